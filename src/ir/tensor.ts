@@ -1,0 +1,51 @@
+import { fail } from "./diagnostics.ts";
+import { allocate, byteSize, type DType, type TypedArray } from "./dtype.ts";
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "./float16.ts";
+
+/** A tensor in host memory, row-major. `data` has one element per position, typed by `dtype` (see `TypedArray`). */
+export interface HostTensor {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly data: TypedArray;
+}
+
+export const elementCount = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
+
+/** Wraps `data` as a tensor. Throws QKV202 where the number of elements does not match `dims`. */
+export function hostTensor(dtype: DType, dims: readonly number[], data: TypedArray): HostTensor {
+  if (data.length !== elementCount(dims))
+    fail("QKV202", `a ${dtype}[${dims.join(", ")}] has ${elementCount(dims)} elements, not ${data.length}`);
+  return { dtype, dims, data };
+}
+
+export const tensorBytes = (tensor: HostTensor): Uint8Array =>
+  new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length * byteSize(tensor.dtype));
+
+/** The elements as float64; exact for every dtype but i64 beyond 2^53. */
+export function toFloat64(tensor: HostTensor): Float64Array<ArrayBuffer> {
+  const { data, dtype } = tensor;
+  const out = new Float64Array(data.length);
+  if (dtype === "f16") for (let i = 0; i < out.length; i++) out[i] = float16ToNumber(data[i] as number);
+  else if (dtype === "bf16") for (let i = 0; i < out.length; i++) out[i] = bfloat16ToNumber(data[i] as number);
+  else if (dtype === "i64") for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
+  else out.set(data as Float64Array);
+  return out;
+}
+
+/** A tensor of `dtype` from numbers: floats round to nearest even, integers truncate, bool is `!== 0`. */
+export function fromNumbers(dtype: DType, dims: readonly number[], values: ArrayLike<number>): HostTensor {
+  const data = allocate(dtype, values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (dtype === "f16") data[i] = numberToFloat16(value);
+    else if (dtype === "bf16") data[i] = numberToBfloat16(value);
+    else if (dtype === "i64") data[i] = BigInt(Math.trunc(value));
+    else if (dtype === "bool") data[i] = value !== 0 ? 1 : 0;
+    else data[i] = value;
+  }
+  return hostTensor(dtype, dims, data);
+}
+
+/** The same values in another element type; the tensor itself where the type is already right. */
+export const castTensor = (tensor: HostTensor, dtype: DType): HostTensor =>
+  tensor.dtype === dtype ? tensor : fromNumbers(dtype, tensor.dims, toFloat64(tensor));
