@@ -1,0 +1,110 @@
+import { fail } from "../../ir/diagnostics.ts";
+import type { DType } from "../../ir/dtype.ts";
+import { elementCount, fromNumbers, type HostTensor } from "../../ir/tensor.ts";
+
+/** How a random input is filled. */
+export type Fill =
+  /** Gaussian, mean 0 and standard deviation 1 unless said. */
+  | { readonly kind: "normal"; readonly mean?: number; readonly std?: number }
+  /** Uniform whole numbers from `low` up to, not including, `high`. */
+  | { readonly kind: "integers"; readonly low: number; readonly high: number }
+  /** Padding mask: along the last axis 1 up to a random length of at least one, then 0. */
+  | { readonly kind: "mask" };
+
+export interface InputSpec {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  /** Default: normal for floats, whole numbers 0 … 31 for i32 and i64, 0 … 127 for i8 and u8, 0 or 1 for bool. */
+  readonly fill?: Fill;
+}
+
+const defaultFills: Record<DType, Fill> = {
+  f64: { kind: "normal" },
+  f32: { kind: "normal" },
+  f16: { kind: "normal" },
+  bf16: { kind: "normal" },
+  i64: { kind: "integers", low: 0, high: 32 },
+  i32: { kind: "integers", low: 0, high: 32 },
+  i8: { kind: "integers", low: 0, high: 128 },
+  u8: { kind: "integers", low: 0, high: 128 },
+  bool: { kind: "integers", low: 0, high: 2 },
+};
+
+/**
+ * Random tensors that depend only on `seed` and each input's own name, dtype, dims and fill: adding or reordering
+ * inputs changes no other. Throws QKV451 for dims or ranges that make no sense.
+ */
+export function randomInputs(specs: readonly InputSpec[], seed: number): Map<string, HostTensor> {
+  if (!Number.isSafeInteger(seed)) fail("QKV451", `seed must be a whole number, not ${seed}`);
+  const tensors = new Map<string, HostTensor>();
+  for (const spec of specs) {
+    if (tensors.has(spec.name)) fail("QKV451", `two inputs are named \`${spec.name}\``);
+    tensors.set(spec.name, randomTensor(spec, seed));
+  }
+  return tensors;
+}
+
+function randomTensor({ name, dtype, dims, fill = defaultFills[dtype] }: InputSpec, seed: number): HostTensor {
+  const length = elementCount(dims);
+  if (dims.some((dim) => !Number.isInteger(dim) || dim < 0) || !Number.isSafeInteger(length))
+    fail("QKV451", `input \`${name}\` cannot have dims [${dims.join(", ")}]`);
+  const random = generator(seed, name);
+  return fromNumbers(dtype, dims, filled(name, fill, length, dims.at(-1) ?? 1, random));
+}
+
+function filled(name: string, fill: Fill, length: number, row: number, random: () => number): Float64Array {
+  if (fill.kind === "normal") return normal(length, fill.mean ?? 0, fill.std ?? 1, random);
+  if (fill.kind === "mask") return paddingMask(length, row, random);
+  const { low, high } = fill;
+  if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || high <= low)
+    fail("QKV451", `input \`${name}\` cannot be filled with whole numbers from ${low} below ${high}`);
+  return Float64Array.from({ length }, () => low + Math.floor(random() * (high - low)));
+}
+
+/** Box–Muller: two uniform values give two independent normal ones. */
+function normal(length: number, mean: number, std: number, random: () => number): Float64Array {
+  const values = new Float64Array(length);
+  for (let i = 0; i < length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    const angle = 2 * Math.PI * random();
+    values[i] = mean + std * radius * Math.cos(angle);
+    if (i + 1 < length) values[i + 1] = mean + std * radius * Math.sin(angle);
+  }
+  return values;
+}
+
+function paddingMask(length: number, row: number, random: () => number): Float64Array {
+  const values = new Float64Array(length);
+  for (let start = 0; start < length; start += row) {
+    const kept = 1 + Math.floor(random() * row);
+    values.fill(1, start, start + kept);
+  }
+  return values;
+}
+
+const rotateLeft = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
+
+/** xoshiro128** (Blackman and Vigna, 2018), uniform in [0, 1) with 32 bits. Seeded from `seed` and `name`. */
+function generator(seed: number, name: string): () => number {
+  let hash = 0x811c9dc5 ^ (seed | 0) ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b);
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  const mixed = (): number => {
+    hash = (hash + 0x9e3779b9) | 0;
+    let x = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+    return x ^ (x >>> 15);
+  };
+  let [a, b, c, d] = [mixed(), mixed(), mixed(), mixed() | 1];
+  return () => {
+    const result = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9);
+    const shifted = b << 9;
+    c ^= a;
+    d ^= b;
+    b ^= c;
+    a ^= d;
+    c ^= shifted;
+    d = rotateLeft(d, 11);
+    return (result >>> 0) / 2 ** 32;
+  };
+}
