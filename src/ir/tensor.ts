@@ -1,6 +1,6 @@
 import { fail } from "./diagnostics.ts";
 import { allocate, byteSize, type DType, type TypedArray } from "./dtype.ts";
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from "./float16.ts";
+import { numberToBfloat16, numberToFloat16, widenBfloat16, widenFloat16 } from "./float16.ts";
 
 /** A tensor in host memory, row-major. `data` has one element per position, typed by `dtype` (see `TypedArray`). */
 export interface HostTensor {
@@ -9,6 +9,7 @@ export interface HostTensor {
   readonly data: TypedArray;
 }
 
+/** Number of elements of a tensor with these dims; 1 for a scalar. */
 export const elementCount = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
 
 /** Wraps `data` as a tensor. Throws QKV202 where the number of elements does not match `dims`. */
@@ -18,6 +19,7 @@ export function hostTensor(dtype: DType, dims: readonly number[], data: TypedArr
   return { dtype, dims, data };
 }
 
+/** The elements' bytes as they lie in memory: a view, not a copy. */
 export const tensorBytes = (tensor: HostTensor): Uint8Array =>
   new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length * byteSize(tensor.dtype));
 
@@ -25,21 +27,24 @@ export const tensorBytes = (tensor: HostTensor): Uint8Array =>
 export function toFloat64(tensor: HostTensor): Float64Array<ArrayBuffer> {
   const { data, dtype } = tensor;
   const out = new Float64Array(data.length);
-  if (dtype === "f16") for (let i = 0; i < out.length; i++) out[i] = float16ToNumber(data[i] as number);
-  else if (dtype === "bf16") for (let i = 0; i < out.length; i++) out[i] = bfloat16ToNumber(data[i] as number);
+  if (dtype === "f16") out.set(widenFloat16(data as Uint16Array));
+  else if (dtype === "bf16") out.set(widenBfloat16(data as Uint16Array));
   else if (dtype === "i64") for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
   else out.set(data as Float64Array);
   return out;
 }
 
-/** A tensor of `dtype` from numbers: floats round to nearest even, integers truncate, bool is `!== 0`. */
+/**
+ * A tensor of `dtype` from numbers: floats round to nearest even, integers truncate and wrap (NaN and infinities are 0),
+ * bool is `!== 0`.
+ */
 export function fromNumbers(dtype: DType, dims: readonly number[], values: ArrayLike<number>): HostTensor {
   const data = allocate(dtype, values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
     if (dtype === "f16") data[i] = numberToFloat16(value);
     else if (dtype === "bf16") data[i] = numberToBfloat16(value);
-    else if (dtype === "i64") data[i] = BigInt(Math.trunc(value));
+    else if (dtype === "i64") data[i] = Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
     else if (dtype === "bool") data[i] = value !== 0 ? 1 : 0;
     else data[i] = value;
   }
@@ -47,5 +52,11 @@ export function fromNumbers(dtype: DType, dims: readonly number[], values: Array
 }
 
 /** The same values in another element type; the tensor itself where the type is already right. */
-export const castTensor = (tensor: HostTensor, dtype: DType): HostTensor =>
-  tensor.dtype === dtype ? tensor : fromNumbers(dtype, tensor.dims, toFloat64(tensor));
+export function castTensor(tensor: HostTensor, dtype: DType): HostTensor {
+  if (tensor.dtype === dtype) return tensor;
+  const { dims, data } = tensor;
+  if (dtype === "f32" && tensor.dtype === "f16") return hostTensor(dtype, dims, widenFloat16(data as Uint16Array));
+  if (dtype === "f32" && tensor.dtype === "bf16") return hostTensor(dtype, dims, widenBfloat16(data as Uint16Array));
+  const wide = data instanceof BigInt64Array || tensor.dtype === "f16" || tensor.dtype === "bf16";
+  return fromNumbers(dtype, dims, wide ? toFloat64(tensor) : (data as Float64Array));
+}
