@@ -1,0 +1,291 @@
+import { fail } from "./diagnostics.ts";
+
+/**
+ * A dimension, or a cost built from dimensions: an integer, or an interned polynomial with integer coefficients over
+ * named symbols and calls (`ceil`, `floor`, `mod`, `max`, `min`). Interning makes `===` the proof of equality: two
+ * dimensions are the same function of their symbols exactly when they are the same value, up to what calls hide.
+ * Every symbol stands for a natural number.
+ */
+export type Dim = number | DimExpr;
+
+export type DimCall = "ceil" | "floor" | "mod" | "max" | "min";
+
+/** What a polynomial is built over: a named symbol, or a call (`ceil(a/b)`, `floor(a/b)`, `mod(a, b)`, …). */
+export type DimAtom =
+  | { readonly kind: "symbol"; readonly key: string; readonly name: string }
+  | { readonly kind: "call"; readonly key: string; readonly fn: DimCall; readonly left: Dim; readonly right: Dim };
+
+/** `coefficient · Π atom^power`; factors are sorted by atom key, powers are at least 1. */
+export interface DimTerm {
+  readonly coefficient: number;
+  readonly factors: readonly (readonly [atom: DimAtom, power: number])[];
+}
+
+/** A polynomial that is no plain integer. Built only by the functions of this module. */
+export interface DimExpr {
+  readonly terms: readonly DimTerm[];
+  /** Canonical text; the identity. */
+  readonly key: string;
+}
+
+const interned = new Map<string, DimExpr>();
+const atoms = new Map<string, DimAtom>();
+
+const factorText = ([atom, power]: readonly [DimAtom, number]) => (power === 1 ? atom.key : `${atom.key}^${power}`);
+const monomialKey = (factors: DimTerm["factors"]) => factors.map(factorText).join("*");
+const degree = (term: DimTerm) => term.factors.reduce((sum, [, power]) => sum + power, 0);
+
+function termText({ coefficient, factors }: DimTerm, first: boolean): string {
+  const sign = coefficient < 0 ? (first ? "-" : " - ") : first ? "" : " + ";
+  const magnitude = Math.abs(coefficient);
+  const body = monomialKey(factors);
+  if (body === "") return `${sign}${magnitude}`;
+  return magnitude === 1 ? `${sign}${body}` : `${sign}${magnitude}*${body}`;
+}
+
+function intern(terms: Iterable<DimTerm>): Dim {
+  const kept = [...terms].filter((term) => term.coefficient !== 0);
+  if (kept.length === 0) return 0;
+  if (kept.length === 1 && kept[0]!.factors.length === 0) return kept[0]!.coefficient;
+  const keyed = kept.map((term) => ({ term, key: monomialKey(term.factors), degree: degree(term) }));
+  keyed.sort((a, b) => b.degree - a.degree || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const sorted = keyed.map(({ term }) => term);
+  const key = sorted.map((term, i) => termText(term, i === 0)).join("");
+  let expr = interned.get(key);
+  if (!expr) interned.set(key, (expr = Object.freeze({ terms: sorted, key })));
+  return expr;
+}
+
+const ofAtom = (atom: DimAtom): Dim => {
+  const shared = atoms.get(atom.key) ?? atom;
+  if (shared === atom) atoms.set(atom.key, atom);
+  return intern([{ coefficient: 1, factors: [[shared, 1]] }]);
+};
+
+const termsOf = (dim: Dim): readonly DimTerm[] =>
+  typeof dim === "number" ? [{ coefficient: dim, factors: [] }] : dim.terms;
+
+const symbolPattern = /^[A-Za-z_][A-Za-z0-9_.]*$/;
+
+/** The dimension named `name`. Throws QKV203 unless it is an identifier. */
+export function symbol(name: string): Dim {
+  if (!symbolPattern.test(name)) fail("QKV203", `"${name}" is no dimension name`);
+  return ofAtom({ kind: "symbol", key: name, name });
+}
+
+function collect(parts: Iterable<DimTerm>): Dim {
+  const sums = new Map<string, DimTerm>();
+  for (const term of parts) {
+    const key = monomialKey(term.factors);
+    const previous = sums.get(key);
+    sums.set(key, previous ? { ...previous, coefficient: previous.coefficient + term.coefficient } : term);
+  }
+  return intern(sums.values());
+}
+
+function multiplyTerms(a: DimTerm, b: DimTerm): DimTerm {
+  const coefficient = a.coefficient * b.coefficient;
+  if (a.factors.length === 0) return { coefficient, factors: b.factors };
+  if (b.factors.length === 0) return { coefficient, factors: a.factors };
+  const powers = new Map(a.factors);
+  for (const [atom, power] of b.factors) powers.set(atom, (powers.get(atom) ?? 0) + power);
+  const factors = [...powers].sort(([x], [y]) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0));
+  return { coefficient, factors };
+}
+
+export function add(a: Dim, b: Dim): Dim {
+  if (typeof a === "number" && typeof b === "number") return a + b;
+  if (a === 0) return b;
+  if (b === 0) return a;
+  return collect([...termsOf(a), ...termsOf(b)]);
+}
+
+export function mul(a: Dim, b: Dim): Dim {
+  if (typeof a === "number" && typeof b === "number") return a * b;
+  if (a === 1) return b;
+  if (b === 1) return a;
+  if (a === 0 || b === 0) return 0;
+  const left = termsOf(a);
+  const right = termsOf(b);
+  return collect(left.flatMap((x) => right.map((y) => multiplyTerms(x, y))));
+}
+
+export const sub = (a: Dim, b: Dim): Dim => add(a, mul(-1, b));
+export const sum = (dims: Iterable<Dim>): Dim => {
+  const terms: DimTerm[] = [];
+  for (const dim of dims) terms.push(...termsOf(dim));
+  return collect(terms);
+};
+export const product = (dims: Iterable<Dim>): Dim => {
+  let result: Dim = 1;
+  for (const dim of dims) result = mul(result, dim);
+  return result;
+};
+
+/** `a / b` where that is again a polynomial with integer coefficients and `b` is one term; otherwise undefined. */
+export function divideExact(a: Dim, b: Dim): Dim | undefined {
+  if (a === b) return 1;
+  const divisors = termsOf(b);
+  const divisor = divisors[0]!;
+  if (divisors.length !== 1) return divideByPolynomial(a, b);
+  if (divisor.coefficient === 0) return undefined;
+  const quotient: DimTerm[] = [];
+  for (const term of termsOf(a)) {
+    const coefficient = term.coefficient / divisor.coefficient;
+    if (!Number.isInteger(coefficient)) return undefined;
+    const powers = new Map(term.factors);
+    for (const [atom, power] of divisor.factors) {
+      const rest = (powers.get(atom) ?? 0) - power;
+      if (rest < 0) return undefined;
+      if (rest === 0) powers.delete(atom);
+      else powers.set(atom, rest);
+    }
+    quotient.push({ coefficient, factors: [...powers] });
+  }
+  return collect(quotient);
+}
+
+/** `a / b` for several-term `b`, only where `a` is a one-term multiple of it: enough for `heads * (past + seq)`. */
+function divideByPolynomial(a: Dim, b: Dim): Dim | undefined {
+  const leading = intern([termsOf(a)[0]!]);
+  const quotient = divideExact(leading, intern([termsOf(b)[0]!]));
+  return quotient !== undefined && mul(quotient, b) === a ? quotient : undefined;
+}
+
+const folded: Record<DimCall, (a: number, b: number) => number> = {
+  ceil: (a, b) => Math.ceil(a / b),
+  floor: (a, b) => Math.floor(a / b),
+  mod: (a, b) => a - b * Math.floor(a / b),
+  max: Math.max,
+  min: Math.min,
+};
+
+function call(fn: DimCall, left: Dim, right: Dim): Dim {
+  const divides = fn === "ceil" || fn === "floor" || fn === "mod";
+  if (divides && right === 0) fail("QKV204", `${fn} of a division by zero`);
+  if (typeof left === "number" && typeof right === "number") return folded[fn](left, right);
+  const divider = divides ? "/" : ", ";
+  const operands = fn === "mod" ? [show(left), show(right)].join(", ") : `${group(left)}${divider}${group(right)}`;
+  return ofAtom({ kind: "call", key: `${fn}(${operands})`, fn, left, right });
+}
+
+const group = (dim: Dim) => (typeof dim !== "number" && dim.terms.length > 1 ? `(${dim.key})` : show(dim));
+
+/** `⌈a / b⌉`. */
+export const ceilDiv = (a: Dim, b: Dim): Dim => divideExact(a, b) ?? call("ceil", a, b);
+/** `⌊a / b⌋`. */
+export const floorDiv = (a: Dim, b: Dim): Dim => divideExact(a, b) ?? call("floor", a, b);
+/** `a - b·⌊a / b⌋`, which is never negative for positive `b`. */
+export const mod = (a: Dim, b: Dim): Dim => (divideExact(a, b) === undefined ? call("mod", a, b) : 0);
+
+/** The larger of both; decided where the difference has one sign. */
+export const max = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? a : atLeast(b, a) ? b : call("max", a, b));
+/** The smaller of both; decided where the difference has one sign. */
+export const min = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? b : atLeast(b, a) ? a : call("min", a, b));
+
+/** True where `a >= b` for all natural values of the symbols; false means "not proven". */
+export const atLeast = (a: Dim, b: Dim): boolean => {
+  const difference = sub(a, b);
+  return termsOf(difference).every((term) => term.coefficient >= 0);
+};
+
+export const show = (dim: Dim): string => (typeof dim === "number" ? String(dim) : dim.key);
+export const isStatic = (dim: Dim): dim is number => typeof dim === "number";
+
+function visitSymbols(dim: Dim, visit: (name: string) => void): void {
+  if (typeof dim === "number") return;
+  for (const term of dim.terms)
+    for (const [atom] of term.factors) {
+      if (atom.kind === "symbol") visit(atom.name);
+      else {
+        visitSymbols(atom.left, visit);
+        visitSymbols(atom.right, visit);
+      }
+    }
+}
+
+/** The names a dimension depends on, each once, in order of appearance. */
+export function symbolsOf(dim: Dim): readonly string[] {
+  const names = new Set<string>();
+  visitSymbols(dim, (name) => names.add(name));
+  return [...names];
+}
+
+/** Replaces symbols by dimensions; those not in `bindings` stay. */
+export function substitute(dim: Dim, bindings: ReadonlyMap<string, Dim>): Dim {
+  if (typeof dim === "number" || bindings.size === 0) return dim;
+  return sum(
+    dim.terms.map((term) => {
+      let value: Dim = term.coefficient;
+      for (const [atom, power] of term.factors) {
+        const base = substituteAtom(atom, bindings);
+        for (let i = 0; i < power; i++) value = mul(value, base);
+      }
+      return value;
+    }),
+  );
+}
+
+function substituteAtom(atom: DimAtom, bindings: ReadonlyMap<string, Dim>): Dim {
+  if (atom.kind === "symbol") return bindings.get(atom.name) ?? ofAtom(atom);
+  return applyCall(atom.fn, substitute(atom.left, bindings), substitute(atom.right, bindings));
+}
+
+const applyCall = (fn: DimCall, left: Dim, right: Dim): Dim =>
+  ({ ceil: ceilDiv, floor: floorDiv, mod, max, min })[fn](left, right);
+
+/** The number a dimension takes. Throws QKV205 naming the symbol that has no value. */
+export function evaluate(dim: Dim, values: ReadonlyMap<string, number>): number {
+  if (typeof dim === "number") return dim;
+  let total = 0;
+  for (const term of dim.terms) {
+    let value = term.coefficient;
+    for (const [atom, power] of term.factors) value *= evaluateAtom(atom, values) ** power;
+    total += value;
+  }
+  return total;
+}
+
+function evaluateAtom(atom: DimAtom, values: ReadonlyMap<string, number>): number {
+  if (atom.kind === "call") return folded[atom.fn](evaluate(atom.left, values), evaluate(atom.right, values));
+  return (
+    values.get(atom.name) ??
+    fail("QKV205", `the dimension "${atom.name}" has no value`, { help: `give it with --dims ${atom.name}=N` })
+  );
+}
+
+/** The coefficients of `dim` as a polynomial in `name`, lowest power first. Undefined where `name` hides in a call. */
+export function coefficients(dim: Dim, name: string): readonly Dim[] | undefined {
+  const byPower: Dim[] = [];
+  for (const term of termsOf(dim)) {
+    let power = 0;
+    const rest: [DimAtom, number][] = [];
+    for (const [atom, exponent] of term.factors) {
+      if (atom.kind === "symbol" && atom.name === name) power = exponent;
+      else if (atom.kind === "call" && symbolsOf(ofAtom(atom)).includes(name)) return undefined;
+      else rest.push([atom, exponent]);
+    }
+    byPower[power] = add(byPower[power] ?? 0, intern([{ coefficient: term.coefficient, factors: rest }]));
+  }
+  return Array.from(byPower, (coefficient) => coefficient ?? 0);
+}
+
+/**
+ * Makes `pattern` equal to `actual` by binding symbols of `pattern`, given what `bindings` already holds. Solves for a
+ * symbol that occurs linearly with coefficient ±1. Answers whether they are now equal; binds nothing when they are not.
+ */
+export function unify(pattern: Dim, actual: Dim, bindings: Map<string, Dim>): boolean {
+  const known = substitute(pattern, bindings);
+  if (known === actual) return true;
+  const free = symbolsOf(known).filter((name) => !bindings.has(name));
+  for (const name of free) {
+    const [rest, slope, ...higher] = coefficients(known, name) ?? [];
+    if (higher.length > 0 || (slope !== 1 && slope !== -1) || rest === undefined) continue;
+    if (free.length > 1 && rest !== 0) continue;
+    const value = mul(slope, sub(actual, rest));
+    if (typeof value === "number" && value < 0) return false;
+    bindings.set(name, value);
+    return true;
+  }
+  return false;
+}

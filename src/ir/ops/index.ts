@@ -1,0 +1,30 @@
+import { activation } from "./activation.ts";
+import { attention } from "./attention.ts";
+import { contract } from "./contract.ts";
+import { control } from "./control.ts";
+import { einsum } from "./einsum.ts";
+import { elementwise } from "./elementwise.ts";
+import { leaves } from "./leaves.ts";
+import { movement } from "./movement.ts";
+import { norm } from "./norm.ts";
+import { position } from "./position.ts";
+import { reduce } from "./reduce.ts";
+import { softmax } from "./softmax.ts";
+
+/** Every op there is. */
+export const ops = {
+  ...leaves,
+  ...elementwise,
+  ...reduce,
+  ...movement,
+  ...contract,
+  ...einsum,
+  ...softmax,
+  ...attention,
+  ...norm,
+  ...activation,
+  ...position,
+  ...control,
+} as const;
+
+export type OpName = keyof typeof ops;

@@ -1,0 +1,136 @@
+import { attr, optional } from "../attrs.ts";
+import { type Dim, product } from "../dim.ts";
+import { isFloat, isInteger } from "../dtype.ts";
+import { defineOp, type RefTensor } from "../op-def.ts";
+import { broadcastStrides } from "../reference/broadcast.ts";
+import { elementCount } from "../tensor.ts";
+import { type TensorType, volume } from "../types.ts";
+import { axisIn } from "./shape-rules.ts";
+
+interface ReduceAttrs {
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+
+const reduceAttrs = {
+  axes: attr("ints", "axes to reduce; negative ones count from the end"),
+  keepDims: optional("bool", "keep reduced axes with size 1", false),
+};
+
+const constraints = { C1: "x is a number", C2: "axes are distinct and within the rank" };
+
+interface ReduceContext {
+  readonly types: readonly TensorType[];
+  readonly attrs: ReduceAttrs;
+  require(condition: unknown, constraint: string, detail: string): void;
+  need<T>(value: T | undefined, constraint: string, detail: string): T;
+}
+
+function inferReduction(cx: ReduceContext): TensorType {
+  const { dtype, shape } = cx.types[0]!;
+  cx.require(isFloat(dtype) || isInteger(dtype), "C1", `${dtype} is not numeric`);
+  const axes = cx.need(
+    normalAxes(cx.attrs.axes, shape.length),
+    "C2",
+    `axes [${cx.attrs.axes.join(", ")}] do not fit rank ${shape.length}`,
+  );
+  const kept: Dim[] = [];
+  shape.forEach((dim, axis) => {
+    if (!axes.has(axis)) kept.push(dim);
+    else if (cx.attrs.keepDims) kept.push(1);
+  });
+  return { dtype, shape: kept };
+}
+
+function normalAxes(axes: readonly number[], rank: number): ReadonlySet<number> | undefined {
+  const normal = new Set(axes.map((axis) => axisIn(axis, rank)));
+  return normal.has(undefined) || normal.size !== axes.length ? undefined : (normal as Set<number>);
+}
+
+function reduceElements(
+  x: RefTensor,
+  attrs: ReduceAttrs,
+  start: number,
+  f: (a: number, b: number) => number,
+): RefTensor {
+  const axes = normalAxes(attrs.axes, x.dims.length)!;
+  const full = x.dims.map((dim, axis) => (axes.has(axis) ? 1 : dim));
+  const strides = broadcastStrides(full, x.dims);
+  const data = new Float64Array(elementCount(full)).fill(start);
+  const index = new Array<number>(x.dims.length).fill(0);
+  let at = 0;
+  for (const value of x.data) {
+    data[at] = f(data[at]!, value);
+    for (let axis = index.length - 1; axis >= 0; axis--) {
+      at += strides[axis]!;
+      if (++index[axis]! < x.dims[axis]!) break;
+      at -= strides[axis]! * x.dims[axis]!;
+      index[axis] = 0;
+    }
+  }
+  const dims = attrs.keepDims ? full : x.dims.filter((_, axis) => !axes.has(axis));
+  return { dims, data };
+}
+
+const larger = (a: number, b: number) => Math.max(a, b);
+const smaller = (a: number, b: number) => Math.min(a, b);
+
+/** Many numbers in, one out, along axes. */
+export const reduce = {
+  reduceSum: defineOp({
+    name: "reduceSum",
+    doc: "Sum along `axes`; 0 over nothing.",
+    operands: ["x"],
+    attrs: reduceAttrs,
+    traits: ["reduction"],
+    constraints,
+    infer: inferReduction,
+    evaluate: ([x], { attrs }) => reduceElements(x!, attrs, 0, (a, b) => a + b),
+    cost: ({ types }) => volume(types[0]!),
+  }),
+  reduceMax: defineOp({
+    name: "reduceMax",
+    doc: "Largest along `axes`; -∞ over nothing.",
+    operands: ["x"],
+    attrs: reduceAttrs,
+    traits: ["reduction"],
+    constraints,
+    infer: inferReduction,
+    evaluate: ([x], { attrs }) => reduceElements(x!, attrs, Number.NEGATIVE_INFINITY, larger),
+    cost: ({ types }) => volume(types[0]!),
+  }),
+  reduceMin: defineOp({
+    name: "reduceMin",
+    doc: "Smallest along `axes`; ∞ over nothing.",
+    operands: ["x"],
+    attrs: reduceAttrs,
+    traits: ["reduction"],
+    constraints,
+    infer: inferReduction,
+    evaluate: ([x], { attrs }) => reduceElements(x!, attrs, Number.POSITIVE_INFINITY, smaller),
+    cost: ({ types }) => volume(types[0]!),
+  }),
+  reduceMean: defineOp({
+    name: "reduceMean",
+    doc: "Arithmetic mean along `axes`; NaN over nothing.",
+    operands: ["x"],
+    attrs: reduceAttrs,
+    traits: ["reduction", "composite"],
+    constraints: { ...constraints, C3: "x is floating point" },
+    infer: (cx) => {
+      cx.require(isFloat(cx.types[0]!.dtype), "C3", `${cx.types[0]!.dtype} is not floating point`);
+      return inferReduction(cx);
+    },
+    cost: ({ types }) => volume(types[0]!),
+    decompose: (b, [x], attrs) => {
+      const { shape, dtype } = x!.type;
+      const axes = normalAxes(attrs.axes, shape.length)!;
+      const count = product(shape.filter((_, axis) => axes.has(axis)));
+      const total = b.reduceSum(x!, attrs);
+      return b.div(
+        total,
+        typeof count === "number" ? b.scalar(count, dtype) : b.cast(b.size({ of: count }), { to: dtype }),
+      );
+    },
+  }),
+};

@@ -1,0 +1,26 @@
+/**
+ * Error function to full float64 precision: the Maclaurin series up to |x| = 2.5, beyond it 1 minus the continued
+ * fraction of erfc (Abramowitz & Stegun 7.1.5 and 7.1.14).
+ */
+export function erf(x: number): number {
+  if (Number.isNaN(x)) return x;
+  const magnitude = Math.abs(x);
+  if (magnitude > 6) return Math.sign(x);
+  return magnitude <= 2.5 ? series(x) : Math.sign(x) * (1 - complement(magnitude));
+}
+
+function series(x: number): number {
+  let term = x;
+  let total = x;
+  for (let n = 1; n < 200 && Math.abs(term) > Math.abs(total) * 1e-17; n++) {
+    term *= (-x * x) / n;
+    total += term / (2 * n + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * total;
+}
+
+function complement(x: number): number {
+  let fraction = x;
+  for (let n = 120; n >= 1; n--) fraction = x + n / 2 / fraction;
+  return Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction);
+}
