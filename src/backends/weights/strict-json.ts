@@ -15,8 +15,8 @@ export interface JsonRules {
   readonly numbers: "any" | "integers";
   /** Also takes the NaN, Infinity and -Infinity that Python's writer emits. */
   readonly pythonNumbers?: boolean;
-  /** Called with the fault and a message that names the place; must throw. */
-  readonly reject: (fault: JsonFault, message: string) => never;
+  /** Called with the fault, a message that names the place, and the place as an index into the text; must throw. */
+  readonly reject: (fault: JsonFault, message: string, position: number) => never;
 }
 
 export const isJsonObject = (value: JsonValue): value is JsonObject => value instanceof Map;
@@ -181,7 +181,11 @@ class JsonReader {
 
   #reject(fault: JsonFault, message: string): never {
     const place = this.#path.map((step) => (typeof step === "number" ? `${step}` : quoteName(step))).join(" › ");
-    return this.#rules.reject(fault, `${message} (character ${this.#position}${place ? `, in ${place}` : ""})`);
+    return this.#rules.reject(
+      fault,
+      `${message} (character ${this.#position}${place ? `, in ${place}` : ""})`,
+      this.#position,
+    );
   }
 }
 
