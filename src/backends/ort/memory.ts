@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -64,39 +63,38 @@ export async function peakMemory(
     const path = typeof model === "string" ? model : join(folder, "model.onnx");
     if (typeof model !== "string") await writeFile(path, model);
     const task: MemoryTask = { model: path, session, feeds, runs, ...(outputs && { outputs }) };
-    const { kind, ...use } = await ask(await workerFile(), task, timeoutMs);
+    const worker = await workerFile();
+    const { kind, ...use } = await ask(worker.file, task, timeoutMs).finally(worker.remove);
     return use;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-let bundled: Promise<string> | undefined;
-
-/** The built worker beside this file; from source, one bundled where its imports of packages resolve. */
-function workerFile(): Promise<string> {
-  if (!import.meta.url.endsWith(".ts"))
-    return Promise.resolve(fileURLToPath(new URL("./memory-worker.js", import.meta.url)));
-  bundled ??= bundleWorker();
-  return bundled;
+interface Worker {
+  readonly file: string;
+  remove(): Promise<void>;
 }
 
-async function bundleWorker(): Promise<string> {
+/** The built worker beside this file; from source, one bundled where its imports of packages resolve. */
+async function workerFile(): Promise<Worker> {
+  if (!import.meta.url.endsWith(".ts"))
+    return { file: fileURLToPath(new URL("./memory-worker.js", import.meta.url)), remove: async () => {} };
   const { build } = await import("esbuild");
-  const folder = fileURLToPath(new URL("../../../node_modules/.cache/qkv/", import.meta.url));
-  await mkdir(folder, { recursive: true });
-  const outfile = join(folder, `memory-worker-${process.pid}.mjs`);
+  const cache = fileURLToPath(new URL("../../../node_modules/.cache/", import.meta.url));
+  await mkdir(cache, { recursive: true });
+  const folder = await mkdtemp(join(cache, "qkv-memory-"));
+  const file = join(folder, "worker.mjs");
   await build({
     entryPoints: [fileURLToPath(new URL("./memory-worker.ts", import.meta.url))],
     bundle: true,
     platform: "node",
     format: "esm",
     packages: "external",
-    outfile,
+    outfile: file,
     logLevel: "silent",
   });
-  process.once("exit", () => rmSync(outfile, { force: true }));
-  return outfile;
+  return { file, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
 function ask(file: string, task: MemoryTask, timeoutMs: number): Promise<MemoryReply & { kind: "done" }> {
