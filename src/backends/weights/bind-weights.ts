@@ -55,8 +55,8 @@ const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
 const show = ({ dtype, dims }: TensorInfo): string => `${dtype}[${dims.join(", ")}]`;
 
 /**
- * Finds each declared parameter in `store`: by its own name, else under one prefix that every other name carries or
- * lacks alike. Throws QKV430 with a line for every missing, mismatched and (where something is wrong) extra tensor.
+ * Finds each declared parameter in `store`: by its own name, else under one prefix that the other names carry or
+ * lack alike and that brings in more of them than their own names do. Throws QKV430 with a line for every missing, mismatched and (where something is wrong) extra tensor.
  * Reading throws QKV434 where values overflow the declared type.
  */
 export function bindWeights(params: readonly ParamSpec[], store: WeightStore, options: BindOptions = {}): BoundWeights {
@@ -107,11 +107,18 @@ function resolveNames(
   const free = new Set(store.names().filter((name) => !exact.has(name)));
   const fits = (name: string, stored: string) => sameDims(declared.get(name)!.dims, store.describe(stored).dims);
   const found = given ? [given] : unresolved.length > 0 ? findPrefixes(unresolved, free, fits) : [];
-  const prefix = found.length === 1 ? found[0] : undefined;
+  const rule = found.length === 1 ? found[0] : undefined;
+  const renamed = new Map<string, string>();
+  for (const name of unresolved) {
+    const stored = rule && applyPrefix(rule, name);
+    if (stored !== undefined && free.has(stored)) renamed.set(name, stored);
+  }
+  // Where most names agree as they are, a prefix that fits the rest is chance, not a convention.
+  const prefix = given !== undefined || renamed.size > exact.size ? rule : undefined;
   const storedNames = new Map<string, string>();
   for (const name of declared.keys()) {
-    const stored = exact.has(name) ? name : prefix && applyPrefix(prefix, name);
-    if (stored !== undefined && (stored === name ? exact : free).has(stored)) storedNames.set(name, stored);
+    const stored = exact.has(name) ? name : prefix && renamed.get(name);
+    if (stored !== undefined) storedNames.set(name, stored);
   }
   return { storedNames, prefix, ambiguous: found.length > 1 ? found : [] };
 }

@@ -57,7 +57,9 @@ class JsonReader {
     if (char === '"') return this.#string();
     if (char === "{") return this.#collect();
     if (char === "[") return this.#array();
-    return this.#word() ?? this.#number();
+    if (char !== undefined && char >= "0" && char <= "9") return this.#number();
+    const word = this.#word();
+    return word === undefined ? this.#number() : word;
   }
 
   /** Reads one object and hands over its members one by one, so that a big one is never held whole. */
