@@ -31,10 +31,10 @@ export function targetFolder(path: string, within: string | undefined): string {
  */
 export function writeFiles(folder: string, files: readonly FileContent[]): void {
   const token = `${process.pid}-${randomBytes(6).toString("hex")}`;
-  const moves = files.map((file) => ({
+  const moves = files.map((file, i) => ({
     file,
-    temporary: join(folder, `.${file.name}.${token}.tmp`),
-    backup: join(folder, `.${file.name}.${token}.old`),
+    temporary: join(folder, `.qkv-${token}-${i}.tmp`),
+    backup: join(folder, `.qkv-${token}-${i}.old`),
     target: join(folder, file.name),
   }));
   const undo: (() => void)[] = [];
