@@ -4,7 +4,7 @@
 const maxSegments = 64;
 const maxSegmentLength = 128;
 // Comparisons one report may spend on finding nearest names.
-const comparisonBudget = 300_000;
+const comparisonBudget = 100_000;
 
 const isNumber = /^\d+$/;
 

@@ -3,10 +3,11 @@ import { decodeUtf8, openRegular, readRange } from "./regular-file.ts";
 import { isJsonObject, type JsonObject, type JsonValue, readJson } from "./strict-json.ts";
 
 const maxDepth = 64;
+const maxItems = 2_000_000;
 
 /**
- * Reads a JSON file that holds an object. Throws QKV420 for anything but a regular file, QKV429 above `maxBytes` or 64
- * levels, QKV424 for a key given twice, `code` for text that is no JSON object.
+ * Reads a JSON file that holds an object. Throws QKV420 for anything but a regular file, QKV429 above `maxBytes`, 64
+ * levels or two million values, QKV424 for a key given twice, `code` for text that is no JSON object.
  */
 export function readJsonFile(path: string, maxBytes: number, code: DiagnosticCode): JsonObject {
   const file = openRegular(path);
@@ -14,10 +15,11 @@ export function readJsonFile(path: string, maxBytes: number, code: DiagnosticCod
   const text = decodeUtf8(readRange(file, 0, file.size)) ?? fail(code, `${path} is not valid UTF-8`);
   const value = readJson(text, {
     maxDepth,
+    maxItems,
     numbers: "any",
     pythonNumbers: true,
     reject: (fault, message) =>
-      fail(fault === "duplicate" ? "QKV424" : fault === "depth" ? "QKV429" : code, `${path}: ${message}`, {
+      fail(fault === "duplicate" ? "QKV424" : fault === "limit" ? "QKV429" : code, `${path}: ${message}`, {
         help: "correct the file or fetch it again",
       }),
   });

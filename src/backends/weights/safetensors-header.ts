@@ -24,6 +24,7 @@ export const maxHeaderBytes = 100_000_000;
 const maxTensors = 1_000_000;
 const maxRank = 64;
 const maxDepth = 8;
+const maxItems = 1_000_000;
 
 /** Where a tensor lies: bytes `begin` to `end` counted from the first byte after the header. */
 export interface TensorEntry {
@@ -41,7 +42,7 @@ export interface SafetensorsHeader {
 
 const broken = "the file is damaged or was not written as safetensors: download or export it again";
 
-const faultCodes: Record<JsonFault, DiagnosticCode> = { syntax: "QKV423", duplicate: "QKV424", depth: "QKV429" };
+const faultCodes: Record<JsonFault, DiagnosticCode> = { syntax: "QKV423", duplicate: "QKV424", limit: "QKV429" };
 
 /**
  * Parses header `text` of `file` for a data section of `dataBytes` bytes.
@@ -54,6 +55,7 @@ export function parseHeader(file: string, text: string, dataBytes: number): Safe
     text,
     {
       maxDepth,
+      maxItems,
       numbers: "integers",
       reject: (fault, message) => fail(faultCodes[fault], `${file}: header: ${message}`, { help: broken }),
     },
@@ -114,15 +116,15 @@ function checkSpan(file: string, name: string, entry: TensorEntry): void {
   if (begin > end)
     fail("QKV427", `${file}: tensor ${quoteName(name)} begins at ${begin}, after its end ${end}`, { help: broken });
   // Zeros are left out: a product that overflows on the way to zero must not pass.
-  let elements = 1n;
+  let elements = 1;
   for (const dim of dims) {
-    elements *= BigInt(dim || 1);
+    elements *= dim || 1;
     if (elements > Number.MAX_SAFE_INTEGER)
       fail("QKV425", `${file}: tensor ${quoteName(name)} has a shape of more than 2^53 elements`, { help: broken });
   }
-  if (dims.includes(0)) elements = 0n;
-  const bytes = elements * BigInt(byteSize(dtype));
-  if (bytes !== BigInt(end - begin))
+  if (dims.includes(0)) elements = 0;
+  const bytes = elements * byteSize(dtype);
+  if (bytes !== end - begin)
     fail(
       "QKV427",
       `${file}: tensor ${quoteName(name)} ${dtype}[${dims.join(", ")}] takes ${bytes} bytes, its offsets span ${end - begin}`,

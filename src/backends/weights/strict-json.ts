@@ -6,11 +6,13 @@ import { quoteName } from "./quote-name.ts";
 export type JsonValue = null | boolean | number | bigint | string | readonly JsonValue[] | JsonObject;
 export type JsonObject = ReadonlyMap<string, JsonValue>;
 
-export type JsonFault = "syntax" | "duplicate" | "depth";
+export type JsonFault = "syntax" | "duplicate" | "limit";
 
 export interface JsonRules {
   /** Objects and arrays inside one another. */
   readonly maxDepth: number;
+  /** Values inside one member of the outermost object: what is held in memory at once. */
+  readonly maxItems: number;
   /** "integers" refuses fractions and exponents and keeps every digit: integers beyond 2^53 become bigint. */
   readonly numbers: "any" | "integers";
   /** Also takes the NaN, Infinity and -Infinity that Python's writer emits. */
@@ -44,6 +46,7 @@ class JsonReader {
   readonly #rules: JsonRules;
   readonly #path: (string | number)[] = [];
   #position = 0;
+  #items = 0;
 
   constructor(text: string, rules: JsonRules) {
     this.#text = text;
@@ -52,6 +55,7 @@ class JsonReader {
 
   // Recursion is safe: `value` refuses to go deeper than `maxDepth`.
   value(): JsonValue {
+    if (++this.#items > this.#rules.maxItems) this.#reject("limit", `more than ${this.#rules.maxItems} values`);
     this.#skipSpace();
     const char = this.#text[this.#position];
     if (char === '"') return this.#string();
@@ -74,6 +78,7 @@ class JsonReader {
       if (seen.has(key)) this.#reject("duplicate", `the key ${quoteName(key)} occurs twice`);
       seen.add(key);
       this.#expect(":");
+      if (this.#path.length === 0) this.#items = 0;
       this.#path.push(key);
       onMember(key, this.value());
       this.#path.pop();
@@ -107,7 +112,7 @@ class JsonReader {
 
   #open(bracket: string): void {
     if (this.#path.length >= this.#rules.maxDepth)
-      this.#reject("depth", `objects and arrays nest deeper than ${this.#rules.maxDepth}`);
+      this.#reject("limit", `objects and arrays nest deeper than ${this.#rules.maxDepth}`);
     this.#expect(bracket);
   }
 

@@ -188,6 +188,12 @@ test("refuses more than a million tensors", () => {
   expect([error.code, error.exitCode]).toEqual(["QKV429", 3]);
 });
 
+test.each(["[]", "{}", "0"])("refuses an entry of millions of %s before memory runs out", (item) => {
+  const path = write(safetensorsBytes(`{"a":[${`${item},`.repeat(5_000_000)}${item}]}`));
+  const error = errorOf(() => openSafetensors(path));
+  expect([error.code, error.exitCode]).toEqual(["QKV429", 3]);
+});
+
 test("refuses a tensor above the limit when it is read, not before", () => {
   const file = openSafetensors(write(one(f32)), { maxTensorBytes: 7 });
   expect(file.describe("a").dims).toEqual([2]);

@@ -7,6 +7,7 @@ class Rejected extends Error {}
 
 const rules: JsonRules = {
   maxDepth: 100,
+  maxItems: 1000,
   numbers: "any",
   reject: (fault, message) => {
     throw new Rejected(`${fault}: ${message}`);
@@ -79,6 +80,15 @@ test("Python's NaN and infinities only where allowed", () => {
   const python: JsonRules = { ...rules, pythonNumbers: true };
   expect(readJson("[NaN, Infinity, -Infinity, -1]", python)).toEqual([Number.NaN, Infinity, -Infinity, -1]);
   expect(() => readJson("NaN", rules)).toThrow(Rejected);
+});
+
+test("values of one member are counted, members of the outermost object are not", () => {
+  const member = (items: number) => `"m":[${Array(items).fill("[]").join(",")}]`;
+  const members = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":[[]]`).join(",")}}`;
+  expect(() => readJson(`{${member(1000)}}`, rules)).toThrow(/limit: more than 1000 values/);
+  expect(() => readJson(`{"n":{${member(1000)}}}`, rules)).toThrow(/limit/);
+  expect(plain(readJson(`{${member(998)}}`, rules))).toHaveProperty("m");
+  expect(() => readJson(members(5000), rules)).not.toThrow();
 });
 
 test("plain objects have no prototype to reach, and are frozen", () => {
