@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,9 +106,12 @@ function ask(file: string, task: MemoryTask, timeoutMs: number): Promise<MemoryR
   });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
-  const answer = reply(child, timeoutMs).finally(() => {
+  const answer = reply(child, timeoutMs).finally(async () => {
     process.removeListener("exit", kill);
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
     kill();
+    await gone;
   });
   child.send(task, (error) => {
     // The exit of the child says why; a message that cannot be sent has no other witness.

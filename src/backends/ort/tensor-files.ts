@@ -8,10 +8,12 @@ import { quoteName } from "../weights/quote-name.ts";
 import { decodeUtf8, openRegular, readRange } from "../weights/regular-file.ts";
 import { openSafetensors } from "../weights/safetensors.ts";
 import { writeSafetensors } from "../weights/safetensors-write.ts";
-import { isJsonArray, isJsonObject, type JsonValue, readJson } from "../weights/strict-json.ts";
+import { isJsonArray, isJsonObject, type JsonRules, type JsonValue, readJsonMembers } from "../weights/strict-json.ts";
 
 /** A JavaScript string holds no more than 2^29 − 24 characters. */
 const maxJsonBytes = 2 ** 29 - 24;
+/** Per tensor; as JSON values they take up to sixteen bytes each while being read. */
+const maxElements = 2 ** 27;
 
 const format = (path: string): "safetensors" | "json" => {
   const extension = extname(path).toLowerCase();
@@ -94,13 +96,17 @@ function numberText(value: number): string {
 
 /** Reads the JSON form. `file` is for messages. Throws QKV447 for malformed JSON, QKV448 for malformed tensors. */
 export function parseTensors(text: string, file: string): Map<string, HostTensor> {
-  const root = readJson(text, {
+  const tensors = new Map<string, HostTensor>();
+  const rules: JsonRules = {
     maxDepth: 8,
+    maxItems: maxElements,
     numbers: "any",
     reject: (_, message, position) => fail("QKV447", `${file}: ${message}`, { location: locate(file, text, position) }),
+  };
+  readJsonMembers(text, rules, (name, value) => {
+    tensors.set(name, parseTensor(value, `${file}: ${quoteName(name)}`));
   });
-  if (!isJsonObject(root)) fail("QKV448", `${file}: an object { name: { dtype, dims, data } } is expected`);
-  return new Map([...root].map(([name, value]) => [name, parseTensor(value, `${file}: ${quoteName(name)}`)]));
+  return tensors;
 }
 
 function locate(file: string, text: string, position: number) {

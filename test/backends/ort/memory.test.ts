@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { randomInputs } from "../../../src/backends/ort/inputs.ts";
@@ -18,6 +18,13 @@ const outer = tinyModel({
 });
 const column = (n: number) => randomInputs([{ name: "x", dtype: "f32", dims: [n, 1] }], 0);
 const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("qkv-memory-")).length;
+/** Command lines of this process's children that are measuring processes; Linux only. */
+function workers(): string[] {
+  if (process.platform !== "linux") return [];
+  const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
+  const commands = children.filter(Boolean).map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+  return commands.filter((command) => command.includes("worker.mjs"));
+}
 const MiB = 2 ** 20;
 
 test("sees the intermediate that a graph needs", async () => {
@@ -57,6 +64,21 @@ test("a run that takes too long is killed", async () => {
     code: "QKV450",
     message: expect.stringContaining("longer than 1500 ms"),
   });
+  expect(workers()).toEqual([]);
+});
+
+test("a process that dies is reported", async () => {
+  const before = process.env.NODE_OPTIONS;
+  process.env.NODE_OPTIONS = "--no-such-option";
+  try {
+    await expect(peakMemory(outer, column(1))).rejects.toMatchObject({
+      code: "QKV450",
+      message: expect.stringMatching(/ended with status \d+/),
+    });
+  } finally {
+    if (before === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = before;
+  }
 });
 
 test.each([{ runs: 0 }, { timeoutMs: 0 }, { timeoutMs: Number.NaN }, { threads: 0 }])(
