@@ -138,9 +138,10 @@ function nodeKey(def: OpDef, operands: readonly Value[], attrs: ReadonlyMap<stri
   return key;
 }
 
-function inferTypes(
+/** The types of an op's results. Throws QKV210 where a constraint is broken, QKV213 on a wrong number of operands. */
+export function inferTypes(
   def: OpDef,
-  operands: readonly Value[],
+  operands: readonly { readonly type: TensorType }[],
   attrs: ReadonlyMap<string, AttrValue>,
 ): readonly TensorType[] {
   const { least, most } = arity(def.operands);

@@ -271,21 +271,19 @@ export function coefficients(dim: Dim, name: string): readonly Dim[] | undefined
 }
 
 /**
- * Makes `pattern` equal to `actual` by binding symbols of `pattern`, given what `bindings` already holds. Solves for a
- * symbol that occurs linearly with coefficient ±1. Answers whether they are now equal; binds nothing when they are not.
+ * Makes `pattern` equal to `actual` by binding one symbol of `pattern`, given what `bindings` already holds: the only
+ * unknown one, where it occurs linearly with an integer coefficient that divides. Answers whether they are now equal;
+ * binds nothing when they are not.
  */
 export function unify(pattern: Dim, actual: Dim, bindings: Map<string, Dim>): boolean {
   const known = substitute(pattern, bindings);
   if (known === actual) return true;
-  const free = symbolsOf(known).filter((name) => !bindings.has(name));
-  for (const name of free) {
-    const [rest, slope, ...higher] = coefficients(known, name) ?? [];
-    if (higher.length > 0 || (slope !== 1 && slope !== -1) || rest === undefined) continue;
-    if (free.length > 1 && rest !== 0) continue;
-    const value = mul(slope, sub(actual, rest));
-    if (typeof value === "number" && value < 0) return false;
-    bindings.set(name, value);
-    return true;
-  }
-  return false;
+  const [name, ...others] = symbolsOf(known).filter((name) => !bindings.has(name));
+  if (name === undefined || others.length > 0) return false;
+  const [rest, slope, ...higher] = coefficients(known, name) ?? [];
+  if (rest === undefined || typeof slope !== "number" || higher.length > 0) return false;
+  const value = divideExact(sub(actual, rest), slope);
+  if (value === undefined || (typeof value === "number" && value < 0)) return false;
+  bindings.set(name, value);
+  return true;
 }

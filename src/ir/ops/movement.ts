@@ -23,7 +23,7 @@ export const movement = {
     attrs: { shape: attr("dims", "the new shape") },
     traits: ["movement"],
     constraints: { C1: "the number of elements is provably the same" },
-    infer: ({ types, attrs, require, need }) => {
+    infer: ({ types, attrs, require }) => {
       const result = { dtype: types[0]!.dtype, shape: attrs.shape };
       require(volume(types[0]!) ===
         volume(
@@ -40,7 +40,7 @@ export const movement = {
     attrs: { perm: attr("ints", "for each result axis, the axis of x it comes from") },
     traits: ["movement"],
     constraints: { C1: "perm holds each axis of x once" },
-    infer: ({ types, attrs, require, need }) => {
+    infer: ({ types, attrs, require }) => {
       const { dtype, shape } = types[0]!;
       const valid = attrs.perm.length === shape.length && shape.every((_, axis) => attrs.perm.includes(axis));
       require(valid, "C1", `[${attrs.perm.join(", ")}] is no order of ${shape.length} axes`);
@@ -62,7 +62,7 @@ export const movement = {
     attrs: { shape: attr("dims", "the result's shape") },
     traits: ["movement"],
     constraints: { C1: "x stretches to the shape" },
-    infer: ({ types, attrs, require, need }) => {
+    infer: ({ types, attrs, require }) => {
       const common = broadcastShapes(types[0]!.shape, attrs.shape);
       require(common &&
         sameShape(

@@ -1,0 +1,44 @@
+import { opDef } from "./arena.ts";
+import type { AttrKind, AttrValue } from "./attrs.ts";
+import { type Dim, isStatic } from "./dim.ts";
+import { type Graph, type Node, nodesOf, topological, type Value } from "./graph.ts";
+
+/**
+ * Nodes whose results are known before any input is: below them are only parameters, constants, and counts without
+ * symbols. They can be computed ahead, once weights are bound. Leaves of that kind are among them.
+ */
+export function foldableNodes(graph: Graph): ReadonlySet<Node> {
+  return collect(nodesOf(graph), new Set());
+}
+
+/** Whether one value is foldable, by looking at everything below it. For many values, use `foldableNodes`. */
+export function isFoldable(value: Value): boolean {
+  return collect(topological([value]), new Set()).has(value.node);
+}
+
+/** `given` are inputs to be taken as known, as the captures of a branch are. */
+function collect(nodes: readonly Node[], given: ReadonlySet<Node>): ReadonlySet<Node> {
+  const foldable = new Set<Node>(given);
+  for (const node of nodes)
+    if (node.op !== "input" && node.operands.every((value) => foldable.has(value.node)) && isNumeric(node))
+      foldable.add(node);
+  return foldable;
+}
+
+/** No symbol in the types or attributes, nor in the graphs it holds. */
+function isNumeric(node: Node): boolean {
+  if (!node.results.every(({ type }) => type.shape.every(isStatic))) return false;
+  const { attrs } = opDef(node.op);
+  for (const [name, value] of node.attrs) if (!isNumericAttr(attrs[name]!.kind, value)) return false;
+  return true;
+}
+
+function isNumericAttr(kind: AttrKind, value: AttrValue): boolean {
+  if (kind === "dim") return isStatic(value as Dim);
+  if (kind === "dims") return (value as readonly Dim[]).every(isStatic);
+  if (kind !== "graph") return true;
+  const graph = value as Graph;
+  const inputs = new Set(graph.inputs.map((input) => input.node));
+  const foldable = collect(nodesOf(graph), inputs);
+  return graph.outputs.every((output) => foldable.has(output.value.node));
+}
