@@ -1,0 +1,64 @@
+import { type Command, Option } from "commander";
+import { openCheckpoint } from "../backends/weights/checkpoint.ts";
+import type { CompileOptions } from "../compile.ts";
+import { loadModel } from "../dsl/load.ts";
+import type { Model } from "../dsl/model.ts";
+import { fail } from "../ir/diagnostics.ts";
+import { parseDims, parseNatural, parseSettings } from "./options.ts";
+
+/** Options every command that compiles a model takes, as commander hands them over. */
+export interface ModelFlags {
+  readonly target?: string;
+  readonly opset?: string;
+  readonly naive?: boolean;
+  readonly dims?: string;
+  readonly weights?: string;
+  readonly seed?: string;
+  readonly passes?: string;
+  readonly dispatch?: boolean;
+  readonly set?: string;
+}
+
+/** Adds the options of `ModelFlags`. */
+export const withModelFlags = (command: Command): Command =>
+  command
+    .argument("<model>", "a model file: .ts, .js or .mjs with a default export made by model(…)")
+    .addOption(new Option("--target <name>", "what to compile for").default("ort-cpu").choices(["ort-cpu", "onnx"]))
+    .option("--opset <n>", "version of the standard operator set, 17 to 24")
+    .option("--naive", "the graph as declared, nothing optimised")
+    .option("--dims <list>", "sizes of named dimensions, as batch=1,seq=128")
+    .option("--weights <path>", "a safetensors file or a Hugging Face checkpoint folder")
+    .option("--seed <n>", "seed of random weights, where none are given")
+    .option("--passes <list>", "passes to run instead of the target's, as canonicalise,reassociate")
+    .option("--dispatch", "emit both forms behind If where the cheaper one depends on a length")
+    .option("--set <list>", "parameters of the model, as layers=12,window=256");
+
+/** Loads the model file and everything its options name. */
+export async function openModel(path: string, flags: ModelFlags): Promise<{ model: Model; options: CompileOptions }> {
+  const opset = flags.opset === undefined ? undefined : parseNatural("--opset", flags.opset);
+  if (opset !== undefined && (opset < 17 || opset > 24)) fail("QKV501", `--opset ${opset} is not one of 17 to 24`);
+  const weights = flags.weights === undefined ? undefined : openCheckpoint(flags.weights);
+  const model = await loadModel(path);
+  const options: CompileOptions = {
+    ...(flags.target && { target: flags.target }),
+    ...(opset !== undefined && { opset }),
+    ...(flags.naive && { naive: true }),
+    ...(weights && { weights }),
+    ...(flags.seed !== undefined && { seed: parseNatural("--seed", flags.seed) }),
+    ...(flags.passes !== undefined && { passes: flags.passes.split(",").map((name) => name.trim()) }),
+    ...(flags.dispatch && { dispatch: true }),
+    ...(flags.set !== undefined && { settings: parseSettings(flags.set) }),
+    source: path.split(/[\\/]/).at(-1)!,
+  };
+  return { model, options };
+}
+
+export const dimsOf = (flags: ModelFlags): ReadonlyMap<string, number> => parseDims(flags.dims ?? "");
+
+/** Writes JSON for scripts: stable key order, one trailing newline. */
+export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+
+/** Warnings go to stderr, so that stdout stays what was asked for. */
+export function printWarnings(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+}

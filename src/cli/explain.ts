@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import pc from "picocolors";
+import { compile } from "../compile.ts";
+import { passJson } from "../compare.ts";
+import { costOf } from "../ir/cost.ts";
+import { show } from "../ir/dim.ts";
+import { fail } from "../ir/diagnostics.ts";
+import type { PassStep } from "../passes/instruments.ts";
+import type { Refusal } from "../passes/pass.ts";
+import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
+
+export function addExplain(program: Command): void {
+  withModelFlags(program.command("explain"))
+    .argument("[rule]", "only this pass or rule, with every place it was considered")
+    .summary("say what each pass did, what it refused and why")
+    .description("Per pass: which rules fired, which refused and why, and the cost formula before and after.")
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  qkv explain models/linear-attention.ts
+  qkv explain models/mla.ts reassociate --dims q=1,k=4096`,
+    )
+    .action(run);
+}
+
+async function run(path: string, rule: string | undefined, flags: ModelFlags & { json?: boolean }): Promise<void> {
+  const { model, options } = await openModel(path, flags);
+  // Sizes are hints here: formulas stay formulas.
+  const { steps } = await compile(model, { ...options, hints: dimsOf(flags) });
+  const chosen = rule === undefined ? steps : steps.filter((step) => concerns(step, rule));
+  if (rule !== undefined && chosen.length === 0)
+    fail("QKV502", `no pass or rule "${rule}" was considered here`, { help: `the passes are ${passNames(steps)}` });
+  if (flags.json) return printJson(chosen.map(passJson));
+  process.stdout.write(chosen.map((step) => describe(step, rule)).join("\n"));
+}
+
+const passNames = (steps: readonly PassStep[]) => [...new Set(steps.map(({ pass }) => pass.name))].join(", ");
+
+const concerns = ({ pass, tally }: PassStep, rule: string): boolean =>
+  pass.name === rule || tally.fired.has(rule) || tally.refused.has(rule);
+
+function describe({ pass, before, after, tally }: PassStep, rule: string | undefined): string {
+  const wanted = (name: string) => rule === undefined || rule === pass.name || rule === name;
+  const lines = [`${pc.bold(pass.name)}: ${pass.doc}`];
+  for (const [name, count] of tally.fired) if (wanted(name)) lines.push(`  ${pc.green("fired")}   ${name} ×${count}`);
+  for (const [name, reasons] of tally.refused)
+    if (wanted(name))
+      for (const [reason, count] of reasons) lines.push(`  ${pc.yellow("refused")} ${name} ×${count}: ${reason}`);
+  if (rule !== undefined) lines.push(...tally.misses.filter((miss) => wanted(miss.rule)).map(describeMiss));
+  for (const note of tally.notes) lines.push(...note.split("\n").map((text) => `  ${text}`));
+  const [from, to] = [costOf(before), costOf(after)];
+  if (before === after) lines.push(pc.dim("  nothing changed"));
+  else {
+    lines.push(`  nodes   ${from.nodes} → ${to.nodes}`);
+    if (from.flops !== to.flops) lines.push(`  FLOPs   ${show(from.flops)}`, `        → ${show(to.flops)}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function describeMiss({ rule, reason, value, location, detail }: Refusal): string {
+  const at = location ? ` (${location.file}:${location.line}:${location.column})` : "";
+  return `    ${rule}${value ? ` at %${value}` : ""}${at}: ${reason}${detail ? `; ${detail}` : ""}`;
+}

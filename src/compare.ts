@@ -1,0 +1,291 @@
+import { cpus, totalmem } from "node:os";
+import { encodeModel } from "./backends/onnx/encode.ts";
+import { exportGraph } from "./backends/onnx/export.ts";
+import type { OnnxModel } from "./backends/onnx/schema.ts";
+import { compareOutputs } from "./backends/ort/compare-outputs.ts";
+import { type Latency, measure, type MeasureOptions } from "./backends/ort/measure.ts";
+import { peakMemory } from "./backends/ort/memory.ts";
+import { nodePlacement } from "./backends/ort/placement.ts";
+import { type ExecutionProvider, openSession, type OptimizationLevel, runtimeInfo, type Session } from "./backends/ort/session.ts";
+import type { WeightStore } from "./backends/weights/store.ts";
+import { type Buildable, compile, type Compiled, type CompileOptions, type Declared } from "./compile.ts";
+import { completeDims, randomFeeds } from "./feeds.ts";
+import { type Cost, costOf } from "./ir/cost.ts";
+import { evaluate, show } from "./ir/dim.ts";
+import { substituteDType } from "./ir/substitute.ts";
+import { castTensor, type HostTensor } from "./ir/tensor.ts";
+import type { PassStep } from "./passes/instruments.ts";
+import { naiveTarget } from "./passes/target.ts";
+import { reference } from "./verify.ts";
+
+export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
+  /** Sizes, one set per run. Symbols left out take defaults: 1 for a batch, 128 for others. */
+  readonly runs?: readonly ReadonlyMap<string, number>[];
+  readonly ep?: ExecutionProvider;
+  readonly threads?: number;
+  /** Another model with the same inputs and outputs, as a row of its own. */
+  readonly against?: string;
+  /** One more row per rule that fired, compiled without it. */
+  readonly ablate?: boolean;
+  /** Measure peak memory, each variant in a process of its own. Default true. */
+  readonly memory?: boolean;
+  readonly measure?: MeasureOptions;
+  /** Inputs to use instead of random ones. */
+  readonly feeds?: ReadonlyMap<string, HostTensor>;
+  readonly onProgress?: (what: string, done: number, total: number) => void;
+}
+
+export interface VariantReport {
+  readonly name: string;
+  /** Nodes that run: after the runtime's own optimiser where that is part of the variant. */
+  readonly nodes: number;
+  /** How many nodes each execution provider ran. */
+  readonly placement: Readonly<Record<string, number>>;
+  /** Elements of all trained tensors the file holds. */
+  readonly params: number;
+  /** Floating-point operations of one run; null where the graph is not ours. */
+  readonly flops: number | null;
+  /** Bytes read and written by all operations of one run; null where the graph is not ours. */
+  readonly bytes: number | null;
+  /** Growth of the process while it runs; null where it was not measured. */
+  readonly peakBytes: number | null;
+  readonly latencyMs: Latency;
+  /** Against the float64 reference. */
+  readonly maxAbsError: number;
+  readonly maxRelError: number;
+  readonly equal: boolean;
+}
+
+export interface RunReport {
+  readonly dims: Readonly<Record<string, number>>;
+  /** What errors are measured against. */
+  readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32";
+  readonly variants: readonly VariantReport[];
+}
+
+export interface PassReportJson {
+  readonly name: string;
+  readonly rules: {
+    readonly fired: Readonly<Record<string, number>>;
+    readonly refused: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  };
+  readonly flops: { readonly before: string; readonly after: string };
+  readonly nodes: { readonly before: number; readonly after: number };
+  readonly notes: readonly string[];
+  readonly ms: number;
+}
+
+export interface CompareReport {
+  readonly model: string;
+  readonly target: string;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly runs: readonly RunReport[];
+  readonly passes: readonly PassReportJson[];
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly model: Uint8Array | string;
+  readonly level: OptimizationLevel;
+  readonly cost?: Cost;
+  readonly params: number;
+  readonly compiled?: Compiled;
+}
+
+/** Above this many floating-point operations the reference runs in the runtime, in float64. */
+const referenceFlops = 2e8;
+/** Models stay one file up to this size when measured. */
+const inlineLimit = 1.5 * 2 ** 30;
+
+/**
+ * Compiles a model naively and for a target, runs both (and the naive graph under the runtime's own optimiser) on the
+ * same inputs in one process, in turns, and reports sizes, costs, times and errors. Outputs that differ are marked
+ * not equal; their times are no speed-up.
+ */
+export async function compare(model: Buildable | Declared, options: CompareOptions = {}): Promise<CompareReport> {
+  const runs: RunReport[] = [];
+  let last: Compiled | undefined;
+  const cells = options.runs ?? [new Map<string, number>()];
+  for (const [i, given] of cells.entries()) {
+    const { report, compiled } = await compareOnce(model, given, options, (what, done, total) =>
+      options.onProgress?.(cells.length > 1 ? `run ${i + 1} of ${cells.length}: ${what}` : what, done, total),
+    );
+    runs.push(report);
+    last = compiled;
+  }
+  return {
+    model: last?.declared.name ?? "",
+    target: last?.target.name ?? "",
+    machine: await describeMachine(options),
+    runs,
+    passes: last?.steps.map(passJson) ?? [],
+  };
+}
+
+type OnProgress = NonNullable<CompareOptions["onProgress"]>;
+
+async function compareOnce(
+  model: Buildable | Declared,
+  given: ReadonlyMap<string, number>,
+  options: CompareOptions,
+  onProgress: OnProgress,
+) {
+  onProgress("compiling", 0, 1);
+  const built = "build" in model ? model.build(options.settings) : model;
+  const dims = completeDims(built.graph, given);
+  const { runs: _runs, measure: timing, ...compileOptions } = options;
+  const naive = await compile(built, { ...compileOptions, hints: dims, naive: true });
+  const optimised = await compile(built, { ...compileOptions, hints: dims });
+  const feeds = options.feeds ?? randomFeeds(naive.declared, dims, options.seed ?? 0);
+  const candidates = await candidatesOf(built, naive, optimised, dims, options);
+  onProgress("computing the reference", 0, 1);
+  const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims);
+  const variants = await runCandidates(candidates, feeds, expected, dims, options, timing ?? {}, onProgress);
+  return { report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport, compiled: optimised };
+}
+
+const bytesOfModel = (model: OnnxModel): Uint8Array => encodeModel(model, { externalDataLimit: inlineLimit }).model;
+
+function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array): Candidate {
+  const onnx = compiled.onnx();
+  const params = onnx.graph.initializers.reduce((total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1), 0);
+  return { name, model: bytes ?? bytesOfModel(onnx), level, cost: costOf(compiled.graph), params, compiled };
+}
+
+async function candidatesOf(
+  built: Declared,
+  naive: Compiled,
+  optimised: Compiled,
+  dims: ReadonlyMap<string, number>,
+  options: CompareOptions,
+): Promise<readonly Candidate[]> {
+  const bytes = bytesOfModel(naive.onnx());
+  const list = [candidate("naive", naive, "disabled", bytes), candidate("ort", naive, "all", bytes), candidate("optimised", optimised, "all")];
+  if (options.against) list.push({ name: options.against, model: options.against, level: "all", params: 0 });
+  if (options.ablate) {
+    const { runs: _runs, measure: _measure, ...rest } = options;
+    const fired = new Set(optimised.steps.flatMap(({ tally }) => [...tally.fired.keys()]));
+    for (const rule of fired) {
+      const compiled = await compile(built, { ...rest, hints: dims, without: new Set([rule]) });
+      if (compiled.graph !== optimised.graph) list.push(candidate(`without ${rule}`, compiled, "all"));
+    }
+  }
+  return list;
+}
+
+async function runCandidates(
+  candidates: readonly Candidate[],
+  feeds: ReadonlyMap<string, HostTensor>,
+  expected: ReadonlyMap<string, HostTensor>,
+  dims: ReadonlyMap<string, number>,
+  options: CompareOptions,
+  timing: MeasureOptions,
+  onProgress: OnProgress,
+): Promise<readonly VariantReport[]> {
+  const session = { ep: options.ep ?? "cpu", ...(options.threads && { threads: options.threads }) } as const;
+  const sessions: Session[] = [];
+  try {
+    for (const { model, level } of candidates) sessions.push(await openSession(model, { ...session, level }));
+    const comparisons = [];
+    for (const open of sessions) comparisons.push(compareOutputs(expected, await open.run(feeds)));
+    const latencies = await measure(
+      candidates.map(({ name }, i) => ({ name, session: sessions[i]!, feeds })),
+      { ...timing, onProgress: (done, total) => onProgress("timing", done, total) },
+    );
+    const reports: VariantReport[] = [];
+    for (const [i, { name, model, level, cost, params }] of candidates.entries()) {
+      onProgress("measuring memory", i, candidates.length);
+      const peak = options.memory === false ? null : await peakMemory(model, feeds, { ...session, level });
+      const placement = await nodePlacement(model, { ...session, level, feeds });
+      const { maxAbsError, maxRelError, equal } = comparisons[i]!;
+      reports.push({
+        name,
+        nodes: placement.nodes.length,
+        placement: Object.fromEntries(placement.counts),
+        params,
+        flops: cost ? evaluate(cost.flops, dims) : null,
+        bytes: cost ? evaluate(cost.bytes, dims) : null,
+        peakBytes: peak?.peakBytes ?? null,
+        latencyMs: latencies[i]!,
+        maxAbsError,
+        maxRelError,
+        equal,
+      });
+    }
+    return reports;
+  } finally {
+    for (const open of sessions) await open.close();
+  }
+}
+
+/** What outputs should be: by the float64 evaluator where that is quick, else by the runtime computing in float64. */
+export async function referenceOutputs(
+  naive: Compiled,
+  feeds: ReadonlyMap<string, HostTensor>,
+  dims: ReadonlyMap<string, number>,
+): Promise<{ readonly reference: RunReport["reference"]; readonly expected: ReadonlyMap<string, HostTensor> }> {
+  const flops = evaluate(costOf(naive.declared).flops, dims);
+  if (flops <= referenceFlops)
+    return { reference: "float64 reference", expected: reference(naive.declared, feeds, naive.weights) };
+  return runtimeReference(naive, feeds);
+}
+
+async function runtimeReference(naive: Compiled, feeds: ReadonlyMap<string, HostTensor>) {
+  const { arena, weights } = naive;
+  try {
+    const graph = substituteDType(arena, naive.graph, "f32", "f64");
+    const store: Pick<WeightStore, "has" | "read"> = {
+      has: weights.has,
+      read: (name) => {
+        const tensor = weights.read(name);
+        return tensor.dtype === "f32" ? castTensor(tensor, "f64") : tensor;
+      },
+    };
+    const model = exportGraph(graph, { arena, target: naiveTarget(), weights: store, metadata: new Map(), dims: new Map() });
+    const wide = new Map(Array.from(feeds, ([name, x]) => [name, x.dtype === "f32" ? castTensor(x, "f64") : x]));
+    return { reference: "naive graph in float64", expected: await runOnce(bytesOfModel(model), wide) } as const;
+  } catch {
+    // The runtime lacks some float64 kernels; then the float32 graph, unoptimised, is the best there is, and is said to be.
+    return { reference: "naive graph in float32", expected: await runOnce(bytesOfModel(naive.onnx()), feeds) } as const;
+  }
+}
+
+async function runOnce(model: Uint8Array, feeds: ReadonlyMap<string, HostTensor>) {
+  const session = await openSession(model, { level: "disabled" });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.close();
+  }
+}
+
+/** A pass as `compare --json` tells it. */
+export function passJson({ pass, tally, before, after, milliseconds }: PassStep): PassReportJson {
+  const [from, to] = [costOf(before), costOf(after)];
+  return {
+    name: pass.name,
+    rules: {
+      fired: Object.fromEntries(tally.fired),
+      refused: Object.fromEntries(Array.from(tally.refused, ([rule, reasons]) => [rule, Object.fromEntries(reasons)])),
+    },
+    flops: { before: show(from.flops), after: show(to.flops) },
+    nodes: { before: from.nodes, after: to.nodes },
+    notes: tally.notes,
+    ms: milliseconds,
+  };
+}
+
+async function describeMachine({ threads, ep }: CompareOptions): Promise<CompareReport["machine"]> {
+  const { version } = await runtimeInfo();
+  const all = cpus();
+  return {
+    cpu: all[0]?.model ?? "unknown",
+    cores: all.length,
+    memoryBytes: totalmem(),
+    node: process.versions.node,
+    onnxruntime: version,
+    ep: ep ?? "cpu",
+    threads: threads ?? all.length,
+  };
+}
+

@@ -1,0 +1,132 @@
+import { exportGraph } from "./backends/onnx/export.ts";
+import type { OnnxModel } from "./backends/onnx/schema.ts";
+import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.ts";
+import { randomWeights } from "./backends/weights/random-weights.ts";
+import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
+import { constantRuntime } from "./constant-runtime.ts";
+import { type Arena, attrsOf } from "./ir/arena.ts";
+import { fail } from "./ir/diagnostics.ts";
+import { type Graph, nodesOf } from "./ir/graph.ts";
+import { substituteDims } from "./ir/substitute.ts";
+import { verifyGraph } from "./ir/verify.ts";
+import { type Instrument, type PassStep, verifyEach } from "./passes/instruments.ts";
+import { defaultPassOptions, type PassOptions } from "./passes/pass.ts";
+import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts";
+import { naiveTarget, type Target, targets } from "./passes/target.ts";
+
+/** A graph as its author declared it, in its arena. */
+export interface Declared {
+  readonly graph: Graph;
+  readonly arena: Arena;
+}
+
+/** Anything that can be built into a graph: what `model(…)` returns. */
+export interface Buildable {
+  build(overrides?: Readonly<Record<string, unknown>>): Declared;
+}
+
+export interface CompileOptions {
+  /** `ort-cpu` (default) or `onnx`. */
+  readonly target?: string;
+  /** Version of the standard operator set, 17 to 24. Default: the target's. */
+  readonly opset?: number;
+  /** The graph as declared, nothing optimised. */
+  readonly naive?: boolean;
+  /** Sizes frozen into the graph. */
+  readonly dims?: ReadonlyMap<string, number>;
+  /** Sizes to optimise for; the graph stays symbolic in them. */
+  readonly hints?: ReadonlyMap<string, number>;
+  /** Trained tensors; random ones from `seed` where none are given. */
+  readonly weights?: WeightStore;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Passes to run, by name, instead of the target's pipeline. */
+  readonly passes?: readonly string[];
+  /** Both forms behind `If` where the cheaper one depends on a length. */
+  readonly dispatch?: boolean;
+  /** Rules not to apply. */
+  readonly without?: ReadonlySet<string>;
+  readonly instruments?: readonly Instrument[];
+  /** Model parameters, by name. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Where the declaration came from, for the file's metadata. */
+  readonly source?: string;
+}
+
+export interface Compiled {
+  /** As declared, dims frozen. */
+  readonly declared: Graph;
+  readonly graph: Graph;
+  readonly arena: Arena;
+  readonly target: Target;
+  readonly steps: readonly PassStep[];
+  readonly weights: WeightStore;
+  /** What is odd about the weights read so far. */
+  warnings(): readonly string[];
+  /** The graph as an ONNX model. Made when first asked for. */
+  onnx(): OnnxModel;
+}
+
+/**
+ * Runs a declaration through a target's passes. Throws QKV505 for an unknown target, QKV301 for an unknown pass,
+ * QKV43x where weights do not fit, and what the declaration's own body throws.
+ */
+export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
+  const { graph: built, arena } = "build" in model ? model.build(options.settings) : model;
+  const declared = substituteDims(arena, built, options.dims ?? new Map());
+  verifyGraph(declared, arena);
+  const target = resolveTarget(options);
+  const weights = resolveWeights(declared, options);
+  const passOptions: PassOptions = {
+    ...defaultPassOptions,
+    dispatch: options.dispatch ?? false,
+    without: options.without ?? new Set(),
+  };
+  const dims = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
+  const cx = { arena, target, dims, weights, runtime: constantRuntime(arena), options: passOptions };
+  const instruments = [verifyEach((graph) => verifyGraph(graph, arena)), ...(options.instruments ?? [])];
+  const { graph, steps } = await runPipeline(declared, pipelineOf(options, target), cx, instruments);
+  const metadata = new Map([
+    ["qkv.source", options.source ?? declared.name],
+    ["qkv.target", target.name],
+    ["qkv.passes", [...new Set(steps.map(({ pass }) => pass.name))].join(", ")],
+  ]);
+  let onnx: OnnxModel | undefined;
+  return {
+    declared,
+    graph,
+    arena,
+    target,
+    steps,
+    weights,
+    warnings: () => weights.warnings().map(({ message }) => message),
+    onnx: () => (onnx ??= exportGraph(graph, { arena, target, weights, metadata, dims })),
+  };
+}
+
+function pipelineOf(options: CompileOptions, target: Target) {
+  if (options.passes) return [...passesNamed(options.passes), ...passesNamed(["legalise"])];
+  return options.naive ? naive : optimise(target);
+}
+
+/** The target asked for, at the operator set asked for. */
+export function resolveTarget({ target = "ort-cpu", opset, naive: asDeclared }: CompileOptions): Target {
+  if (asDeclared) return naiveTarget(opset);
+  const make = targets.get(target);
+  if (!make) fail("QKV505", `there is no target "${target}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
+  return make(opset);
+}
+
+/** Every parameter a graph declares. */
+export function paramsOf(graph: Graph): readonly ParamSpec[] {
+  return nodesOf(graph)
+    .filter((node) => node.op === "param")
+    .map((node) => attrsOf(node, "param"))
+    .map(({ name, dtype, shape, init }) => ({ name, dtype, dims: shape as readonly number[], init }));
+}
+
+/** The weights given, or random ones; either way checked against the declaration, converted once and kept. */
+function resolveWeights(graph: Graph, { weights, seed = 0 }: CompileOptions): BoundWeights {
+  const params = paramsOf(graph);
+  return bindWeights(params, weights ?? randomWeights(params, seed));
+}

@@ -1,0 +1,54 @@
+import { type InputSpec, randomInputs } from "./backends/ort/inputs.ts";
+import { attrsOf } from "./ir/arena.ts";
+import { evaluate, symbolsOf } from "./ir/dim.ts";
+import { isInteger } from "./ir/dtype.ts";
+import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
+import type { HostTensor } from "./ir/tensor.ts";
+
+/** Sizes taken for symbols that nobody gave: one sequence of 128. */
+export const defaultSize = (symbol: string): number => (/^(b|batch\w*|n_batch)$/i.test(symbol) ? 1 : 128);
+
+/** A size for every symbol of the graph's inputs: those given, defaults for the others. */
+export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const dims = new Map(given);
+  for (const input of graph.inputs)
+    for (const dim of input.type.shape)
+      for (const name of symbolsOf(dim)) if (!dims.has(name)) dims.set(name, defaultSize(name));
+  return dims;
+}
+
+/**
+ * Random inputs a graph can take: floats are normal, indices stay within what they index, other integers are padding
+ * masks of ones and zeros. Depends on nothing but the graph, the sizes and the seed.
+ */
+export function randomFeeds(graph: Graph, dims: ReadonlyMap<string, number>, seed: number): Map<string, HostTensor> {
+  const limits = indexLimits(graph, dims);
+  const specs = graph.inputs.map((value): InputSpec => {
+    const { name, dtype, shape } = attrsOf(value.node, "input");
+    const sizes = shape.map((dim) => evaluate(dim, dims));
+    if (!isInteger(dtype)) return { name, dtype, dims: sizes };
+    const high = limits.get(value);
+    return { name, dtype, dims: sizes, fill: high === undefined ? { kind: "mask" } : { kind: "integers", low: 0, high } };
+  });
+  return randomInputs(specs, seed);
+}
+
+const passesThrough = new Set(["cast", "reshape", "transpose", "broadcast", "slice", "concat"]);
+
+/** For each integer input that indexes something: the smallest size it indexes. */
+function indexLimits(graph: Graph, dims: ReadonlyMap<string, number>): ReadonlyMap<Value, number> {
+  const limits = new Map<Value, number>();
+  const lower = (value: Value, limit: number) => limits.set(value, Math.min(limit, limits.get(value) ?? limit));
+  for (const node of nodesOf(graph).toReversed()) {
+    if (node.op === "gather") lower(node.operands[1]!, gatheredSize(node, dims));
+    const limit = node.results.map((value) => limits.get(value)).find((found) => found !== undefined);
+    if (limit !== undefined && passesThrough.has(node.op)) for (const operand of node.operands) lower(operand, limit);
+  }
+  return limits;
+}
+
+function gatheredSize(node: Node, dims: ReadonlyMap<string, number>): number {
+  const { shape } = node.operands[0]!.type;
+  const { axis } = attrsOf(node, "gather");
+  return evaluate(shape.at(axis)!, dims);
+}
