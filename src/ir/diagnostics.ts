@@ -104,6 +104,12 @@ export const diagnostics = {
   QKV506: code("outputs differ", 4),
   QKV507: code("a report cannot be written"),
   QKV508: code("a needed package is missing"),
+  QKV460: code("op without a form in ONNX"),
+  QKV461: code("input or output name that ONNX cannot hold"),
+  QKV462: code("dimension that no input gives"),
+  QKV463: code("weight of another shape than declared"),
+  QKV464: code("malformed branch", 70),
+  QKV465: code("unsupported opset"),
   QKV901: code("internal invariant broken", 70),
 } as const;
 

@@ -1,0 +1,261 @@
+import type { Arena } from "../../../ir/arena.ts";
+import { fail } from "../../../ir/diagnostics.ts";
+import type { Dim } from "../../../ir/dim.ts";
+import type { DType } from "../../../ir/dtype.ts";
+import type { Node, Value } from "../../../ir/graph.ts";
+import { fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
+import type { TensorType } from "../../../ir/types.ts";
+import { ShapeValues } from "../dims.ts";
+import type { OnnxAttribute } from "../schema.ts";
+import { foldableKey, HostValues, type WeightReader } from "./host.ts";
+import { type Attributes, type Initializer, type PendingGraph, type PendingNode, Ref } from "./ref.ts";
+
+/** What the exported file may contain. */
+export interface ExportTarget {
+  /** Version of the standard operators, 17 to 24. */
+  readonly opset: number;
+  /** Whether kernels of `com.microsoft` may be used. */
+  readonly contrib: boolean;
+  /** Composites written as one operator where target and types allow; undefined: all of them. */
+  readonly kernels?: ReadonlySet<string>;
+}
+
+/** One graph or branch while it is filled. */
+interface Scope {
+  readonly nodes: PendingNode[];
+  readonly values: Map<Value, Ref>;
+}
+
+export const contribDomain = "com.microsoft";
+
+export interface EmitterOptions {
+  readonly arena: Arena;
+  readonly target: ExportTarget;
+  readonly weights: WeightReader;
+  /** Sizes of dimensions the model will be run with, as far as known; they steer choices, never meaning. */
+  readonly dims: ReadonlyMap<string, number>;
+  readonly inputs: readonly Value[];
+  /** Lowers what `values` need and have not got yet. */
+  readonly lower: (e: Emitter, values: readonly Value[]) => void;
+}
+
+/** Collects the nodes and initialisers of one model. Lowerings write through it. */
+export class Emitter {
+  readonly arena: Arena;
+  readonly target: ExportTarget;
+  readonly dims: ReadonlyMap<string, number>;
+  readonly initializers: Initializer[] = [];
+  /** Values of dimensions at run time. */
+  readonly shapes: ShapeValues;
+  readonly #host: HostValues;
+  readonly #root: Scope = { nodes: [], values: new Map() };
+  readonly #constants = new Map<string, Ref>();
+  readonly #used = new Set<Value>();
+  #scope: Scope = this.#root;
+  #source: Node | undefined;
+
+  readonly #lower: EmitterOptions["lower"];
+
+  constructor({ arena, target, weights, dims, inputs, lower }: EmitterOptions) {
+    this.arena = arena;
+    this.target = target;
+    this.dims = dims;
+    this.#lower = lower;
+    this.#host = new HostValues(weights);
+    const sources = inputs.map((value) => ({ value, ref: this.#declare(value) }));
+    this.shapes = new ShapeValues(this, sources);
+  }
+
+  get nodes(): readonly PendingNode[] {
+    return this.#root.nodes;
+  }
+
+  #declare(value: Value): Ref {
+    const ref = new Ref(value.type);
+    this.#root.values.set(value, ref);
+    return ref;
+  }
+
+  /** The node being lowered: names what is emitted, and is quoted by errors. */
+  serve(source: Node | undefined): void {
+    this.#source = source;
+  }
+
+  get source(): Node | undefined {
+    return this.#source;
+  }
+
+  /** Appends an operator with one result of `type`. Undefined inputs and attributes are left out. */
+  op(type: TensorType, opType: string, inputs: readonly (Ref | undefined)[], attributes: Attributes = {}): Ref {
+    return this.#append([type], opType, inputs, attributes, "")[0]!;
+  }
+
+  /** The same for an operator of `com.microsoft`. */
+  contrib(type: TensorType, opType: string, inputs: readonly (Ref | undefined)[], attributes: Attributes = {}): Ref {
+    return this.#append([type], opType, inputs, attributes, contribDomain)[0]!;
+  }
+
+  /** An operator with several results; an undefined type leaves that result out. */
+  ops(
+    types: readonly (TensorType | undefined)[],
+    opType: string,
+    inputs: readonly (Ref | undefined)[],
+    attributes: Attributes = {},
+    domain = "",
+  ): readonly (Ref | undefined)[] {
+    return this.#append(types, opType, inputs, attributes, domain);
+  }
+
+  #append(
+    types: readonly (TensorType | undefined)[],
+    opType: string,
+    inputs: readonly (Ref | undefined)[],
+    attributes: Attributes,
+    domain: string,
+  ): readonly (Ref | undefined)[] {
+    const outputs = types.map((type) => type && new Ref(type));
+    const given = Object.entries(attributes).filter(
+      (entry): entry is [string, OnnxAttribute] => entry[1] !== undefined,
+    );
+    this.#scope.nodes.push({ opType, domain, inputs, outputs, attributes: new Map(given), source: this.#source });
+    return outputs;
+  }
+
+  /** Appends a node that chooses between two branches. */
+  branch(
+    types: readonly TensorType[],
+    condition: Ref,
+    whenTrue: PendingGraph,
+    whenFalse: PendingGraph,
+  ): readonly Ref[] {
+    const outputs = types.map((type) => new Ref(type));
+    const attributes = new Map([
+      ["then_branch", whenTrue],
+      ["else_branch", whenFalse],
+    ]);
+    this.#scope.nodes.push({
+      opType: "If",
+      domain: "",
+      inputs: [condition],
+      outputs,
+      attributes,
+      source: this.#source,
+    });
+    return outputs;
+  }
+
+  /** Runs `fill` with nodes going to a new branch where `bound` values stand for outer tensors. */
+  inBranch<T>(
+    bound: ReadonlyMap<Value, Ref>,
+    fill: (emitted: readonly PendingNode[]) => T,
+  ): { readonly result: T; readonly nodes: readonly PendingNode[] } {
+    const outer = this.#scope;
+    this.#scope = { nodes: [], values: new Map(bound) };
+    try {
+      const result = fill(this.#scope.nodes);
+      return { result, nodes: this.#scope.nodes };
+    } finally {
+      this.#scope = outer;
+    }
+  }
+
+  /** Runs `emit` with nodes going to the outermost graph, ahead of whatever branch is being filled. */
+  inRoot<T>(emit: () => T): T {
+    const [scope, source] = [this.#scope, this.#source];
+    this.#scope = this.#root;
+    this.#source = undefined;
+    try {
+      return emit();
+    } finally {
+      this.#scope = scope;
+      this.#source = source;
+    }
+  }
+
+  /** Lowers what `values` need and have not got yet into the graph or branch being filled. */
+  lower(values: readonly Value[]): void {
+    const source = this.#source;
+    this.#lower(this, values);
+    this.#source = source;
+  }
+
+  /** The tensor of a value that has been lowered, or that is known now. */
+  ref(value: Value): Ref {
+    return (
+      this.find(value) ??
+      fail("QKV464", `${value.node.op} is used before it is computed`, {
+        notes: ["branches reach only their captures"],
+      })
+    );
+  }
+
+  find(value: Value): Ref | undefined {
+    return this.#scope.values.get(value) ?? this.folded(value);
+  }
+
+  define(value: Value, ref: Ref): void {
+    this.#scope.values.set(value, ref);
+  }
+
+  /** Notes that `value` is needed: results nothing needs are left out. */
+  use(value: Value): void {
+    this.#used.add(value);
+  }
+
+  isUsed(value: Value): boolean {
+    return this.#used.has(value);
+  }
+
+  /** The initialiser of a value made of parameters and constants by moving elements alone, in axis order `perm` if given. */
+  folded(value: Value, perm?: readonly number[], shape?: readonly number[]): Ref | undefined {
+    if (!this.#host.has(value)) return undefined;
+    const key = foldableKey(value, perm, shape);
+    let ref = this.#constants.get(key);
+    if (ref) return ref;
+    const moved = shape ?? perm?.map((axis) => value.type.shape[axis]) ?? value.type.shape;
+    const name = this.#host.nameOf(value, perm !== undefined || shape !== undefined);
+    const type = { dtype: value.type.dtype, shape: moved as readonly number[] };
+    ref = this.#initializer(type, name ?? this.arena.hintOf(value).name ?? "constant", () =>
+      this.#host.read(value, perm, shape),
+    );
+    this.#constants.set(key, ref);
+    return ref;
+  }
+
+  isFoldable(value: Value): boolean {
+    return this.#host.has(value);
+  }
+
+  #initializer(type: TensorType, wanted: string, read: () => HostTensor): Ref {
+    const ref = new Ref(type);
+    ref.wanted = wanted;
+    this.initializers.push({ ref, read });
+    return ref;
+  }
+
+  /** A constant tensor; equal ones are one initialiser. */
+  constant(dtype: DType, dims: readonly number[], values: readonly number[], wanted = "constant"): Ref {
+    const key = `#${dtype}[${dims.join()}]${values.map((value) => (Object.is(value, -0) ? "-0" : value)).join()}`;
+    let ref = this.#constants.get(key);
+    if (!ref)
+      this.#constants.set(
+        key,
+        (ref = this.#initializer({ dtype, shape: dims }, wanted, () => fromNumbers(dtype, dims, values))),
+      );
+    return ref;
+  }
+
+  scalar(dtype: DType, value: number): Ref {
+    return this.constant(dtype, [], [value]);
+  }
+
+  /** A rank-1 i64 constant, as axes and shapes are given. */
+  indices(values: readonly number[]): Ref {
+    return this.constant("i64", [values.length], values, "indices");
+  }
+
+  /** Several dimensions as one rank-1 i64 tensor. */
+  vector(dims: readonly Dim[]): Ref {
+    return this.shapes.vector(dims);
+  }
+}

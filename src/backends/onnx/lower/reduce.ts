@@ -1,0 +1,42 @@
+import type { reduce } from "../../../ir/ops/reduce.ts";
+import type { TensorType } from "../../../ir/types.ts";
+import type { Emitter } from "./emitter.ts";
+import { type LowerContext, type Lowering, type Lowerings, positive, widened } from "./lowering.ts";
+import { int, ints, type Ref } from "./ref.ts";
+
+type Reduction = "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceMean";
+
+/** The version from which the axes are an operand; before it they are an attribute. */
+const axesOperandSince: Record<Reduction, number> = { ReduceSum: 13, ReduceMax: 18, ReduceMin: 18, ReduceMean: 18 };
+
+/** `x` reduced along `axes` (counted from 0); `x` itself where there are none. */
+export function reduceTo(
+  e: Emitter,
+  opType: Reduction,
+  x: Ref,
+  axes: readonly number[],
+  keepDims: boolean,
+  type: TensorType,
+): Ref {
+  if (axes.length === 0) return x;
+  const keepdims = int(keepDims ? 1 : 0);
+  if (e.target.opset >= axesOperandSince[opType]) return e.op(type, opType, [x, e.indices(axes)], { keepdims });
+  return e.op(type, opType, [x], { axes: ints(axes), keepdims });
+}
+
+function reduction<K extends keyof typeof reduce>(opType: Reduction): Lowering<K> {
+  return ({ e, operands, attrs, type }: LowerContext<K>) => {
+    const [x] = operands;
+    const axes = attrs.axes.map((axis) => positive(axis, x!.type.shape.length)).sort((a, b) => a - b);
+    const narrow = type.dtype === "i8" || type.dtype === "u8";
+    const compute = (from: Ref, to: TensorType) => reduceTo(e, opType, from, axes, attrs.keepDims, to);
+    return narrow ? widened(e, operands, type, "i32", ([wide], to) => compute(wide!, to)) : compute(x!, type);
+  };
+}
+
+export const reduceLowerings: Lowerings<keyof typeof reduce> = {
+  reduceSum: reduction("ReduceSum"),
+  reduceMax: reduction("ReduceMax"),
+  reduceMin: reduction("ReduceMin"),
+  reduceMean: reduction("ReduceMean"),
+};
