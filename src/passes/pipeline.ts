@@ -1,6 +1,8 @@
 import { fail, QkvError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import { canonicalise } from "./canonicalise.ts";
 import type { Instrument, PassStep } from "./instruments.ts";
+import { legalise } from "./legalise.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
 import type { Target } from "./target.ts";
 
@@ -13,13 +15,13 @@ export interface PipelineResult {
 }
 
 /** Every pass by name, in the order a pipeline runs them. */
-export const passes: readonly Pass[] = [];
+export const passes: readonly Pass[] = [canonicalise, legalise];
 
 /** What the declared graph must spell out for any ONNX runtime. Run with the target `naive`. */
-export const naive: readonly Pass[] = [];
+export const naive: readonly Pass[] = [legalise];
 
 /** Everything, for a target. */
-export const optimise = (_target: Target): readonly Pass[] => [];
+export const optimise = (_target: Target): readonly Pass[] => [canonicalise, legalise];
 
 /** Passes by name, as the command line takes them. Throws QKV301 for a name there is not. */
 export function passesNamed(names: readonly string[]): readonly Pass[] {

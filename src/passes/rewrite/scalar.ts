@@ -1,0 +1,86 @@
+import type { Arena } from "../../ir/arena.ts";
+import { type DType, isFloat } from "../../ir/dtype.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
+
+const uniform = new WeakMap<HostTensor, number | null>();
+const scanLimit = 1 << 20;
+
+function uniformOf(tensor: HostTensor): number | null {
+  if (tensor.data.length === 0 || tensor.data.length > scanLimit) return null;
+  const first = tensor.data[0]!;
+  // NaN differs from itself, so a tensor of NaN is never uniform: nothing may be concluded from it.
+  for (const element of tensor.data) if (element !== first) return null;
+  return toFloat64({ ...tensor, dims: [], data: tensor.data.slice(0, 1) })[0]!;
+}
+
+/** The number a constant holds in all its elements; undefined for anything else. */
+export function scalarOf(value: Value): number | undefined {
+  if (value.node.op !== "constant") return undefined;
+  const tensor = value.node.attrs.get("value") as HostTensor;
+  let number = uniform.get(tensor);
+  if (number === undefined) uniform.set(tensor, (number = uniformOf(tensor)));
+  return number ?? undefined;
+}
+
+export const tensorOf = (value: Value): HostTensor | undefined =>
+  value.node.op === "constant" ? (value.node.attrs.get("value") as HostTensor) : undefined;
+
+const precision: Readonly<Partial<Record<DType, number>>> = { f64: 1e-6, f32: 1e-6, f16: 2e-3, bf16: 1.6e-2 };
+
+/** Whether a number stored in `dtype` stands for `expected`; generous to constants written with six digits. */
+export function isAbout(number: number, expected: number, dtype: DType): boolean {
+  if (number === expected) return true;
+  return Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected);
+}
+
+/** A constant of a static type all of whose elements are one number. */
+export function uniformConstant(arena: Arena, dtype: DType, dims: readonly number[], number: number): Value {
+  const count = dims.reduce((product, dim) => product * dim, 1);
+  return arena.build.constant({ value: fromNumbers(dtype, dims, new Float64Array(count).fill(number)) });
+}
+
+/** The number as `dtype` stores it. */
+export const rounded = (number: number, dtype: DType): number => toFloat64(fromNumbers(dtype, [], [number]))[0]!;
+
+/** Whether a product with 1/c may stand for a division by c: one rounding apart, and neither overflows. */
+export function hasReciprocal(number: number, dtype: DType): boolean {
+  if (!isFloat(dtype) || number === 0 || !Number.isFinite(number)) return false;
+  const inverse = rounded(1 / number, dtype);
+  return Number.isFinite(inverse) && Math.abs(inverse) >= leastNormal[dtype]!;
+}
+
+const leastNormal: Readonly<Partial<Record<DType, number>>> = {
+  f64: 2.2250738585072014e-308,
+  f32: 1.1754943508222875e-38,
+  bf16: 1.1754943508222875e-38,
+  f16: 6.103515625e-5,
+};
+
+const foldability = new WeakMap<Node, boolean>();
+
+/** Whether only parameters and constants are below a value, so that it can be computed before the graph runs. */
+export function isFoldable(value: Value): boolean {
+  const stack = [value.node];
+  while (stack.length > 0) {
+    const node = stack.at(-1)!;
+    if (foldability.has(node)) {
+      stack.pop();
+      continue;
+    }
+    const open = node.operands.find((operand) => !foldability.has(operand.node));
+    if (open && !staticallyUnknown(node)) {
+      stack.push(open.node);
+      continue;
+    }
+    foldability.set(node, !staticallyUnknown(node) && node.operands.every(({ node: n }) => foldability.get(n)));
+    stack.pop();
+  }
+  return foldability.get(value.node)!;
+}
+
+const staticallyUnknown = (node: Node): boolean =>
+  node.op === "input" ||
+  node.op === "if" ||
+  (node.op === "size" && typeof node.attrs.get("of") !== "number") ||
+  node.results.some(({ type }) => type.shape.some((dim) => typeof dim !== "number"));

@@ -1,0 +1,72 @@
+import type { Arena } from "../../ir/arena.ts";
+import type { Graph, Node, Value } from "../../ir/graph.ts";
+
+/** Gives every result of `to` the name and place of the same result of `from`. */
+export function inheritAll(arena: Arena, from: readonly Value[], to: readonly Value[]): void {
+  from.forEach((value, i) => {
+    if (to[i]) arena.inherit(value, to[i]);
+  });
+}
+
+/**
+ * The graph with values replaced, also inside of replacements. The same object where nothing it reaches is replaced.
+ * A replacement must not lead back to what it replaces. Iterative.
+ */
+export function substitute(graph: Graph, replaced: ReadonlyMap<Value, Value>, arena: Arena): Graph {
+  if (replaced.size === 0) return graph;
+  const done = new Map<Value, Value>();
+  const stack: Value[] = [];
+  const resolve = (root: Value): Value => {
+    stack.push(root);
+    while (stack.length > 0) {
+      const value = stack.at(-1)!;
+      const open = done.has(value) ? undefined : nextOpen(value, replaced, done);
+      if (open) stack.push(open);
+      else {
+        stack.pop();
+        if (!done.has(value)) finish(value, replaced, done, arena);
+      }
+    }
+    return done.get(root)!;
+  };
+  return withOutputs(graph, resolve);
+}
+
+function nextOpen(value: Value, replaced: ReadonlyMap<Value, Value>, done: ReadonlyMap<Value, Value>) {
+  const other = replaced.get(value);
+  if (other) return done.has(other) ? undefined : other;
+  return value.node.operands.find((operand) => !done.has(operand));
+}
+
+function finish(value: Value, replaced: ReadonlyMap<Value, Value>, done: Map<Value, Value>, arena: Arena): void {
+  const other = replaced.get(value);
+  if (other) {
+    const final = done.get(other)!;
+    arena.inherit(value, final);
+    done.set(value, final);
+    return;
+  }
+  const node = arena.rebuild(
+    value.node,
+    value.node.operands.map((operand) => done.get(operand)!),
+  );
+  const final = node.results[value.index]!;
+  arena.inherit(value, final);
+  done.set(value, final);
+}
+
+/** The graph with other outputs; the same object where they are the same. */
+export function withOutputs(graph: Graph, replace: (value: Value) => Value): Graph {
+  const outputs = graph.outputs.map(({ name, value }) => ({ name, value: replace(value) }));
+  return outputs.every(({ value }, i) => value === graph.outputs[i]!.value) ? graph : { ...graph, outputs };
+}
+
+/** The node again with its branch graphs replaced; the same node where they are the same. */
+export function withBranches(node: Node, arena: Arena, replace: (branch: Graph) => Graph): Node {
+  if (node.op !== "if") return node;
+  const whenTrue = node.attrs.get("whenTrue") as Graph;
+  const whenFalse = node.attrs.get("whenFalse") as Graph;
+  const branches = { whenTrue: replace(whenTrue), whenFalse: replace(whenFalse) };
+  if (branches.whenTrue === whenTrue && branches.whenFalse === whenFalse) return node;
+  return arena.node("if", node.operands, branches);
+}

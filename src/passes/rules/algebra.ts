@@ -1,0 +1,257 @@
+import { opDef } from "../../ir/arena.ts";
+import { isFloat } from "../../ir/dtype.ts";
+import type { RefTensor } from "../../ir/op-def.ts";
+import { type OpName, ops } from "../../ir/ops/index.ts";
+import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
+import { sameType } from "../../ir/types.ts";
+import { type Rule, rule } from "../rewrite/rule.ts";
+import { hasReciprocal, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { a, any, c, constant, d, type Term, t, w, x, y, z } from "../rewrite/term.ts";
+
+const names = Object.keys(ops) as readonly OpName[];
+const binaryOps = names.filter((op) => {
+  const { traits, operands } = opDef(op);
+  return traits.includes("elementwise") && !traits.includes("composite") && operands.length === 2;
+});
+const withIdentity = binaryOps.filter((op) => opDef(op).identity !== undefined);
+const commutative = binaryOps.filter((op) => opDef(op).traits.includes("commutative"));
+
+/** `x op identity = x`, one rule for each op that declares an identity. */
+const identities: readonly Rule[] = withIdentity.map((op) =>
+  rule({
+    name: `${op}-identity`,
+    left: t[op](x, opDef(op).identity!),
+    right: x,
+  }),
+);
+
+/** Constants go right, so that every other rule is written one way. */
+const constantsRight: readonly Rule[] = commutative.map((op) =>
+  rule({
+    name: `${op}-constant-right`,
+    formula: `${op}(c, x) = ${op}(x, c)`,
+    left: t[op](x, y),
+    right: (m, b) => {
+      const [left, right] = m.root.node.operands;
+      if (scalarOf(left!) === undefined || scalarOf(right!) !== undefined) return undefined;
+      return b[op as "add"](right!, left!);
+    },
+  }),
+);
+
+const foldLimit = 4096;
+
+/** An op on small constants is a constant. */
+const foldConstants: readonly Rule[] = names
+  .filter((op) => {
+    const def = opDef(op);
+    const folds =
+      def.traits.includes("elementwise") || def.traits.includes("movement") || def.traits.includes("reduction");
+    return folds && def.evaluate && op !== "split";
+  })
+  .map((op) =>
+    rule({
+      name: `${op}-of-constants`,
+      formula: `${op} of constants of at most ${foldLimit} elements is a constant`,
+      left: t[op](...manyOperands(op)),
+      right: (m, b) => {
+        const operands = m.root.node.operands.map(tensorOf);
+        const { dtype, shape } = m.root.type;
+        if (operands.some((tensor) => !tensor) || shape.some((dim) => typeof dim !== "number")) return undefined;
+        const dims = shape as readonly number[];
+        if (elementCount(dims) > foldLimit || operands.some((tensor) => tensor!.data.length > foldLimit))
+          return undefined;
+        const values = operands.map((tensor): RefTensor => ({ dims: tensor!.dims, data: toFloat64(tensor!) }));
+        const made = opDef(op).evaluate!(values, {
+          attrs: Object.fromEntries(m.root.node.attrs) as never,
+          types: m.root.node.operands.map(({ type }) => type),
+          results: [{ dtype, dims }],
+          size: (dim) => Number(dim),
+          call: () => [],
+        }) as RefTensor;
+        return b.constant({ value: fromNumbers(dtype, dims, made.data) });
+      },
+    }),
+  );
+
+/** Variables for as many operands as an op takes at least. */
+function manyOperands(op: OpName): readonly Term[] {
+  const least = opDef(op).operands.filter((name) => !name.endsWith("?") && !name.startsWith("...")).length;
+  return [x, y, z, w].slice(0, Math.max(1, least));
+}
+
+const one = constant("one");
+
+/** Chains of one op with constants become one step: two roundings become one. */
+const chains: readonly Rule[] = (
+  [
+    ["add", (p: number, q: number) => p + q],
+    ["mul", (p: number, q: number) => p * q],
+    ["max", Math.max],
+    ["min", Math.min],
+  ] as const
+).map(([op, f]) =>
+  rule({
+    name: `${op}-${op}-constants`,
+    formula: `${op}(${op}(x, c), d) = ${op}(x, ${op}(c, d))`,
+    left: t[op](t[op](x, c), d),
+    right: (m, b) => {
+      const { dtype } = m.root.type;
+      const number = f(m.number("c"), m.number("d"));
+      if (!Number.isFinite(rounded(number, dtype)) && Number.isFinite(m.number("c")) && Number.isFinite(m.number("d")))
+        return "the constants overflow together";
+      return b[op](m.value("x"), b.scalar(number, dtype));
+    },
+    guard: (m) => isFloat(m.root.type.dtype) || "integers may wrap",
+    refuses: ["integers may wrap", "the constants overflow together"],
+    tolerance: op === "add" || op === "mul" ? "reordered" : "exact",
+  }),
+);
+
+const signs: readonly Rule[] = [
+  rule({ name: "neg-neg", left: t.neg(t.neg(x)), right: x }),
+  rule({ name: "abs-neg", left: t.abs(t.neg(x)), right: t.abs(x) }),
+  rule({ name: "add-neg", left: t.add(x, t.neg(y)), right: t.sub(x, y) }),
+  rule({ name: "sub-neg", left: t.sub(x, t.neg(y)), right: t.add(x, y) }),
+  rule({
+    name: "sub-constant",
+    formula: "x - c = x + (-c)",
+    left: t.sub(x, c),
+    right: (m, b) => {
+      const { dtype } = m.root.type;
+      return isFloat(dtype) ? b.add(m.value("x"), b.scalar(-m.number("c"), dtype)) : undefined;
+    },
+  }),
+];
+
+const powers: readonly Rule[] = [
+  rule({
+    name: "div-constant",
+    formula: "x / c = x · (1/c)",
+    left: t.div(x, c),
+    right: (m, b) => b.mul(m.value("x"), b.scalar(1 / m.number("c"), m.root.type.dtype)),
+    guard: (m) => hasReciprocal(m.number("c"), m.root.type.dtype) || "the constant has no reciprocal of its type",
+    refuses: ["the constant has no reciprocal of its type"],
+    tolerance: "reordered",
+  }),
+  rule({ name: "pow-two", left: t.pow(x, 2), right: t.mul(x, x), tolerance: "reordered" }),
+  rule({
+    name: "pow-half",
+    left: t.pow(x, 0.5),
+    right: t.sqrt(x),
+    tolerance: "reordered",
+  }),
+  rule({
+    name: "pow-minus-half",
+    left: t.pow(x, -0.5),
+    right: t.div(1, t.sqrt(x)),
+    tolerance: "reordered",
+  }),
+  rule({
+    name: "mul-reciprocal",
+    left: t.mul(x, t.div(one, y)),
+    formula: "x · (1 / y) = x / y",
+    right: (m, b) => (m.number("one") === 1 ? b.div(m.value("x"), m.value("y")) : undefined),
+    tolerance: "reordered",
+  }),
+];
+
+const logic: readonly Rule[] = [
+  rule({ name: "not-not", left: t.not(t.not(x)), right: x }),
+  rule({ name: "and-true", left: t.and(x, 1), right: x }),
+  rule({
+    name: "and-false",
+    left: t.and(x, c),
+    formula: "and(x, false) = false",
+    right: (m, b) => (m.number("c") === 0 ? b.broadcast(m.value("c"), { shape: m.root.type.shape }) : undefined),
+  }),
+  rule({ name: "or-false", left: t.or(x, 0), right: x }),
+  rule({
+    name: "or-true",
+    left: t.or(x, c),
+    formula: "or(x, true) = true",
+    right: (m, b) => (m.number("c") === 1 ? b.broadcast(m.value("c"), { shape: m.root.type.shape }) : undefined),
+  }),
+  ...(["and", "or", "max", "min"] as const).map((op) => rule({ name: `${op}-same`, left: t[op](x, x), right: x })),
+  rule({ name: "select-not", left: t.select(t.not(x), y, z), right: t.select(x, z, y) }),
+  rule({ name: "select-same", left: t.select(x, y, y), right: y }),
+  rule({
+    name: "select-constant",
+    formula: "select(true, x, y) = x, select(false, x, y) = y",
+    left: t.select(c, x, y),
+    right: (m, b) => b.broadcast(m.value(m.number("c") === 0 ? "y" : "x"), { shape: m.root.type.shape }),
+  }),
+  rule({
+    name: "cast-same",
+    formula: "cast(x, to = its own type) = x",
+    left: t.cast(x, { to: a("p") }),
+    right: (m) => (m.value("x").type.dtype === m.attr("p") ? m.value("x") : undefined),
+  }),
+  rule({
+    name: "cast-cast",
+    formula: "cast(cast(x)) = cast(x) where the type between holds every value of x",
+    left: t.cast(t.cast(x, { to: a("p") }), { to: a("q") }),
+    right: (m, b) =>
+      widens(m.value("x").type.dtype, m.attr("p")) ? b.cast(m.value("x"), { to: m.attr("q") }) : undefined,
+  }),
+];
+
+const wider: Readonly<Record<string, readonly string[]>> = {
+  f32: ["f64"],
+  f16: ["f32", "f64"],
+  bf16: ["f32", "f64"],
+  i32: ["i64", "f64"],
+  i8: ["i32", "i64", "f16", "f32", "f64"],
+  u8: ["i32", "i64", "f16", "f32", "f64"],
+  bool: ["i8", "u8", "i32", "i64", "f16", "bf16", "f32", "f64"],
+};
+const widens = (from: string, to: string): boolean => wider[from]?.includes(to) ?? false;
+
+/** Elementwise ops stretch their operands themselves. */
+const broadcasts: readonly Rule[] = [...binaryOps, "select" as const].map((op) =>
+  rule({
+    name: `${op}-broadcast`,
+    formula: `${op}(broadcast(x), y) = ${op}(x, y) where y alone gives the shape`,
+    left: t[op](...(op === "select" ? [x, y, z] : [x, y])),
+    right: (m, b) => {
+      const { operands } = m.root.node;
+      for (const [i, operand] of operands.entries()) {
+        if (operand.node.op !== "broadcast") continue;
+        const bare = operands.map((other, j) => (i === j ? operand.node.operands[0]! : other));
+        const [first, second, third] = bare as [typeof operand, typeof operand, typeof operand];
+        const made = op === "select" ? b.select(first, second, third) : b[op as "add"](first, second);
+        if (sameType(made.type, m.root.type)) return made;
+      }
+      return undefined;
+    },
+  }),
+);
+
+const mean: readonly Rule[] = [
+  rule({
+    name: "mean",
+    formula: "reduceSum(x) · (1/n) = reduceMean(x), n the number summed",
+    left: any(t.mul(t.reduceSum(x, { axes: a("axes"), keepDims: a("keep") }), c)),
+    right: (m, b) => {
+      const { shape, dtype } = m.value("x").type;
+      const axes = m.attr<readonly number[]>("axes");
+      const count = axes.reduce((n, axis) => n * Number(shape.at(axis)), 1);
+      if (!isFloat(dtype) || Math.abs(m.number("c") * count - 1) > 1e-6) return undefined;
+      return b.reduceMean(m.value("x"), { axes, keepDims: m.attr("keep") });
+    },
+    tolerance: "reordered",
+  }),
+];
+
+/** Identities of arithmetic and logic; those for families of ops are driven by what the ops declare. */
+export const algebra: readonly Rule[] = [
+  ...foldConstants,
+  ...constantsRight,
+  ...identities,
+  ...chains,
+  ...signs,
+  ...powers,
+  ...logic,
+  ...broadcasts,
+  ...mean,
+];

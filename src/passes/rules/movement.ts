@@ -1,0 +1,198 @@
+import type { Build } from "../../ir/arena.ts";
+import { type Dim, sum } from "../../ir/dim.ts";
+import type { Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
+import { type Match, type Rule, rule } from "../rewrite/rule.ts";
+import { a, loose, t, x } from "../rewrite/term.ts";
+
+type Perm = readonly number[];
+
+export const isIdentity = (perm: Perm): boolean => perm.every((axis, i) => axis === i);
+/** The permutation that does `first`, then `second`. */
+export const compose = (first: Perm, second: Perm): Perm => second.map((axis) => first[axis]!);
+export const invert = (perm: Perm): Perm => perm.map((_, axis) => perm.indexOf(axis));
+const normalAxis = (axis: number, rank: number): number => (axis + rank) % rank;
+
+/** Whether a permutation only moves axes of size 1, so that the elements stay where they are. */
+function movesNothing(perm: Perm, shape: readonly Dim[]): boolean {
+  const large = perm.filter((axis) => shape[axis] !== 1);
+  return large.every((axis, i) => i === 0 || axis > large[i - 1]!);
+}
+
+const unchanged = (name: string, op: "reshape" | "broadcast"): Rule =>
+  rule({
+    name,
+    formula: `${op}(x) = x where the shape is the same`,
+    left: t[op](x, { shape: a("shape") }),
+    right: (m) => (sameShape(m.value("x").type.shape, m.root.type.shape) ? m.value("x") : undefined),
+  });
+
+const transposes: readonly Rule[] = [
+  rule({
+    name: "transpose-identity",
+    formula: "transpose(x) = x where the order is the same",
+    left: t.transpose(x, { perm: a("p") }),
+    right: (m) => (isIdentity(m.attr("p")) ? m.value("x") : undefined),
+  }),
+  rule({
+    name: "transpose-transpose",
+    formula: "(xᵖ)ᵠ = x^(p∘q)",
+    left: t.transpose(t.transpose(x, { perm: a("p") }), { perm: a("q") }),
+    right: (m, b) => b.transpose(m.value("x"), { perm: compose(m.attr("p"), m.attr("q")) }),
+  }),
+  rule({
+    name: "transpose-moves-nothing",
+    formula: "transpose(x) = reshape(x) where only axes of size 1 move",
+    left: t.transpose(x, { perm: a("p") }),
+    right: (m, b) =>
+      movesNothing(m.attr("p"), m.value("x").type.shape)
+        ? b.reshape(m.value("x"), { shape: m.root.type.shape })
+        : undefined,
+  }),
+];
+
+const reshapes: readonly Rule[] = [
+  unchanged("reshape-identity", "reshape"),
+  rule({
+    name: "reshape-reshape",
+    left: t.reshape(t.reshape(x, { shape: a("p") }), { shape: a("q") }),
+    right: t.reshape(x, { shape: a("q") }),
+  }),
+  unchanged("broadcast-identity", "broadcast"),
+  rule({
+    name: "broadcast-broadcast",
+    left: t.broadcast(t.broadcast(x, { shape: a("p") }), { shape: a("q") }),
+    right: t.broadcast(x, { shape: a("q") }),
+  }),
+];
+
+const cuts: readonly Rule[] = [
+  rule({
+    name: "slice-all",
+    formula: "slice(x) = x where it keeps everything",
+    left: t.slice(x, { axis: a("axis"), start: a("start"), end: a("end") }),
+    right: (m) =>
+      m.attr<Dim>("start") === 0 && m.root.type.shape.at(m.attr("axis")) === m.value("x").type.shape.at(m.attr("axis"))
+        ? m.value("x")
+        : undefined,
+  }),
+  rule({
+    name: "slice-slice",
+    formula: "slice(slice(x)) along one axis is one slice",
+    left: t.slice(t.slice(x, { axis: a("p"), start: a("s"), end: a("e") }), {
+      axis: a("q"),
+      start: a("u"),
+      end: a("w"),
+    }),
+    right: (m, b) => {
+      const rank = m.root.type.shape.length;
+      if (normalAxis(m.attr("p"), rank) !== normalAxis(m.attr("q"), rank)) return undefined;
+      const start = sum([m.attr<Dim>("s"), m.attr<Dim>("u")]);
+      const end = sum([m.attr<Dim>("s"), m.attr<Dim>("w")]);
+      return b.slice(m.value("x"), { axis: m.attr("q"), start, end });
+    },
+  }),
+  rule({
+    name: "pad-nothing",
+    formula: "pad(x) by nothing = x",
+    left: t.pad(x, { low: 0, high: 0 }),
+    right: x,
+  }),
+  rule({
+    name: "split-whole",
+    formula: "split(x) into one part = x",
+    left: t.split(x, { sizes: a("sizes") }),
+    right: (m) => (m.attr<readonly Dim[]>("sizes").length === 1 ? m.value("x") : undefined),
+  }),
+  rule({
+    name: "split-of-concat",
+    formula: "split(concat(x, …)) = x, … where the parts are the same",
+    left: t.split(x, { axis: a("axis"), sizes: a("sizes") }),
+    right: splitOfConcat,
+  }),
+  rule({
+    name: "slice-of-concat",
+    formula: "slice(concat(x, …)) = x where it keeps one part",
+    left: t.slice(x, { axis: a("axis"), start: a("start"), end: a("end") }),
+    right: sliceOfConcat,
+  }),
+];
+
+function splitOfConcat(m: Match): readonly Value[] | undefined {
+  const joined = m.value("x").node;
+  const rank = m.value("x").type.shape.length;
+  if (joined.op !== "concat" || !sameAxis(joined.attrs.get("axis"), m.attr("axis"), rank)) return undefined;
+  const sizes = m.attr<readonly Dim[]>("sizes");
+  const same = sameShape(
+    sizes,
+    joined.operands.map(({ type }) => type.shape.at(m.attr("axis"))!),
+  );
+  return same ? joined.operands : undefined;
+}
+
+function sliceOfConcat(m: Match): Value | undefined {
+  const joined = m.value("x").node;
+  const axis = m.attr<number>("axis");
+  if (joined.op !== "concat" || !sameAxis(joined.attrs.get("axis"), axis, m.root.type.shape.length)) return undefined;
+  let start: Dim = 0;
+  for (const part of joined.operands) {
+    const end = sum([start, part.type.shape.at(axis)!]);
+    if (start === m.attr<Dim>("start") && end === m.attr<Dim>("end")) return part;
+    start = end;
+  }
+  return undefined;
+}
+
+const sameAxis = (p: unknown, q: number, rank: number): boolean =>
+  normalAxis(p as number, rank) === normalAxis(q, rank);
+
+/** The whole that consecutive parts were cut from, where they are joined again in order. */
+function joinedAgain(parts: readonly Value[], axis: number): Value | undefined {
+  const first = parts[0]!.node;
+  const whole = first.operands[0];
+  if (!whole || (first.op !== "split" && first.op !== "slice")) return undefined;
+  const rank = whole.type.shape.length;
+  if (!sameAxis(first.attrs.get("axis"), axis, rank)) return undefined;
+  if (first.op === "split")
+    return parts.length === first.results.length && parts.every((part, i) => part === first.results[i])
+      ? whole
+      : undefined;
+  let start: Dim = 0;
+  for (const { node } of parts) {
+    const cut = node.op === "slice" && node.operands[0] === whole && sameAxis(node.attrs.get("axis"), axis, rank);
+    if (!cut || node.attrs.get("start") !== start) return undefined;
+    start = node.attrs.get("end") as Dim;
+  }
+  return start === whole.type.shape.at(axis) ? whole : undefined;
+}
+
+const joins: readonly Rule[] = [
+  rule({
+    name: "concat-single",
+    formula: "concat(x) = x",
+    left: loose("concat"),
+    right: (m) => (m.root.node.operands.length === 1 ? m.root.node.operands[0] : undefined),
+  }),
+  rule({
+    name: "concat-of-parts",
+    formula: "concat of the consecutive parts of x = x",
+    left: loose("concat", { axis: a("axis") }),
+    right: (m) => joinedAgain(m.root.node.operands, m.attr("axis")),
+  }),
+];
+
+const reductions: readonly Rule[] = (["reduceSum", "reduceMax", "reduceMin", "reduceMean"] as const).map((op) =>
+  rule({
+    name: `${op}-of-one`,
+    formula: `${op}(x) = reshape(x) where every reduced axis has size 1`,
+    left: t[op](x, { axes: a("axes") }),
+    right: (m, b: Build) => {
+      const { shape } = m.value("x").type;
+      const single = m.attr<readonly number[]>("axes").every((axis) => shape.at(axis) === 1);
+      return single ? b.reshape(m.value("x"), { shape: m.root.type.shape }) : undefined;
+    },
+  }),
+);
+
+/** Elements that move for nothing. */
+export const movement: readonly Rule[] = [...transposes, ...reshapes, ...cuts, ...joins, ...reductions];
