@@ -3,16 +3,26 @@ import { add, ceilDiv, type Dim, floorDiv, max, min, mod, mul, sub, symbol } fro
 
 const tokenPattern = /\s*(?:(\d+)|([A-Za-z_][A-Za-z0-9_.]*)|([-+*/^(),]))/y;
 
+/** Parentheses within parentheses that are read. */
+const nestingLimit = 100;
+
 /** The dimension a text such as `past + seq`, `2*seq - 1` or `ceil(seq/64)` stands for. Throws QKV203. */
 export function parseDim(text: string): Dim {
   const tokens = tokenise(text);
   let at = 0;
+  let depth = 0;
   const bad = (): never =>
     fail("QKV203", `"${text}" is no dimension`, { help: 'write "seq", "past + seq", "2*seq - 1"' });
   const accept = (token: string) => tokens[at] === token && ++at > 0;
   const expect = (token: string) => accept(token) || bad();
 
   const sumOf = (): Dim => {
+    if (++depth > nestingLimit) bad();
+    const value = termsOf();
+    depth--;
+    return value;
+  };
+  const termsOf = (): Dim => {
     let value = accept("-") ? mul(-1, productOf()) : productOf();
     for (;;) {
       if (accept("+")) value = add(value, productOf());

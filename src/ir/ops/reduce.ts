@@ -3,6 +3,7 @@ import { type Dim, product } from "../dim.ts";
 import { isFloat, isInteger } from "../dtype.ts";
 import { defineOp, type RefTensor } from "../op-def.ts";
 import { broadcastStrides } from "../reference/broadcast.ts";
+import { collapse, forEachRow, rowLength, rowSteps } from "../reference/strided.ts";
 import { elementCount } from "../tensor.ts";
 import { type TensorType, volume } from "../types.ts";
 import { axisIn } from "./shape-rules.ts";
@@ -57,17 +58,13 @@ function reduceElements(
   const full = x.dims.map((dim, axis) => (axes.has(axis) ? 1 : dim));
   const strides = broadcastStrides(full, x.dims);
   const data = new Float64Array(elementCount(full)).fill(start);
-  const index = new Array<number>(x.dims.length).fill(0);
-  let at = 0;
-  for (const value of x.data) {
-    data[at] = f(data[at]!, value);
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      at += strides[axis]!;
-      if (++index[axis]! < x.dims[axis]!) break;
-      at -= strides[axis]! * x.dims[axis]!;
-      index[axis] = 0;
-    }
-  }
+  const walk = collapse({ dims: x.dims, strides: [strides] });
+  const length = rowLength(walk);
+  const step = rowSteps(walk)[0]!;
+  let i = 0;
+  forEachRow(walk, ([at]) => {
+    for (let j = 0, to = at!; j < length; j++, to += step) data[to] = f(data[to]!, x.data[i++]!);
+  });
   const dims = attrs.keepDims ? full : x.dims.filter((_, axis) => !axes.has(axis));
   return { dims, data };
 }

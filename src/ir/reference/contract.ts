@@ -63,20 +63,42 @@ function contractPair(a: Labelled, b: Labelled, later: ReadonlySet<string>): Lab
   const count = (item: Labelled, labels: readonly string[]) => elementCount(labels.map((label) => sizeOf(item, label)));
   const [nb, nr, nc, ni] = [count(left, batch), count(left, rows), count(right, columns), count(left, inner)];
   const data = new Float64Array(nb * nr * nc);
-  for (let n = 0, at = 0; n < nb; n++)
-    for (let r = 0; r < nr; r++)
-      for (let c = 0; c < nc; c++, at++) {
-        const p = (n * nr + r) * ni;
-        const q = (n * nc + c) * ni;
-        let total = 0;
-        for (let i = 0; i < ni; i++) total += x[p + i]! * y[q + i]!;
-        data[at] = total;
-      }
+  for (let n = 0; n < nb; n++)
+    for (let r = 0; r < nr; r++) {
+      const row = n * nr + r;
+      productRow(data.subarray(row * nc, (row + 1) * nc), x, row * ni, y, n * nc * ni, ni);
+    }
   const dims = [
     ...[...batch, ...rows].map((label) => sizeOf(left, label)),
     ...columns.map((label) => sizeOf(right, label)),
   ];
   return { labels: [...batch, ...rows, ...columns], tensor: { dims, data } };
+}
+
+/** out[c] = Σᵢ x[p + i] · y[q + c·width + i]; four columns at a time, so that each x is read once for all. */
+function productRow(out: Float64Array, x: Float64Array, p: number, y: Float64Array, q: number, width: number): void {
+  let c = 0;
+  for (; c + 4 <= out.length; c += 4) {
+    const start = q + c * width;
+    let [t0, t1, t2, t3] = [0, 0, 0, 0];
+    for (let i = 0; i < width; i++) {
+      const a = x[p + i]!;
+      const at = start + i;
+      t0 += a * y[at]!;
+      t1 += a * y[at + width]!;
+      t2 += a * y[at + 2 * width]!;
+      t3 += a * y[at + 3 * width]!;
+    }
+    out[c] = t0;
+    out[c + 1] = t1;
+    out[c + 2] = t2;
+    out[c + 3] = t3;
+  }
+  for (; c < out.length; c++) {
+    let total = 0;
+    for (let i = 0; i < width; i++) total += x[p + i]! * y[q + c * width + i]!;
+    out[c] = total;
+  }
 }
 
 /** Sums over labels nothing else needs. */

@@ -1,6 +1,6 @@
 /**
- * Error function to full float64 precision: the Maclaurin series up to |x| = 2.5, beyond it 1 minus the continued
- * fraction of erfc (Abramowitz & Stegun 7.1.5 and 7.1.14).
+ * Error function to full float64 precision: up to |x| = 2.5 the series whose terms all have one sign, beyond it 1 minus
+ * the continued fraction of erfc (Abramowitz & Stegun 7.1.6 and 7.1.14).
  */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
@@ -9,14 +9,15 @@ export function erf(x: number): number {
   return magnitude <= 2.5 ? series(x) : Math.sign(x) * (1 - complement(magnitude));
 }
 
+/** 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (1·3·…·(2n+1)). */
 function series(x: number): number {
   let term = x;
   let total = x;
   for (let n = 1; n < 200 && Math.abs(term) > Math.abs(total) * 1e-17; n++) {
-    term *= (-x * x) / n;
-    total += term / (2 * n + 1);
+    term *= (2 * x * x) / (2 * n + 1);
+    total += term;
   }
-  return (2 / Math.sqrt(Math.PI)) * total;
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
 }
 
 function complement(x: number): number {
