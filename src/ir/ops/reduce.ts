@@ -113,9 +113,9 @@ export const reduce = {
     operands: ["x"],
     attrs: reduceAttrs,
     traits: ["reduction", "composite"],
-    constraints: { ...constraints, C3: "x is floating point" },
+    constraints: { ...constraints, C1: "x is floating point" },
     infer: (cx) => {
-      cx.require(isFloat(cx.types[0]!.dtype), "C3", `${cx.types[0]!.dtype} is not floating point`);
+      cx.require(isFloat(cx.types[0]!.dtype), "C1", `${cx.types[0]!.dtype} is not floating point`);
       return inferReduction(cx);
     },
     cost: ({ types }) => volume(types[0]!),
