@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -11,7 +12,9 @@ export function filesUnder(
   return folders
     .filter((folder) => existsSync(root + folder))
     .flatMap((folder) =>
-      readdirSync(root + folder, { recursive: true, encoding: "utf8" }).map((name) => `${folder}/${name}`),
+      readdirSync(root + folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => relative(root, join(parentPath, name))),
     )
     .map((path) => path.replaceAll("\\", "/"))
     .filter((path) => path.endsWith(extension) && !path.includes("/node_modules/"))
