@@ -1,0 +1,198 @@
+import { fail } from "../ir/diagnostics.ts";
+import { type Dim, divideExact, show } from "../ir/dim.ts";
+import { isFloat } from "../ir/dtype.ts";
+import { broadcastShapes, sameShape, showShape, showType } from "../ir/types.ts";
+import { type Builder, run } from "./builder.ts";
+import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
+import { reshapeTo } from "./movement.ts";
+import { mergeHeads, project, splitHeads } from "./nn.ts";
+import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
+import { apply, asTensor, type DTypeOf, type ShapeOf, sameDType, type Tensor } from "./tensor.ts";
+
+export interface AttentionOptions {
+  /** Factor of the scores; 1/√width by default. */
+  readonly scale?: number;
+  /** Query i sees keys 0 … i only. */
+  readonly causal?: boolean;
+  /** Added to the scores; element type of q, stretching to [batch, heads, queries, keys]. */
+  readonly bias?: Tensor;
+  /** bool: true where a query may see a key; stretching to [batch, heads, queries, keys]. */
+  readonly mask?: Tensor;
+  /** `"softmax"` over the keys (the default), or `"none"`. */
+  readonly normaliser?: "softmax" | "none";
+}
+
+type LastDim<S> = S extends readonly [...Shape, infer L] ? L : unknown;
+type NextToLast<S> = S extends readonly [...Shape, infer K, unknown] ? K : unknown;
+
+type KeyError<Q, K> =
+  IsWide<ShapeOf<Q>> extends true
+    ? never
+    : IsWide<ShapeOf<K>> extends true
+      ? never
+      : Differ<DTypeOf<Q>, DTypeOf<K>> extends true
+        ? `attention: element types differ: q is ${DTypeOf<Q>}, k is ${DTypeOf<K>}`
+        : Differ<LastDim<ShapeOf<Q>>, LastDim<ShapeOf<K>>> extends true
+          ? `attention: q is ${Show<LastDim<ShapeOf<Q>>>} wide but k is ${Show<LastDim<ShapeOf<K>>>} wide`
+          : never;
+
+type ValueError<K, V> =
+  IsWide<ShapeOf<K>> extends true
+    ? never
+    : IsWide<ShapeOf<V>> extends true
+      ? never
+      : Differ<NextToLast<ShapeOf<K>>, NextToLast<ShapeOf<V>>> extends true
+        ? `attention: k has ${Show<NextToLast<ShapeOf<K>>>} positions but v has ${Show<NextToLast<ShapeOf<V>>>}`
+        : never;
+
+/**
+ * Scaled dot-product attention (Vaswani et al., arXiv:1706.03762). q is [batch, heads, queries, width], k and v are
+ * [batch, kvHeads, keys, …] with kvHeads dividing heads; [heads, …] and [seq, width] are taken too. Rows that see no
+ * key are zero. Throws QKV107 to QKV111 and QKV120.
+ */
+export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
+  q: Q,
+  k: Checked<K, KeyError<Q, K>>,
+  v: Checked<V, ValueError<K, V>>,
+  options?: AttentionOptions,
+): Tensor<ReplaceLast<ShapeOf<Q>, LastDim<ShapeOf<V>>>, DTypeOf<Q>> {
+  return run(attention, [q, k, v], (b) =>
+    attend(b, asTensor(b, q, "q"), asTensor(b, k, "k"), asTensor(b, v, "v"), options),
+  ) as never;
+}
+
+export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): Tensor {
+  const given = checkOptions(options, ["scale", "causal", "bias", "mask", "normaliser"], "attention");
+  const { causal = false, normaliser = "softmax" } = given;
+  if (normaliser !== "softmax" && normaliser !== "none")
+    fail("QKV120", `attention: normaliser is ${describe(normaliser)}; it is "softmax" or "none"`);
+  checkOperands(q, k, v);
+  const lift = (x: Tensor) => reshapeTo(b, x, [...new Array<Dim>(4 - x.rank).fill(1), ...x.shape]);
+  const operands = [lift(q), lift(k), lift(v)];
+  const scores = [...operands[0]!.shape.slice(0, 3), operands[1]!.shape[2]!];
+  if (given.mask !== undefined) operands.push(checkMask(b, asTensor(b, given.mask, "mask"), scores, q.rank));
+  if (given.bias !== undefined) operands.push(checkBias(b, asTensor(b, given.bias, "bias"), q, scores));
+  const out = apply(b, "attention", operands, { scale: scaleOf(given, q), causal, normaliser });
+  return reshapeTo(b, out, [...q.shape.slice(0, -1), v.shape.at(-1)!]);
+}
+
+function scaleOf({ scale }: AttentionOptions, q: Tensor): number {
+  if (scale !== undefined) return finite(scale, "scale");
+  const width = q.shape.at(-1)!;
+  if (typeof width === "number") return 1 / Math.sqrt(width);
+  return fail("QKV120", `attention: the width ${show(width)} is no integer, so 1/√width is not known`, {
+    help: "give { scale }",
+  });
+}
+
+function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
+  const notes = [
+    Object.entries({ q, k, v })
+      .map(([name, x]) => `${name}: ${showType(x.value.type)}`)
+      .join("    "),
+  ];
+  if (q.rank < 2 || q.rank > 4 || k.rank !== q.rank || v.rank !== q.rank)
+    fail("QKV110", `attention: q, k and v have ${q.rank}, ${k.rank} and ${v.rank} axes`, {
+      notes,
+      help: "all are [batch, heads, seq, width], or all [heads, seq, width], or all [seq, width]",
+    });
+  sameDType([q, k, v], "attention");
+  if (!isFloat(q.dtype)) fail("QKV109", `attention: q is ${q.dtype}, not floating point`, { notes });
+  const at = (x: Tensor, fromEnd: number) => x.shape.at(-fromEnd) ?? 1;
+  if (at(q, 1) !== at(k, 1))
+    fail("QKV107", `attention: q is ${show(at(q, 1))} wide but k is ${show(at(k, 1))} wide`, { notes });
+  if (at(k, 2) !== at(v, 2))
+    fail("QKV107", `attention: k has ${show(at(k, 2))} positions but v has ${show(at(v, 2))}`, { notes });
+  if (at(k, 3) !== at(v, 3))
+    fail("QKV107", `attention: k has ${show(at(k, 3))} heads but v has ${show(at(v, 3))}`, { notes });
+  if (divideExact(at(q, 3), at(k, 3)) === undefined)
+    fail("QKV108", `attention: ${show(at(k, 3))} key heads do not divide ${show(at(q, 3))} query heads`, { notes });
+  if (at(q, 4) !== at(k, 4) || at(q, 4) !== at(v, 4))
+    fail("QKV107", "attention: q, k and v have different batches", { notes });
+}
+
+function checkMask(b: Builder, mask: Tensor, scores: readonly Dim[], rank: number): Tensor {
+  if (mask.dtype !== "bool")
+    fail("QKV111", `attention: the mask is ${mask.dtype}, not bool`, {
+      help: isFloat(mask.dtype)
+        ? "numbers added to the scores are a bias: attention(q, k, v, { bias })"
+        : "true is where a query may see a key: { mask: notEqual(mask, 0) }",
+    });
+  return stretching(b, mask, scores, rank, "mask");
+}
+
+function checkBias(b: Builder, bias: Tensor, q: Tensor, scores: readonly Dim[]): Tensor {
+  if (bias.dtype === "bool")
+    fail("QKV111", "attention: the bias is bool", { help: "pass it as { mask }: true is where a query may see a key" });
+  if (bias.dtype !== q.dtype)
+    fail("QKV109", `attention: the bias is ${bias.dtype}, q is ${q.dtype}`, { help: `write bias.cast("${q.dtype}")` });
+  return stretching(b, bias, scores, q.rank, "bias");
+}
+
+/** `x` with four axes, each 1 or that of the scores. Fewer axes than q has are refused: which they are is a guess. */
+function stretching(b: Builder, x: Tensor, scores: readonly Dim[], rank: number, what: string): Tensor {
+  const lifted = [...new Array<Dim>(Math.max(0, 4 - x.rank)).fill(1), ...x.shape];
+  const common = x.rank === 4 || x.rank === rank ? broadcastShapes(lifted, scores) : undefined;
+  if (common && sameShape(common, scores)) return reshapeTo(b, x, lifted);
+  return fail("QKV111", `attention: the ${what} ${showShape(x.shape)} does not stretch to ${showShape(scores)}`, {
+    notes: ["the scores are [batch, heads, queries, keys]"],
+    help: suggestAxes(x, scores, what),
+  });
+}
+
+/** Where the axes of a too small mask belong, if its dims say so. */
+function suggestAxes(x: Tensor, scores: readonly Dim[], what: string): string {
+  const used = new Set<number>();
+  for (const dim of x.shape) {
+    const at = scores.findLastIndex((size, i) => size === dim && !used.has(i));
+    if (at < 0) return `give the ${what} four axes, each 1 or that of the scores`;
+    used.add(at);
+  }
+  const ordered = [...used];
+  if (x.rank >= 4 || ordered.some((at, i) => i > 0 && at < ordered[i - 1]!))
+    return `give the ${what} four axes, each 1 or that of the scores`;
+  const missing = [0, 1, 2, 3].filter((axis) => !used.has(axis));
+  return `add the missing axes of size 1: expandDims(${what}, ${missing.join(", ")})`;
+}
+
+export interface MultiHeadOptions extends AttentionOptions {
+  readonly heads: number;
+  /** Key and value heads; as many as query heads by default. */
+  readonly kvHeads?: number;
+  /** Prefix of the parameter names; none by default. */
+  readonly name?: string;
+  /** Where keys and values come from; x itself by default. */
+  readonly context?: Tensor;
+  /** Projections have biases; true by default. */
+  readonly biases?: boolean;
+  /** Parameter names after the prefix; q_proj, k_proj, v_proj and o_proj by default. */
+  readonly names?: { readonly q?: string; readonly k?: string; readonly v?: string; readonly o?: string };
+}
+
+/**
+ * Multi-head attention with its four projections: x is [batch, seq, features], so is the result.
+ * Throws what `linear`, `heads` and `attention` throw.
+ */
+export function multiHeadAttention<T extends Tensor>(x: T, options: MultiHeadOptions): T {
+  return run(multiHeadAttention, [x], (b) => {
+    const { heads: n, kvHeads = n, name, context, biases = true, names, ...rest } = options;
+    const from = asTensor(b, x, "x");
+    const source = context === undefined ? from : asTensor(b, context, "context");
+    if (name !== undefined) checkName(name, "the name of an attention");
+    positiveInteger(n, "heads");
+    positiveInteger(kvHeads, "kvHeads");
+    if (n % kvHeads !== 0) fail("QKV108", `multiHeadAttention: ${kvHeads} key heads do not divide ${n} query heads`);
+    const width = from.shape.at(-1);
+    if (typeof width !== "number" || width % n !== 0)
+      return fail(
+        "QKV108",
+        `multiHeadAttention: ${n} heads do not divide ${width === undefined ? "nothing" : show(width)} features`,
+      );
+    const layer = (part: string) => ({ name: name === undefined ? part : `${name}.${part}`, bias: biases });
+    const kvWidth = (width / n) * kvHeads;
+    const q = splitHeads(b, project(b, from, width, layer(names?.q ?? "q_proj")), n);
+    const k = splitHeads(b, project(b, source, kvWidth, layer(names?.k ?? "k_proj")), kvHeads);
+    const v = splitHeads(b, project(b, source, kvWidth, layer(names?.v ?? "v_proj")), kvHeads);
+    return project(b, mergeHeads(b, attend(b, q, k, v, rest)), width, layer(names?.o ?? "o_proj"));
+  }) as T;
+}

@@ -1,0 +1,114 @@
+import { Arena } from "../ir/arena.ts";
+import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
+import type { Value } from "../ir/graph.ts";
+import { type Callee, callerOf, type Site, Sites } from "./site.ts";
+
+const nodeLimit = 2_000_000;
+
+/** What one DSL call made: its value, where, and under which parameter prefix. */
+interface Made {
+  readonly value: Value;
+  readonly site: Site;
+  readonly scope: string;
+  /** Set for what the call answers: position among its results. */
+  readonly result?: number;
+}
+
+/** State of one run of a model's body. */
+export class Builder {
+  readonly arena = new Arena();
+  readonly sites = new Sites();
+  readonly made: Made[] = [];
+  readonly inputs = new Map<string, Value>();
+  readonly params = new Map<string, Value>();
+  readonly model: string;
+  /** Joined prefixes of the scopes entered. */
+  prefix = "";
+  /** The outermost DSL call under way. */
+  site: Site | undefined;
+
+  constructor(model: string) {
+    this.model = model;
+  }
+
+  note(value: Value, result?: number): void {
+    if (!this.site) return;
+    if (this.made.length >= nodeLimit)
+      fail("QKV123", `the model has more than ${nodeLimit} nodes`, { help: "is there a loop that does not end?" });
+    const made: Made = { value, site: this.site, scope: this.prefix };
+    this.made.push(result === undefined ? made : { ...made, result });
+  }
+}
+
+const stack: Builder[] = [];
+
+/** The build under way, if any. */
+export const activeBuilder = (): Builder | undefined => stack.at(-1);
+
+/** Runs `body` with `builder` as the build under way. */
+export function during<T>(builder: Builder, body: () => T): T {
+  stack.push(builder);
+  try {
+    return body();
+  } finally {
+    stack.pop();
+  }
+}
+
+/** Turns an error within a DSL call into one that shows the author's own source. Set by `model.ts`. */
+export type Explain = (error: QkvError, site: Site, args: readonly unknown[]) => QkvError;
+let explain: Explain = (error) => error;
+export const explainWith = (explainer: Explain): void => {
+  explain = explainer;
+};
+
+/**
+ * One DSL call: `body` builds with the build under way. Errors get the place of the outermost call; its results are
+ * remembered so that they can be named after the author's variables. Throws QKV104 outside a build.
+ */
+export function run<T>(callee: Callee, args: readonly unknown[], body: (builder: Builder) => T): T {
+  const builder = stack.at(-1) ?? outside(callee);
+  if (builder.site) return body(builder);
+  const site = builder.sites.of(callee);
+  builder.site = site;
+  try {
+    const result = body(builder);
+    noteResults(builder, result);
+    return result;
+  } catch (error) {
+    throw error instanceof QkvError && !error.details.location ? explain(error, site, args) : error;
+  } finally {
+    builder.site = undefined;
+  }
+}
+
+function noteResults(builder: Builder, result: unknown): void {
+  const results = Array.isArray(result) ? result : [result];
+  results.forEach((item, i) => {
+    const value = (item as { value?: Value } | undefined)?.value;
+    if (value) builder.note(value, i);
+  });
+}
+
+function outside(callee: Callee): never {
+  const location = callerOf(callee);
+  return fail("QKV104", `${callee.name} was called outside a model`, {
+    ...(location && { location }),
+    help: 'call it inside the body: model("name", () => { … })',
+  });
+}
+
+/** Runs `body`, a piece of the author's code, as outside any DSL call: calls within it have places of their own. */
+export function authored<T>(builder: Builder, body: () => T): T {
+  const { site } = builder;
+  builder.site = undefined;
+  try {
+    return body();
+  } finally {
+    builder.site = site;
+  }
+}
+
+/** The same error with a place. */
+export const located = (error: QkvError, location: SourceLocation | undefined): QkvError =>
+  location ? new QkvError(error.code, error.message, { ...error.details, location }) : error;

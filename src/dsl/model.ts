@@ -1,0 +1,169 @@
+import type { Arena } from "../ir/arena.ts";
+import { graphOf } from "../ir/arena.ts";
+import { fail, QkvError } from "../ir/diagnostics.ts";
+import type { Graph } from "../ir/graph.ts";
+import { Builder, during, located } from "./builder.ts";
+import { checkName, describe } from "./checks.ts";
+import { nameValues } from "./names.ts";
+import { callerOf, locationIn } from "./site.ts";
+import { Tensor } from "./tensor.ts";
+
+/** What a model may be configured with: numbers, texts, switches, and lists of these. */
+export type Setting = number | string | boolean | readonly Setting[];
+export type Settings = Readonly<Record<string, Setting>>;
+
+/** Settings as a body sees them: any number where the default is a number. */
+export type Widened<T> = {
+  readonly [K in keyof T]: T[K] extends number
+    ? number
+    : T[K] extends string
+      ? string
+      : T[K] extends boolean
+        ? boolean
+        : T[K];
+};
+
+/** What a body answers: one tensor, called "output", or several by name. */
+export type Outputs = Tensor | Readonly<Record<string, Tensor>>;
+
+export interface BuildOptions {
+  /** Name values after the author's variables; true by default. */
+  readonly names?: boolean;
+}
+
+export interface Built {
+  readonly graph: Graph;
+  readonly arena: Arena;
+}
+
+const brand = Symbol.for("qkv.model");
+
+/** A declared model. Building it runs its body; it can be built any number of times. */
+export interface Model<D extends Settings = Settings> {
+  readonly name: string;
+  readonly defaults: D;
+  /**
+   * The model's graph, with settings other than the defaults where given. Throws QKV101 to QKV129 with the place in the
+   * author's source.
+   */
+  build(overrides?: Partial<Widened<D>>, options?: BuildOptions): Built;
+}
+
+/** Whether a value is a model made by `model`. */
+export const isModel = (value: unknown): value is Model =>
+  typeof value === "object" && value !== null && Object.hasOwn(value, brand);
+
+type Body<D> = (settings: Widened<D>) => Outputs;
+
+/**
+ * Declares a model: `body` declares inputs and parameters, and answers what comes out. It runs at each build, with the
+ * defaults or what overrides them. Throws QKV102, QKV117, QKV118.
+ */
+export function model<const D extends Settings>(name: string, defaults: D, body: Body<D>): Model<D>;
+export function model(name: string, body: Body<Record<never, never>>): Model<Record<never, never>>;
+export function model(name: string, first: Settings | Body<Settings>, second?: Body<Settings>): Model {
+  const location = callerOf(model as never);
+  try {
+    const body = typeof first === "function" ? first : second;
+    const defaults = typeof first === "function" ? {} : checkSettings(first);
+    checkName(name, "the name of a model");
+    if (typeof body !== "function") return fail("QKV106", `the body of "${name}" is ${describe(body)}, not a function`);
+    const build: Model["build"] = (overrides, options) =>
+      buildModel(name, settingsWith(name, defaults, overrides), body, options);
+    return Object.freeze({ name, defaults, build, [brand]: true });
+  } catch (error) {
+    throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
+  }
+}
+
+function checkSettings(defaults: unknown): Settings {
+  if (typeof defaults !== "object" || defaults === null || Array.isArray(defaults))
+    return fail("QKV118", `the settings of a model are ${describe(defaults)}; write { layers: 2 }`);
+  for (const [key, value] of Object.entries(defaults))
+    if (!isSetting(value))
+      fail("QKV118", `the setting "${key}" is ${describe(value)}`, {
+        help: "settings are numbers, texts and switches",
+      });
+  return Object.freeze({ ...defaults }) as Settings;
+}
+
+const isSetting = (value: unknown): value is Setting =>
+  typeof value === "number"
+    ? Number.isFinite(value)
+    : typeof value === "string" || typeof value === "boolean" || (Array.isArray(value) && value.every(isSetting));
+
+const kindOf = (value: unknown) => (Array.isArray(value) ? "list" : typeof value);
+
+function settingsWith(name: string, defaults: Settings, overrides: Readonly<Record<string, unknown>> = {}): Settings {
+  const known = new Map(Object.entries(defaults));
+  for (const [key, value] of Object.entries(overrides)) {
+    if (value === undefined) continue;
+    const fallback = known.get(key);
+    if (fallback === undefined)
+      fail("QKV117", `the model "${name}" has no setting "${key}"`, {
+        help: known.size > 0 ? `its settings are ${Object.keys(defaults).join(", ")}` : "it has none",
+      });
+    if (!isSetting(value) || kindOf(value) !== kindOf(fallback))
+      fail(
+        "QKV118",
+        `the setting "${key}" is ${describe(value)}; it must be a ${kindOf(fallback)} like ${describe(fallback)}`,
+      );
+    known.set(key, value as Setting);
+  }
+  return Object.fromEntries(known);
+}
+
+function buildModel(name: string, settings: Settings, body: Body<Settings>, options: BuildOptions = {}): Built {
+  const builder = new Builder(name);
+  const answer = during(builder, () => runBody(name, () => body(settings)));
+  const outputs = outputsOf(builder, answer);
+  nameValues(builder, outputs, options.names ?? true);
+  const graph = graphOf(name, [...builder.inputs.values()], outputs);
+  return { graph, arena: builder.arena };
+}
+
+/** Runs the author's body; what it throws becomes one error with its place. */
+function runBody(name: string, body: () => unknown): unknown {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof QkvError) throw error;
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : describe(error);
+    const location = error instanceof Error ? locationIn(error.stack ?? "", isAuthors) : undefined;
+    const wrapped = new QkvError("QKV115", `the body of "${name}" threw ${text}`, location ? { location } : {});
+    wrapped.cause = error;
+    throw wrapped;
+  }
+}
+
+const here = locationIn(new Error().stack ?? "")?.file.replace(/[^\\/]*$/, "") ?? "\0";
+/** Files that are neither the DSL's own nor the runtime's. */
+export const isAuthors = (file: string): boolean => !file.startsWith(here) && !file.startsWith("node:");
+
+function outputsOf(builder: Builder, answer: unknown): readonly (readonly [string, Tensor["value"]])[] {
+  const { model: name } = builder;
+  if (typeof answer === "object" && answer !== null && "then" in answer)
+    return fail("QKV116", `the body of "${name}" answers a promise`, {
+      help: "declare it without async: building computes nothing",
+    });
+  const named = answer instanceof Tensor ? [["output", answer] as const] : entriesOf(name, answer);
+  if (named.length === 0) return fail("QKV113", `the model "${name}" has no outputs`, { help: "return { y }" });
+  return named.map(([output, x]) => [output, checkOutput(builder, output, x)] as const);
+}
+
+function entriesOf(name: string, answer: unknown): readonly (readonly [string, unknown])[] {
+  if (answer === undefined || answer === null)
+    return fail("QKV113", `the body of "${name}" answers nothing`, { help: "return { y }" });
+  if (typeof answer === "object" && !Array.isArray(answer)) return Object.entries(answer);
+  return fail("QKV114", `the body of "${name}" answers ${describe(answer)}, not tensors`, { help: "return { y }" });
+}
+
+function checkOutput(builder: Builder, output: string, x: unknown): Tensor["value"] {
+  checkName(output, "the name of an output");
+  if (!(x instanceof Tensor)) return fail("QKV114", `the output "${output}" is ${describe(x)}, not a tensor`);
+  if (x.builder !== builder) return fail("QKV105", `the output "${output}" belongs to another build`);
+  const taken = builder.inputs.get(output);
+  if (taken && taken !== x.value)
+    return fail("QKV103", `the output "${output}" has the name of an input`, { help: "rename one of them" });
+  return x.value;
+}
