@@ -3,14 +3,20 @@ import { encodeModel } from "./backends/onnx/encode.ts";
 import { exportGraph } from "./backends/onnx/export.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { compareOutputs } from "./backends/ort/compare-outputs.ts";
-import { type Latency, measure, type MeasureOptions } from "./backends/ort/measure.ts";
+import { type Latency, type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
 import { nodePlacement } from "./backends/ort/placement.ts";
-import { type ExecutionProvider, openSession, type OptimizationLevel, runtimeInfo, type Session } from "./backends/ort/session.ts";
+import {
+  type ExecutionProvider,
+  type OptimizationLevel,
+  openSession,
+  runtimeInfo,
+  type Session,
+} from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
-import { type Buildable, compile, type Compiled, type CompileOptions, type Declared } from "./compile.ts";
+import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
 import { completeDims, randomFeeds } from "./feeds.ts";
-import { type Cost, costOf } from "./ir/cost.ts";
+import { costOf, type GraphCost } from "./ir/cost.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
@@ -87,7 +93,7 @@ interface Candidate {
   readonly name: string;
   readonly model: Uint8Array | string;
   readonly level: OptimizationLevel;
-  readonly cost?: Cost;
+  readonly cost?: GraphCost;
   readonly params: number;
   readonly compiled?: Compiled;
 }
@@ -141,14 +147,20 @@ async function compareOnce(
   onProgress("computing the reference", 0, 1);
   const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims);
   const variants = await runCandidates(candidates, feeds, expected, dims, options, timing ?? {}, onProgress);
-  return { report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport, compiled: optimised };
+  return {
+    report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport,
+    compiled: optimised,
+  };
 }
 
 const bytesOfModel = (model: OnnxModel): Uint8Array => encodeModel(model, { externalDataLimit: inlineLimit }).model;
 
 function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array): Candidate {
   const onnx = compiled.onnx();
-  const params = onnx.graph.initializers.reduce((total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1), 0);
+  const params = onnx.graph.initializers.reduce(
+    (total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1),
+    0,
+  );
   return { name, model: bytes ?? bytesOfModel(onnx), level, cost: costOf(compiled.graph), params, compiled };
 }
 
@@ -160,7 +172,11 @@ async function candidatesOf(
   options: CompareOptions,
 ): Promise<readonly Candidate[]> {
   const bytes = bytesOfModel(naive.onnx());
-  const list = [candidate("naive", naive, "disabled", bytes), candidate("ort", naive, "all", bytes), candidate("optimised", optimised, "all")];
+  const list = [
+    candidate("naive", naive, "disabled", bytes),
+    candidate("ort", naive, "all", bytes),
+    candidate("optimised", optimised, "all"),
+  ];
   if (options.against) list.push({ name: options.against, model: options.against, level: "all", params: 0 });
   if (options.ablate) {
     const { runs: _runs, measure: _measure, ...rest } = options;
@@ -241,7 +257,13 @@ async function runtimeReference(naive: Compiled, feeds: ReadonlyMap<string, Host
         return tensor.dtype === "f32" ? castTensor(tensor, "f64") : tensor;
       },
     };
-    const model = exportGraph(graph, { arena, target: naiveTarget(), weights: store, metadata: new Map(), dims: new Map() });
+    const model = exportGraph(graph, {
+      arena,
+      target: naiveTarget(),
+      weights: store,
+      metadata: new Map(),
+      dims: new Map(),
+    });
     const wide = new Map(Array.from(feeds, ([name, x]) => [name, x.dtype === "f32" ? castTensor(x, "f64") : x]));
     return { reference: "naive graph in float64", expected: await runOnce(bytesOfModel(model), wide) } as const;
   } catch {
@@ -288,4 +310,3 @@ async function describeMachine({ threads, ep }: CompareOptions): Promise<Compare
     threads: threads ?? all.length,
   };
 }
-

@@ -4,6 +4,7 @@ import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.
 import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
 import { constantRuntime } from "./constant-runtime.ts";
+import type { Built, Model, Settings } from "./dsl/model.ts";
 import { type Arena, attrsOf } from "./ir/arena.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { type Graph, nodesOf } from "./ir/graph.ts";
@@ -15,15 +16,9 @@ import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts"
 import { naiveTarget, type Target, targets } from "./passes/target.ts";
 
 /** A graph as its author declared it, in its arena. */
-export interface Declared {
-  readonly graph: Graph;
-  readonly arena: Arena;
-}
-
+export type Declared = Built;
 /** Anything that can be built into a graph: what `model(…)` returns. */
-export interface Buildable {
-  build(overrides?: Readonly<Record<string, unknown>>): Declared;
-}
+export type Buildable = Pick<Model, "build">;
 
 export interface CompileOptions {
   /** `ort-cpu` (default) or `onnx`. */
@@ -48,7 +43,7 @@ export interface CompileOptions {
   readonly without?: ReadonlySet<string>;
   readonly instruments?: readonly Instrument[];
   /** Model parameters, by name. */
-  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly settings?: Settings;
   /** Where the declaration came from, for the file's metadata. */
   readonly source?: string;
 }
@@ -74,7 +69,7 @@ export interface Compiled {
 export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
   const { graph: built, arena } = "build" in model ? model.build(options.settings) : model;
   const declared = substituteDims(arena, built, options.dims ?? new Map());
-  verifyGraph(declared, arena);
+  verifyGraph(declared, { arena });
   const target = resolveTarget(options);
   const weights = resolveWeights(declared, options);
   const passOptions: PassOptions = {
@@ -84,7 +79,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   };
   const dims = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
   const cx = { arena, target, dims, weights, runtime: constantRuntime(arena), options: passOptions };
-  const instruments = [verifyEach((graph) => verifyGraph(graph, arena)), ...(options.instruments ?? [])];
+  const instruments = [verifyEach((graph) => verifyGraph(graph, { arena })), ...(options.instruments ?? [])];
   const { graph, steps } = await runPipeline(declared, pipelineOf(options, target), cx, instruments);
   const metadata = new Map([
     ["qkv.source", options.source ?? declared.name],

@@ -4,9 +4,9 @@ import { openSession } from "./backends/ort/session.ts";
 import { type Arena, graphOf } from "./ir/arena.ts";
 import { invariant } from "./ir/diagnostics.ts";
 import type { ConstantRuntime } from "./passes/pass.ts";
+import { defaultPassOptions } from "./passes/pass.ts";
 import { naive, runPipeline } from "./passes/pipeline.ts";
 import { naiveTarget } from "./passes/target.ts";
-import { defaultPassOptions } from "./passes/pass.ts";
 
 /** Computes constant subgraphs in ONNX Runtime: the fast way to multiply large weights ahead of time. */
 export const constantRuntime = (arena: Arena): ConstantRuntime => ({

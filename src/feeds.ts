@@ -28,7 +28,12 @@ export function randomFeeds(graph: Graph, dims: ReadonlyMap<string, number>, see
     const sizes = shape.map((dim) => evaluate(dim, dims));
     if (!isInteger(dtype)) return { name, dtype, dims: sizes };
     const high = limits.get(value);
-    return { name, dtype, dims: sizes, fill: high === undefined ? { kind: "mask" } : { kind: "integers", low: 0, high } };
+    return {
+      name,
+      dtype,
+      dims: sizes,
+      fill: high === undefined ? { kind: "mask" } : { kind: "integers", low: 0, high },
+    };
   });
   return randomInputs(specs, seed);
 }

@@ -1,7 +1,8 @@
 import { encodeModel } from "./backends/onnx/encode.ts";
 import { compareOutputs, type Tolerance } from "./backends/ort/compare-outputs.ts";
-import { openSession, type OptimizationLevel } from "./backends/ort/session.ts";
-import { type Buildable, type Compiled, compile, type CompileOptions, type Declared } from "./compile.ts";
+import { type OptimizationLevel, openSession } from "./backends/ort/session.ts";
+import type { WeightStore } from "./backends/weights/store.ts";
+import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
 import { defaultSize, randomFeeds } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { evaluate, symbolsOf } from "./ir/dim.ts";
@@ -9,7 +10,6 @@ import { isFloat } from "./ir/dtype.ts";
 import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
 import { fromNumbers, type HostTensor } from "./ir/tensor.ts";
-import type { WeightStore } from "./backends/weights/store.ts";
 
 export interface StageCheck {
   /** A pass, or the runtime at an optimisation level. */

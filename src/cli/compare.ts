@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { requireProvider } from "../backends/ort/providers.ts";
 import { readTensors } from "../backends/ort/tensor-files.ts";
-import { compare, type CompareReport, type RunReport, type VariantReport } from "../compare.ts";
+import { type CompareReport, compare, type RunReport, type VariantReport } from "../compare.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
 import { parseNatural, parseSweep } from "./options.ts";
@@ -69,7 +69,9 @@ async function run(path: string, flags: Flags): Promise<void> {
   if (flags.json === "-") return void process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   if (flags.json !== undefined) writeJson(flags.json, report);
   process.stdout.write(renderReport(report));
-  const wrong = report.runs.flatMap(({ variants }) => variants.filter(({ name, equal }) => name === "optimised" && !equal));
+  const wrong = report.runs.flatMap(({ variants }) =>
+    variants.filter(({ name, equal }) => name === "optimised" && !equal),
+  );
   if (wrong.length > 0)
     fail("QKV506", "the optimised graph does not give the same outputs", { help: "qkv verify names the guilty pass" });
 }
@@ -122,8 +124,13 @@ export function renderPasses({ passes }: Pick<CompareReport, "passes">): string 
     const fired = Object.entries(rules.fired).map(([rule, count]) => `${rule} ×${count}`);
     if (fired.length === 0 && nodes.before === nodes.after) return [];
     const cost = flops.before === flops.after ? "" : `\n    FLOPs ${flops.before}\n        → ${flops.after}`;
-    const told = notes.flatMap((note) => note.split("\n")).map((note) => `\n    ${note}`).join("");
-    return [`  ${pc.bold(name)}: nodes ${nodes.before} → ${nodes.after}${fired.length ? `; ${fired.join(", ")}` : ""}${cost}${told}`];
+    const told = notes
+      .flatMap((note) => note.split("\n"))
+      .map((note) => `\n    ${note}`)
+      .join("");
+    return [
+      `  ${pc.bold(name)}: nodes ${nodes.before} → ${nodes.after}${fired.length ? `; ${fired.join(", ")}` : ""}${cost}${told}`,
+    ];
   });
   return ["passes", ...lines].join("\n");
 }

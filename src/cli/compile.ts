@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { writeModel } from "../backends/onnx/encode.ts";
-import { compile } from "../compile.ts";
 import { passJson } from "../compare.ts";
+import { compile } from "../compile.ts";
 import { printGraph } from "../ir/print.ts";
 import { printAfter } from "../passes/instruments.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
@@ -33,11 +33,12 @@ Examples:
 
 async function run(path: string, flags: Flags): Promise<void> {
   const { model, options } = await openModel(path, flags);
+  const declared = model.build(options.settings);
+  const { arena } = declared;
   const printed = printAfter(flags.printAfter?.split(",") ?? [], ({ pass, after }) => {
-    process.stderr.write(`// after ${pass.name}\n${printGraph(after, compiled?.arena)}\n`);
+    process.stderr.write(`// after ${pass.name}\n${printGraph(after, { arena })}\n`);
   });
-  let compiled: Awaited<ReturnType<typeof compile>> | undefined;
-  compiled = await compile(model, { ...options, dims: dimsOf(flags), instruments: [printed] });
+  const compiled = await compile(declared, { ...options, dims: dimsOf(flags), instruments: [printed] });
   const onnx = compiled.onnx();
   const { files, byteLength } = writeModel(flags.output, onnx);
   printWarnings(compiled.warnings());

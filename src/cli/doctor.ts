@@ -1,5 +1,8 @@
 import type { Command } from "commander";
+import pc from "picocolors";
+import { probeRuntime, type RuntimeReport } from "../backends/ort/doctor.ts";
 import { printJson } from "./common.ts";
+import { bar, progress } from "./progress.ts";
 
 export function addDoctor(program: Command): void {
   program
@@ -12,8 +15,21 @@ export function addDoctor(program: Command): void {
 }
 
 async function run(flags: { readonly json?: boolean }): Promise<void> {
-  const { probeRuntime, renderProbe } = await import("../backends/ort/doctor.ts");
-  const probe = await probeRuntime();
-  if (flags.json) return printJson(probe);
-  process.stdout.write(renderProbe(probe));
+  const line = progress();
+  const report = await probeRuntime((done, total) => line.update(`${bar(done, total)} probing`)).finally(line.done);
+  if (flags.json) return printJson(report);
+  process.stdout.write(render(report));
+}
+
+function render({ version, node, platform, providers, opsetCeiling, probes }: RuntimeReport): string {
+  const lines = [
+    `ONNX Runtime ${version}, Node ${node}, ${platform}; newest operator set that loads: ${opsetCeiling}`,
+    "",
+  ];
+  for (const { name, usable, reason } of providers)
+    lines.push(`${usable ? pc.green("usable  ") : pc.yellow("unusable")} ${name}${reason ? `: ${reason}` : ""}`);
+  lines.push("");
+  for (const { name, provider, question, answer, ok } of probes)
+    lines.push(`${ok ? pc.green("as specified") : pc.red("differs     ")} ${provider} ${name}: ${question} ${answer}`);
+  return `${lines.join("\n")}\n`;
 }

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { compile } from "../compile.ts";
 import { passJson } from "../compare.ts";
+import { compile } from "../compile.ts";
 import { costOf } from "../ir/cost.ts";
-import { show } from "../ir/dim.ts";
 import { fail } from "../ir/diagnostics.ts";
+import { show } from "../ir/dim.ts";
 import type { PassStep } from "../passes/instruments.ts";
 import type { Refusal } from "../passes/pass.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";

@@ -43,11 +43,15 @@ function assignments(text: string, example: string): readonly (readonly [name: s
 /** An option that must be a natural number. */
 export function parseNatural(option: string, text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) fail("QKV501", `${option} takes a natural number, not "${text}"`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    fail("QKV501", `${option} takes a natural number, not "${text}"`);
   return value;
 }
 
 /** One of a fixed set of words. */
 export function parseChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {
-  return choices.find((choice) => choice === text) ?? fail("QKV501", `${option} "${text}" is unknown`, { help: `choose ${choices.join(", ")}` });
+  return (
+    choices.find((choice) => choice === text) ??
+    fail("QKV501", `${option} "${text}" is unknown`, { help: `choose ${choices.join(", ")}` })
+  );
 }

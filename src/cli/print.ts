@@ -29,9 +29,11 @@ Examples:
 
 async function run(path: string, flags: Flags): Promise<void> {
   const { model, options } = await openModel(path, flags);
-  const show = flags.dot ? toDot : printGraph;
   const compiled = await compile(model, { ...options, dims: dimsOf(flags) });
-  const write = (graph: typeof compiled.graph) => void process.stdout.write(`${show(graph, compiled.arena).trimEnd()}\n`);
+  const write = (graph: typeof compiled.graph) =>
+    void process.stdout.write(
+      `${(flags.dot ? toDot(graph, compiled.arena) : printGraph(graph, compiled)).trimEnd()}\n`,
+    );
   if (flags.after === undefined) return write(flags.naive ? compiled.graph : compiled.declared);
   if (flags.after === "all") return write(compiled.graph);
   const step = compiled.steps.findLast(({ pass }) => pass.name === flags.after);

@@ -38,6 +38,7 @@ export function showBytes(bytes: number): string {
 }
 
 /** Milliseconds with three significant digits. */
-export const showMs = (ms: number): string => (ms >= 1000 ? `${(ms / 1000).toPrecision(3)} s` : `${ms.toPrecision(3)} ms`);
+export const showMs = (ms: number): string =>
+  ms >= 1000 ? `${(ms / 1000).toPrecision(3)} s` : `${ms.toPrecision(3)} ms`;
 /** Errors in scientific notation. */
 export const showError = (error: number): string => (error === 0 ? "0" : error.toExponential(1));

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { fail } from "../ir/diagnostics.ts";
-import { verify, type VerifyReport } from "../verify.ts";
+import { type VerifyReport, verify } from "../verify.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
 import { bar, progress } from "./progress.ts";
 import { renderTable, showError } from "./table.ts";
@@ -13,7 +13,10 @@ export function addVerify(program: Command): void {
       "Evaluates the graph after every pass in float64, and the finished file in ONNX Runtime at every optimisation level, on seeded inputs of odd sizes, against the graph as declared. Names the first pass that changes a result; exit code 4.",
     )
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExamples:\n  qkv verify models/multi-head.ts\n  qkv verify models/mla.ts --target onnx --opset 17")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  qkv verify models/multi-head.ts\n  qkv verify models/mla.ts --target onnx --opset 17",
+    )
     .action(run);
 }
 
@@ -30,7 +33,13 @@ async function run(path: string, flags: ModelFlags & { json?: boolean }): Promis
   const { guilty } = report;
   if (guilty)
     fail("QKV503", `the first stage that changes the outputs is ${guilty.stage}`, {
-      notes: [`seen with ${Object.entries(guilty.dims).map(([name, size]) => `${name}=${size}`).join(", ") || "fixed sizes"}`],
+      notes: [
+        `seen with ${
+          Object.entries(guilty.dims)
+            .map(([name, size]) => `${name}=${size}`)
+            .join(", ") || "fixed sizes"
+        }`,
+      ],
     });
 }
 
@@ -45,6 +54,7 @@ function render({ runs, skipped }: VerifyReport): string {
     ]);
     return `${sizes.join(", ") || "fixed sizes"}\n${renderTable(["after", "max error", "relative", "equal"], rows)}`;
   });
-  const left = skipped.length > 0 ? [`${skipped.length} larger sizes left out: the reference would take too long\n`] : [];
+  const left =
+    skipped.length > 0 ? [`${skipped.length} larger sizes left out: the reference would take too long\n`] : [];
   return [...tables, ...left].join("\n");
 }
