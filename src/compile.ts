@@ -5,13 +5,14 @@ import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
 import { constantRuntime } from "./constant-runtime.ts";
 import type { Built, Model, Settings } from "./dsl/model.ts";
+import { checkDims } from "./feeds.ts";
 import { type Arena, attrsOf } from "./ir/arena.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { type Graph, nodesOf } from "./ir/graph.ts";
 import { substituteDims } from "./ir/substitute.ts";
 import { verifyGraph } from "./ir/verify.ts";
 import { type Instrument, type PassStep, verifyEach } from "./passes/instruments.ts";
-import { defaultPassOptions, type PassOptions } from "./passes/pass.ts";
+import { defaultPassOptions, type Pass, type PassOptions } from "./passes/pass.ts";
 import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts";
 import { naiveTarget, type Target, targets } from "./passes/target.ts";
 
@@ -35,8 +36,8 @@ export interface CompileOptions {
   readonly weights?: WeightStore;
   /** Default 0. */
   readonly seed?: number;
-  /** Passes to run, by name, instead of the target's pipeline. */
-  readonly passes?: readonly string[];
+  /** Passes to run instead of the target's pipeline, by name or as they are; `legalise` follows them. */
+  readonly passes?: readonly (string | Pass)[];
   /** Both forms behind `If` where the cheaper one depends on a length. */
   readonly dispatch?: boolean;
   /** Rules not to apply. */
@@ -68,6 +69,7 @@ export interface Compiled {
  */
 export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
   const { graph: built, arena } = "build" in model ? model.build(options.settings) : model;
+  checkDims(built, new Map([...(options.hints ?? []), ...(options.dims ?? [])]));
   const declared = substituteDims(arena, built, options.dims ?? new Map());
   verifyGraph(declared, { arena });
   const target = resolveTarget(options);
@@ -100,7 +102,8 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
 }
 
 function pipelineOf(options: CompileOptions, target: Target) {
-  if (options.passes) return [...passesNamed(options.passes), ...passesNamed(["legalise"])];
+  if (options.passes)
+    return [...options.passes, "legalise"].flatMap((pass) => (typeof pass === "string" ? passesNamed([pass]) : [pass]));
   return options.naive ? naive : optimise(target);
 }
 

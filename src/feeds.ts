@@ -1,5 +1,6 @@
 import { type InputSpec, randomInputs } from "./backends/ort/inputs.ts";
 import { attrsOf } from "./ir/arena.ts";
+import { fail } from "./ir/diagnostics.ts";
 import { evaluate, symbolsOf } from "./ir/dim.ts";
 import { isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
@@ -8,13 +9,25 @@ import type { HostTensor } from "./ir/tensor.ts";
 /** Sizes taken for symbols that nobody gave: one sequence of 128. */
 export const defaultSize = (symbol: string): number => (/^(b|batch\w*|n_batch)$/i.test(symbol) ? 1 : 128);
 
-/** A size for every symbol of the graph's inputs: those given, defaults for the others. */
+/** The named dimensions of a graph's inputs, in order of appearance. */
+export const symbolsIn = (graph: Graph): readonly string[] => [
+  ...new Set(graph.inputs.flatMap(({ type }) => type.shape.flatMap(symbolsOf))),
+];
+
+/** Throws QKV504 where `given` names a dimension the graph does not have. */
+export function checkDims(graph: Graph, given: ReadonlyMap<string, number>): void {
+  const known = symbolsIn(graph);
+  for (const name of given.keys())
+    if (!known.includes(name))
+      fail("QKV504", `@${graph.name} has no dimension "${name}"`, {
+        help: known.length > 0 ? `it has ${known.join(", ")}` : "all its dimensions are fixed",
+      });
+}
+
+/** A size for every symbol of the graph's inputs: those given, defaults for the others. Throws QKV504. */
 export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
-  const dims = new Map(given);
-  for (const input of graph.inputs)
-    for (const dim of input.type.shape)
-      for (const name of symbolsOf(dim)) if (!dims.has(name)) dims.set(name, defaultSize(name));
-  return dims;
+  checkDims(graph, given);
+  return new Map(symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)]));
 }
 
 /**

@@ -3,9 +3,9 @@ import { compareOutputs, type Tolerance } from "./backends/ort/compare-outputs.t
 import { type OptimizationLevel, openSession } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
 import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
-import { defaultSize, randomFeeds } from "./feeds.ts";
+import { defaultSize, randomFeeds, symbolsIn } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
-import { evaluate, symbolsOf } from "./ir/dim.ts";
+import { evaluate } from "./ir/dim.ts";
 import { isFloat } from "./ir/dtype.ts";
 import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
@@ -70,7 +70,7 @@ export async function verify(model: Buildable | Declared, options: VerifyOptions
 
 /** Sizes for the symbols of the inputs: all 1 first, then odd ones, different for different symbols. */
 export function sizesToTry(graph: Graph): readonly ReadonlyMap<string, number>[] {
-  const symbols = [...new Set(graph.inputs.flatMap(({ type }) => type.shape.flatMap(symbolsOf)))];
+  const symbols = symbolsIn(graph);
   if (symbols.length === 0) return [new Map()];
   return Array.from(
     { length: rounds },

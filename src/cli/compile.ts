@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { writeModel } from "../backends/onnx/encode.ts";
+import { checkAgainst } from "../check.ts";
 import { passJson } from "../compare.ts";
 import { compile } from "../compile.ts";
 import { printGraph } from "../ir/print.ts";
@@ -11,6 +12,7 @@ interface Flags extends ModelFlags {
   readonly output: string;
   readonly printAfter?: string;
   readonly json?: boolean;
+  readonly check: boolean;
 }
 
 export function addCompile(program: Command): void {
@@ -19,6 +21,7 @@ export function addCompile(program: Command): void {
     .description("Compiles a declared model and writes it as an ONNX file.")
     .requiredOption("-o, --output <file>", "the ONNX file to write")
     .option("--print-after <pass>", "print the graph after a pass, or after all of them, to stderr")
+    .option("--no-check", "write the file without running it beside the naive graph")
     .option("--json", "print what was done as JSON")
     .addHelpText(
       "after",
@@ -38,7 +41,10 @@ async function run(path: string, flags: Flags): Promise<void> {
   const printed = printAfter(flags.printAfter?.split(",") ?? [], ({ pass, after }) => {
     process.stderr.write(`// after ${pass.name}\n${printGraph(after, { arena })}\n`);
   });
-  const compiled = await compile(declared, { ...options, dims: dimsOf(flags), instruments: [printed] });
+  const dims = dimsOf(flags);
+  const compiled = await compile(declared, { ...options, dims, instruments: [printed] });
+  if (flags.check)
+    await checkAgainst(await compile(declared, { ...options, dims, naive: true }), compiled, options.seed);
   const onnx = compiled.onnx();
   const { files, byteLength } = writeModel(flags.output, onnx);
   printWarnings(compiled.warnings());

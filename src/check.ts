@@ -1,0 +1,41 @@
+import { encodeModel } from "./backends/onnx/encode.ts";
+import { compareOutputs } from "./backends/ort/compare-outputs.ts";
+import { openSession } from "./backends/ort/session.ts";
+import type { Compiled } from "./compile.ts";
+import { randomFeeds, symbolsIn } from "./feeds.ts";
+import { costOf } from "./ir/cost.ts";
+import { fail } from "./ir/diagnostics.ts";
+import { evaluate } from "./ir/dim.ts";
+import type { HostTensor } from "./ir/tensor.ts";
+
+/** More work than this is not done just to check a file. */
+const flopLimit = 2e10;
+const checkedSize = 5;
+
+/**
+ * Loads a finished model in the runtime and runs it beside the naive one on small random inputs. Throws QKV506 where
+ * outputs differ, and what loading throws. Answers false where fixed sizes make the check too expensive.
+ */
+export async function checkAgainst(naive: Compiled, compiled: Compiled, seed = 0): Promise<boolean> {
+  const dims = new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize]));
+  if (evaluate(costOf(naive.declared).flops, dims) > flopLimit) return false;
+  const feeds = randomFeeds(naive.declared, dims, seed);
+  const expected = await runOnce(naive, feeds);
+  const actual = await runOnce(compiled, feeds);
+  const wrong = compareOutputs(expected, actual).outputs.filter(({ equal }) => !equal);
+  if (wrong.length > 0)
+    fail("QKV506", "the compiled graph does not give the outputs of the declared one; nothing was written", {
+      notes: wrong.map(({ name, maxAbsError }) => `${name} differs by ${maxAbsError.toExponential(1)}`),
+      help: "this is a bug in a pass: qkv verify names it",
+    });
+  return true;
+}
+
+async function runOnce(compiled: Compiled, feeds: ReadonlyMap<string, HostTensor>) {
+  const session = await openSession(encodeModel(compiled.onnx(), { externalDataLimit: 1.5 * 2 ** 30 }).model);
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.close();
+  }
+}
