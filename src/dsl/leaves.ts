@@ -70,7 +70,7 @@ function refuseTwice(b: Builder, taken: Builder["inputs"], kind: string, name: s
     notes: [`the first is ${showType(other.type)}`],
     help:
       kind === "parameter"
-        ? "use the first tensor again to share it, or set copies apart: scope(`layer.${i}`, () => …)"
+        ? "use the first tensor again to share it, or set copies apart with scope(prefix, () => …)"
         : "use the first tensor again, or choose another name",
   });
 }
