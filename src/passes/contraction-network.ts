@@ -114,7 +114,9 @@ function assemble(
     for (const operand of operands) masks[operand * words + word]! |= flag;
     if (inResult) result[word]! |= flag;
     const table = (bit >>> 3) * 256;
-    for (let byte = 0; byte < 256; byte++) if (byte & (1 << (bit & 7))) products[table + byte]! *= size;
+    const lowest = 1 << (bit & 7);
+    // Bits of a byte come in rising order: the entries below this bit are final.
+    for (let byte = 0; byte < lowest; byte++) products[table + lowest + byte] = products[table + byte]! * size;
   });
   const foldable = Uint8Array.from({ length: count }, (_, i) => (problem.foldable?.[i] ? 1 : 0));
   const elementBytes = problem.elementBytes ?? 4;
