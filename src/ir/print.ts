@@ -46,21 +46,19 @@ interface Level {
 }
 
 function graphLines(graph: Graph, options: PrintOptions, indent: string): string[] {
-  const level: Level = { names: nameValues(graph, options.arena), options, indent: `${indent}  ` };
-  const listed = new Set(graph.inputs.map(({ node }) => node));
-  const inputs = graph.inputs.map((value) => `${ref(value, level)}: ${showType(value.type)}`);
-  const lines = [`graph @${showName(graph.name)}(${inputs.join(", ")}) {`];
   const order = nodesOf(graph);
-  const ownLine = constantsOnLines(graph, order);
-  for (const node of order) {
-    if (listed.has(node) || (node.op === "constant" && !ownLine.has(node))) continue;
-    lines.push(nodeLine(node, level));
-  }
-  lines.push(
-    `${level.indent}return ${graph.outputs.map(({ name, value }) => outputText(name, value, level)).join(", ")}`.trimEnd(),
-  );
-  lines.push(`${indent}}`);
-  return lines;
+  const inline = inlineConstants(graph, order);
+  const level: Level = { names: nameValues(graph, options.arena, inline), options, indent: `${indent}  ` };
+  const inputs = graph.inputs.map((value) => `${ref(value, level)}: ${showType(value.type)}`);
+  const outputs = graph.outputs.map(({ name, value }) => outputText(name, value, level));
+  const listed = new Set(graph.inputs.map(({ node }) => node));
+  const lines = order.filter((node) => !listed.has(node) && !inline.has(node)).map((node) => nodeLine(node, level));
+  return [
+    `graph @${showName(graph.name)}(${inputs.join(", ")}) {`,
+    ...lines,
+    `${level.indent}return ${outputs.join(", ")}`.trimEnd(),
+    `${indent}}`,
+  ];
 }
 
 const ref = (value: Value, level: Level) => `%${showName(level.names.get(value)!)}`;
@@ -68,13 +66,12 @@ const ref = (value: Value, level: Level) => `%${showName(level.names.get(value)!
 const outputText = (name: string, value: Value, level: Level) =>
   level.names.get(value) === name ? ref(value, level) : `${showName(name)} = ${ref(value, level)}`;
 
-/** Constants that some use needs as a value of their own: a graph output, or an operand that cannot be written inline. */
-function constantsOnLines(graph: Graph, order: readonly Node[]): ReadonlySet<Node> {
-  const nodes = new Set<Node>();
+/** Constants every use of which is written in place. */
+function inlineConstants(graph: Graph, order: readonly Node[]): ReadonlySet<Node> {
+  const nodes = new Set(order.filter(({ op }) => op === "constant"));
   for (const node of order)
-    for (const value of node.operands)
-      if (value.node.op === "constant" && inlineText(value, node) === undefined) nodes.add(value.node);
-  for (const { value } of graph.outputs) if (value.node.op === "constant") nodes.add(value.node);
+    for (const value of node.operands) if (inlineText(value, node) === undefined) nodes.delete(value.node);
+  for (const { value } of graph.outputs) nodes.delete(value.node);
   return nodes;
 }
 

@@ -11,13 +11,18 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_.]*$/;
 export const showName = (name: string): string => (plainName.test(name) ? name : JSON.stringify(name));
 
 /**
- * A name for each value of one graph, its subgraphs left out. Inputs have theirs; then hints, parameters and outputs
+ * A name for each value of one graph that a line defines, its subgraphs left out. `inline` are the nodes written in
+ * place, which need none. Inputs have theirs; then hints, parameters and outputs
  * are heard, first come first served; the rest are called after their op and counted per op.
  */
-export function nameValues(graph: Graph, hints: HintSource | undefined): ReadonlyMap<Value, string> {
+export function nameValues(
+  graph: Graph,
+  hints: HintSource | undefined,
+  inline: ReadonlySet<Node>,
+): ReadonlyMap<Value, string> {
   const names = new Map<Value, string>();
   const unique = uniqueNames();
-  const order = nodesOf(graph);
+  const order = nodesOf(graph).filter((node) => !inline.has(node));
   for (const input of graph.inputs) if (!names.has(input)) names.set(input, unique(attrName(input.node) ?? "input"));
   const give = (value: Value, name: string | undefined) => {
     if (name !== undefined && name !== "" && !names.has(value)) names.set(value, unique(name));
