@@ -30,7 +30,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   "@bufbuild/protobuf": /^src\/backends\/onnx\//,
   graphlib: /^src\/ir\/topology\.ts$/,
   "ts-morph": /^src\/dsl\/source\.ts$/,
-  esbuild: /^src\/(dsl\/load|backends\/ort\/memory)\.ts$/,
+  esbuild: /^src\/(dsl\/(load|loader-hooks)|backends\/ort\/memory)\.ts$/,
   commander: /^src\/cli\//,
   picocolors: /^src\/cli\//,
   "@huggingface/tokenizers": /^src\/cli\/demo\.ts$/,
