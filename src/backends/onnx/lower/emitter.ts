@@ -7,6 +7,7 @@ import { fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
 import type { TensorType } from "../../../ir/types.ts";
 import { ShapeValues } from "../dims.ts";
 import type { OnnxAttribute } from "../schema.ts";
+import type { AttentionForm } from "./attention-choice.ts";
 import { foldableKey, HostValues, type WeightReader } from "./host.ts";
 import { type Attributes, type Initializer, type PendingGraph, type PendingNode, Ref } from "./ref.ts";
 
@@ -18,6 +19,8 @@ export interface ExportTarget {
   readonly contrib: boolean;
   /** Composites written as one operator where target and types allow; undefined: all of them. */
   readonly kernels?: ReadonlySet<string>;
+  /** Tries this form of attention first instead of choosing by length. */
+  readonly attention?: AttentionForm;
 }
 
 /** One graph or branch while it is filled. */
@@ -242,6 +245,18 @@ export class Emitter {
         key,
         (ref = this.#initializer({ dtype, shape: dims }, wanted, () => fromNumbers(dtype, dims, values))),
       );
+    return ref;
+  }
+
+  /** An initialiser of its own. */
+  tensor(tensor: HostTensor, wanted: string): Ref {
+    return this.#initializer({ dtype: tensor.dtype, shape: tensor.dims }, wanted, () => tensor);
+  }
+
+  /** Makes a constant once per model. */
+  once(key: string, make: () => Ref): Ref {
+    let ref = this.#constants.get(key);
+    if (!ref) this.#constants.set(key, (ref = make()));
     return ref;
   }
 
