@@ -5,6 +5,8 @@ const layers = [
   ["src/ir/", "ir"],
   ["src/dsl/", "dsl"],
   ["src/passes/", "passes"],
+  ["src/backends/onnx/", "onnx"],
+  ["src/backends/weights/", "weights"],
   ["src/backends/", "backends"],
   ["src/cli/", "cli"],
   ["src/", "top"],
@@ -18,9 +20,12 @@ const seen: Readonly<Record<Layer, readonly Layer[]>> = {
   ir: [],
   dsl: ["ir"],
   passes: ["ir"],
-  backends: ["passes", "ir"],
-  top: ["dsl", "ir", "passes", "backends"],
-  cli: ["top", "dsl", "ir", "passes", "backends"],
+  // Files and formats know nothing of the runtime, so that they can be used without it.
+  onnx: ["passes", "ir"],
+  weights: ["ir"],
+  backends: ["onnx", "weights", "passes", "ir"],
+  top: ["dsl", "ir", "passes", "backends", "onnx", "weights"],
+  cli: ["top", "dsl", "ir", "passes", "backends", "onnx", "weights"],
   models: [],
 };
 
