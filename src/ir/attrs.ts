@@ -3,7 +3,7 @@ import { type DType, isDType } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
 import type { HostTensor } from "./tensor.ts";
 
-interface AttrTypes {
+export interface AttrTypes {
   int: number;
   float: number;
   bool: boolean;
