@@ -4,6 +4,7 @@ import { isFloat } from "../ir/dtype.ts";
 import { broadcastShapes, sameShape, showShape, showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
+import { argument } from "./explain.ts";
 import { reshapeTo } from "./movement.ts";
 import { mergeHeads, project, splitHeads } from "./nn.ts";
 import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
@@ -100,11 +101,23 @@ function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
   if (!isFloat(q.dtype)) fail("QKV109", `attention: q is ${q.dtype}, not floating point`, { notes });
   const at = (x: Tensor, fromEnd: number) => x.shape.at(-fromEnd) ?? 1;
   if (at(q, 1) !== at(k, 1))
-    fail("QKV107", `attention: q is ${show(at(q, 1))} wide but k is ${show(at(k, 1))} wide`, { notes });
+    fail(
+      "QKV107",
+      `attention: ${argument("q", 0)} is ${show(at(q, 1))} wide but ${argument("k", 1)} is ${show(at(k, 1))} wide`,
+      { notes },
+    );
   if (at(k, 2) !== at(v, 2))
-    fail("QKV107", `attention: k has ${show(at(k, 2))} positions but v has ${show(at(v, 2))}`, { notes });
+    fail(
+      "QKV107",
+      `attention: ${argument("k", 1)} has ${show(at(k, 2))} positions but ${argument("v", 2)} has ${show(at(v, 2))}`,
+      { notes },
+    );
   if (at(k, 3) !== at(v, 3))
-    fail("QKV107", `attention: k has ${show(at(k, 3))} heads but v has ${show(at(v, 3))}`, { notes });
+    fail(
+      "QKV107",
+      `attention: ${argument("k", 1)} has ${show(at(k, 3))} heads but ${argument("v", 2)} has ${show(at(v, 3))}`,
+      { notes },
+    );
   if (divideExact(at(q, 3), at(k, 3)) === undefined)
     fail("QKV108", `attention: ${show(at(k, 3))} key heads do not divide ${show(at(q, 3))} query heads`, { notes });
   if (at(q, 4) !== at(k, 4) || at(q, 4) !== at(v, 4))
@@ -193,6 +206,10 @@ export function multiHeadAttention<T extends Tensor>(x: T, options: MultiHeadOpt
     const q = splitHeads(b, project(b, from, width, layer(names?.q ?? "q_proj")), n);
     const k = splitHeads(b, project(b, source, kvWidth, layer(names?.k ?? "k_proj")), kvHeads);
     const v = splitHeads(b, project(b, source, kvWidth, layer(names?.v ?? "v_proj")), kvHeads);
-    return project(b, mergeHeads(b, attend(b, q, k, v, rest)), width, layer(names?.o ?? "o_proj"));
+    const seen = attend(b, q, k, v, rest);
+    for (const [part, value] of Object.entries({ q, k, v, seen })) b.note(value.value, undefined, layer(part).name);
+    const out = project(b, mergeHeads(b, seen), width, layer(names?.o ?? "o_proj"));
+    b.label = name ?? "attention";
+    return out;
   }) as T;
 }

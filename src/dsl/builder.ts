@@ -1,17 +1,20 @@
 import { Arena } from "../ir/arena.ts";
 import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import type { Value } from "../ir/graph.ts";
+import { explain } from "./explain.ts";
 import { type Callee, callerOf, type Site, Sites } from "./site.ts";
 
 const nodeLimit = 2_000_000;
 
 /** What one DSL call made: its value, where, and under which parameter prefix. */
-interface Made {
+export interface Made {
   readonly value: Value;
   readonly site: Site;
   readonly scope: string;
   /** Set for what the call answers: position among its results. */
-  readonly result?: number;
+  readonly result: number | undefined;
+  /** What it is called where no variable says so. */
+  readonly label: string | undefined;
 }
 
 /** State of one run of a model's body. */
@@ -26,17 +29,19 @@ export class Builder {
   prefix = "";
   /** The outermost DSL call under way. */
   site: Site | undefined;
+  /** Name of the layer the call under way declares. */
+  label: string | undefined;
 
   constructor(model: string) {
     this.model = model;
   }
 
-  note(value: Value, result?: number): void {
+  /** Remembers a value for naming. */
+  note(value: Value, result?: number, label?: string): void {
     if (!this.site) return;
     if (this.made.length >= nodeLimit)
       fail("QKV123", `the model has more than ${nodeLimit} nodes`, { help: "is there a loop that does not end?" });
-    const made: Made = { value, site: this.site, scope: this.prefix };
-    this.made.push(result === undefined ? made : { ...made, result });
+    this.made.push({ value, site: this.site, scope: this.prefix, result, label });
   }
 }
 
@@ -55,13 +60,6 @@ export function during<T>(builder: Builder, body: () => T): T {
   }
 }
 
-/** Turns an error within a DSL call into one that shows the author's own source. Set by `model.ts`. */
-export type Explain = (error: QkvError, site: Site, args: readonly unknown[]) => QkvError;
-let explain: Explain = (error) => error;
-export const explainWith = (explainer: Explain): void => {
-  explain = explainer;
-};
-
 /**
  * One DSL call: `body` builds with the build under way. Errors get the place of the outermost call; its results are
  * remembered so that they can be named after the author's variables. Throws QKV104 outside a build.
@@ -71,6 +69,7 @@ export function run<T>(callee: Callee, args: readonly unknown[], body: (builder:
   if (builder.site) return body(builder);
   const site = builder.sites.of(callee);
   builder.site = site;
+  builder.label = undefined;
   try {
     const result = body(builder);
     noteResults(builder, result);
@@ -86,7 +85,7 @@ function noteResults(builder: Builder, result: unknown): void {
   const results = Array.isArray(result) ? result : [result];
   results.forEach((item, i) => {
     const value = (item as { value?: Value } | undefined)?.value;
-    if (value) builder.note(value, i);
+    if (value) builder.note(value, i, builder.label);
   });
 }
 

@@ -4,6 +4,7 @@ import { showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { describe } from "./checks.ts";
 import type { EinsumError, EinsumResult } from "./einsum-types.ts";
+import { argument } from "./explain.ts";
 import { reshapeTo } from "./movement.ts";
 import type { Checked, Differ, DimLike, IsWide, Shape, Show } from "./shape-types.ts";
 import { apply, asTensor, type DTypeOf, type PairError, type ShapeOf, sameDType, type Tensor } from "./tensor.ts";
@@ -138,7 +139,9 @@ export function product(b: Builder, x: Tensor, y: Tensor): Tensor {
   if (inner !== rows)
     fail("QKV107", `matmul: inner dimensions differ: ${show(inner)} and ${show(rows)}`, {
       notes,
-      ...(inner === y.shape.at(-1) && { help: "transpose the second operand: matmul(x, transpose(y))" }),
+      ...(inner === y.shape.at(-1) && {
+        help: `transpose the second operand: matmul(${argument("x", 0)}, transpose(${argument("y", 1)}))`,
+      }),
     });
   return batched(b, x, y, notes);
 }

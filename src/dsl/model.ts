@@ -117,7 +117,7 @@ function buildModel(name: string, settings: Settings, body: Body<Settings>, opti
   const builder = new Builder(name);
   const answer = during(builder, () => runBody(name, () => body(settings)));
   const outputs = outputsOf(builder, answer);
-  nameValues(builder, outputs, options.names ?? true);
+  nameValues(builder, options.names ?? true);
   const graph = graphOf(name, [...builder.inputs.values()], outputs);
   return { graph, arena: builder.arena };
 }

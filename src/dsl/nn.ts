@@ -34,7 +34,7 @@ export function linear<T extends Tensor, const N extends number>(
 export function project(b: Builder, x: Tensor, out: number, options: LinearOptions): Tensor {
   const known = ["name", "bias", "weightLayout", "weightName", "biasName"];
   const { name, bias = true, weightLayout = "out-in", ...names } = checkOptions(options, known, "linear");
-  checkName(name, "the name of a linear layer");
+  b.label = checkName(name, "the name of a linear layer");
   positiveInteger(out, "the number of features");
   if (weightLayout !== "out-in" && weightLayout !== "in-out")
     fail("QKV120", `weightLayout is ${describe(weightLayout)}; it is "out-in" or "in-out"`);
@@ -83,7 +83,7 @@ export interface NormOptions {
 function normalise(b: Builder, op: "layerNorm" | "rmsNorm", x: Tensor, options: NormOptions): Tensor {
   const known = op === "layerNorm" ? ["name", "epsilon", "bias"] : ["name", "epsilon"];
   const { name, epsilon = 1e-5, bias = op === "layerNorm" } = checkOptions(options, known, op);
-  checkName(name, `the name of a ${op}`);
+  b.label = checkName(name, `the name of a ${op}`);
   if (finite(epsilon, "epsilon") <= 0) fail("QKV120", `epsilon is ${epsilon}; it must be positive`);
   const dims = [features(x, op)];
   const dtype = floatOf(x, op);
@@ -129,7 +129,7 @@ export function embedding<T extends Tensor, const N extends number>(
   return run(embedding, [ids], (b) => {
     const { name, dtype = "f32" } = checkOptions(options, ["name", "dtype"], "embedding");
     const indices = asTensor(b, ids, "ids");
-    checkName(name, "the name of an embedding");
+    b.label = checkName(name, "the name of an embedding");
     if (indices.dtype !== "i64" && indices.dtype !== "i32")
       fail("QKV109", `embedding: ids are ${indices.dtype}; they must be i64 or i32`);
     const rows = positiveInteger(vocab, "the size of the vocabulary");

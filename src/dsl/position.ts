@@ -92,7 +92,7 @@ export function learnedPositions<const N extends DimLike, const W extends number
 ): Tensor<Dims<readonly [N, W]>, "f32"> {
   return run(learnedPositions, [], (b) => {
     const { name, max, dtype = "f32" } = checkOptions(options, ["name", "max", "dtype"], "learnedPositions");
-    checkName(name, "the name of the positions");
+    b.label = checkName(name, "the name of the positions");
     const length = toDim(seq, "the length");
     const rows = positiveInteger(max, "max");
     if (typeof length === "number" && length > rows)

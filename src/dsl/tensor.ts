@@ -1,9 +1,9 @@
 import { fail } from "../ir/diagnostics.ts";
-import type { Dim } from "../ir/dim.ts";
+import { type Dim, show } from "../ir/dim.ts";
 import { type DType, isFloat } from "../ir/dtype.ts";
 import type { Value } from "../ir/graph.ts";
 import type { OpName } from "../ir/ops/index.ts";
-import { showType } from "../ir/types.ts";
+import { broadcastShapes, showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkAxis, checkDType, describe } from "./checks.ts";
 import type { Broadcast, BroadcastError, Checked, DTypeError, Shape } from "./shape-types.ts";
@@ -180,7 +180,20 @@ export function elementwise<T extends Tensor>(builder: Builder, op: OpName, oper
       : asTensor(builder, x, operandNames[i] ?? "x"),
   );
   sameDType(all, op);
+  checkBroadcast(all, op);
   return apply(builder, op, all) as T;
+}
+
+/** Throws QKV107 where shapes do not broadcast. */
+function checkBroadcast(tensors: readonly Tensor[], op: string): void {
+  const [x, y] = tensors;
+  if (!x || !y || broadcastShapes(x.shape, y.shape)) return;
+  const at = [...x.shape].reverse().findIndex((dim, i) => y.rank > i && !broadcastShapes([dim], [y.shape.at(-1 - i)!]));
+  const sizes = [x, y].map(({ shape }) => show(shape.at(-1 - at)!));
+  fail("QKV107", `${op}: shapes do not broadcast: ${sizes[0]} meets ${sizes[1]} at axis ${-1 - at}`, {
+    notes: [`x: ${showType(x.value.type)}    y: ${showType(y.value.type)}`],
+    help: "axes are aligned at the last; each pair is equal or has a 1: add axes with expandDims",
+  });
 }
 
 /** Throws QKV109 where a number would lose its value in `dtype`. */
