@@ -93,15 +93,18 @@ function multiplyTerms(a: DimTerm, b: DimTerm): DimTerm {
   return { coefficient, factors };
 }
 
+/** There is one zero among dimensions. */
+const oneZero = (value: number) => value + 0;
+
 export function add(a: Dim, b: Dim): Dim {
-  if (typeof a === "number" && typeof b === "number") return a + b;
+  if (typeof a === "number" && typeof b === "number") return oneZero(a + b);
   if (a === 0) return b;
   if (b === 0) return a;
   return collect([...termsOf(a), ...termsOf(b)]);
 }
 
 export function mul(a: Dim, b: Dim): Dim {
-  if (typeof a === "number" && typeof b === "number") return a * b;
+  if (typeof a === "number" && typeof b === "number") return oneZero(a * b);
   if (a === 1) return b;
   if (b === 1) return a;
   if (a === 0 || b === 0) return 0;
@@ -163,7 +166,7 @@ const folded: Record<DimCall, (a: number, b: number) => number> = {
 function call(fn: DimCall, left: Dim, right: Dim): Dim {
   const divides = fn === "ceil" || fn === "floor" || fn === "mod";
   if (divides && right === 0) fail("QKV204", `${fn} of a division by zero`);
-  if (typeof left === "number" && typeof right === "number") return folded[fn](left, right);
+  if (typeof left === "number" && typeof right === "number") return oneZero(folded[fn](left, right));
   const divider = divides ? "/" : ", ";
   const operands = fn === "mod" ? [show(left), show(right)].join(", ") : `${group(left)}${divider}${group(right)}`;
   return ofAtom({ kind: "call", key: `${fn}(${operands})`, fn, left, right });

@@ -204,7 +204,8 @@ export const movement = {
         for (const index of indices!.data) {
           // Indices count from the end when negative; one outside the axis reads as NaN, so that it cannot pass unseen.
           const row = index < 0 ? index + length : index;
-          for (let i = 0; i < inner; i++) data[at++] = x!.data[(o * length + row) * inner + i] ?? Number.NaN;
+          const inside = row >= 0 && row < length;
+          for (let i = 0; i < inner; i++) data[at++] = inside ? x!.data[(o * length + row) * inner + i]! : Number.NaN;
         }
       return { dims: results[0]!.dims, data };
     },

@@ -1,12 +1,12 @@
 /**
- * Error function to full float64 precision: up to |x| = 2.5 the series whose terms all have one sign, beyond it 1 minus
+ * Error function to about one unit in the last place of float64: up to |x| = 1.5 the series whose terms all have one sign, beyond it 1 minus
  * the continued fraction of erfc (Abramowitz & Stegun 7.1.6 and 7.1.14).
  */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
   const magnitude = Math.abs(x);
   if (magnitude > 6) return Math.sign(x);
-  return magnitude <= 2.5 ? series(x) : Math.sign(x) * (1 - complement(magnitude));
+  return magnitude <= 1.5 ? series(x) : Math.sign(x) * (1 - complement(magnitude));
 }
 
 /** 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (1·3·…·(2n+1)). */
