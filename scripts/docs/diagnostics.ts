@@ -51,13 +51,12 @@ Every error has a code. It goes to stderr with the place in the source it is abo
 seeing, and what to do:
 
 \`\`\`
-error[QKV210]: contract: k is 64 and 32 (C2)
-  --> models/example.ts:9:18
+error[QKV107]: einsum: axis 'd' is 64 in operand 1 but 32 in operand 2
+  --> models/wrong.ts:6:18
     |
-  9 |   const scores = einsum("b q d, b k d -> b q k", q, k);
-    |                  ^^^^^^
-   = x: f32[b, q, 64]    y: f32[b, k, 32]
-   help: …
+  6 |   const scores = einsum("b q d, b k d -> b q k", q, k);
+    |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   = q: f32[batch, seq, 64]    k: f32[batch, seq, 32]
 \`\`\`
 
 In code the same error is a \`QkvError\` with \`code\`, \`message\`, \`details\` and \`exitCode\`.
