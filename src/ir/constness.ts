@@ -37,8 +37,18 @@ function isNumericAttr(kind: AttrKind, value: AttrValue): boolean {
   if (kind === "dim") return isStatic(value as Dim);
   if (kind === "dims") return (value as readonly Dim[]).every(isStatic);
   if (kind !== "graph") return true;
-  const graph = value as Graph;
-  const inputs = new Set(graph.inputs.map((input) => input.node));
-  const foldable = collect(nodesOf(graph), inputs);
-  return graph.outputs.every((output) => foldable.has(output.value.node));
+  return isNumericGraph(value as Graph);
+}
+
+const known = new WeakMap<Graph, boolean>();
+
+/** Whether the outputs are known once the inputs are. */
+function isNumericGraph(graph: Graph): boolean {
+  let numeric = known.get(graph);
+  if (numeric === undefined) {
+    const foldable = collect(nodesOf(graph), new Set(graph.inputs.map((input) => input.node)));
+    numeric = graph.outputs.every((output) => foldable.has(output.value.node));
+    known.set(graph, numeric);
+  }
+  return numeric;
 }

@@ -88,6 +88,14 @@ export function subgraphsOf(node: Node): readonly Graph[] {
 
 /** Bytes one node reads and writes: its operands and results, or the dearer of its graphs. Leaves and reshape move none. */
 export function trafficOf(node: Node): Dim {
+  let traffic = knownTraffic.get(node);
+  if (traffic === undefined) knownTraffic.set(node, (traffic = computeTraffic(node)));
+  return traffic;
+}
+
+const knownTraffic = new WeakMap<Node, Dim>();
+
+function computeTraffic(node: Node): Dim {
   if (isLeaf(node) || node.op === "reshape") return 0;
   const graphs = subgraphsOf(node);
   if (graphs.length > 0)

@@ -11,7 +11,16 @@ import { sameType, showType } from "./types.ts";
  * inputs and outputs, equal nodes in equal order, constants equal bit for bit. Hints do not count.
  */
 export function sameGraph(a: Graph, b: Graph): boolean {
-  if (a === b) return true;
+  if (a === b || proven.get(a) === b) return true;
+  const same = compare(a, b);
+  if (same) proven.set(a, b);
+  return same;
+}
+
+/** The last graph each was found equal to, so that a graph held in many places is compared once. */
+const proven = new WeakMap<Graph, Graph>();
+
+function compare(a: Graph, b: Graph): boolean {
   if (a.name !== b.name || a.inputs.length !== b.inputs.length || a.outputs.length !== b.outputs.length) return false;
   const twins = new Map<Node, Node>();
   const paired = (x: Value, y: Value) => x.index === y.index && twins.get(x.node) === y.node;
@@ -49,6 +58,14 @@ function sameAttr(kind: AttrKind, x: AttrValue, y: AttrValue): boolean {
  * machines: a key for caches and reports.
  */
 export function graphDigest(graph: Graph): string {
+  let digest = digests.get(graph);
+  if (digest === undefined) digests.set(graph, (digest = hashText(canonicalText(graph))));
+  return digest;
+}
+
+const digests = new WeakMap<Graph, string>();
+
+function canonicalText(graph: Graph): string {
   const numbers = new Map<Node, number>();
   const number = ({ node, index }: Value) => `${numbers.get(node)}.${index}`;
   const lines = [JSON.stringify(graph.name)];
@@ -61,7 +78,7 @@ export function graphDigest(graph: Graph): string {
   }
   lines.push(graph.inputs.map(number).join());
   lines.push(graph.outputs.map(({ name, value }) => `${JSON.stringify(name)}=${number(value)}`).join());
-  return hashText(lines.join("\n"));
+  return lines.join("\n");
 }
 
 function attrDigest(kind: AttrKind, value: AttrValue): string {

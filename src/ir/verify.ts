@@ -25,21 +25,32 @@ const depthLimit = 30;
  * sizes are natural numbers a file can hold. Throws QKV230 to QKV239.
  */
 export function verifyGraph(graph: Graph, options: VerifyOptions = {}): void {
-  verifyLevel(graph, options, 0);
-  verifySymbols(graph, options);
+  const levels = graphsByDepth(graph);
+  const checked = new Set<Node>();
+  for (const inner of new Set(levels.flat())) verifyLevel(inner, inner === graph, checked, options);
+  verifySymbols(graph, new Set(levels.flat()), options);
 }
 
-function verifyLevel(graph: Graph, options: VerifyOptions, depth: number): void {
-  if (depth > depthLimit) fail("QKV239", `@${graph.name} is more than ${depthLimit} graphs deep`);
+/** The graph, then the graphs its nodes hold, and so on; a graph held in several places stands once in a level. */
+function graphsByDepth(graph: Graph): readonly (readonly Graph[])[] {
+  const levels: Graph[][] = [];
+  for (let level = [graph]; level.length > 0; level = [...new Set(level.flatMap(innerGraphs))]) {
+    if (levels.length > depthLimit) fail("QKV239", `@${graph.name} holds more than ${depthLimit} graphs in graphs`);
+    levels.push(level);
+  }
+  return levels;
+}
+
+const innerGraphs = (graph: Graph) => nodesOf(graph).flatMap(subgraphsOf);
+
+function verifyLevel(graph: Graph, outermost: boolean, checked: Set<Node>, options: VerifyOptions): void {
   const order = nodesOf(graph);
-  verifyInputs(graph, order, options, depth);
+  verifyInputs(graph, order, options, outermost);
   verifyNames(graph, order);
-  const checked = new Set<Node>();
   for (const node of [...graph.inputs.map((value) => value.node), ...order]) {
     if (checked.has(node)) continue;
     checked.add(node);
     verifyNode(node, options);
-    for (const inner of subgraphsOf(node)) verifyLevel(inner, options, depth + 1);
   }
 }
 
@@ -78,14 +89,14 @@ function verifySize(type: TensorType, bad: (code: DiagnosticCode, message: strin
   if (bytes > BigInt(maxBytes)) bad("QKV238", `a result is ${showType(type)}, ${bytes} bytes`);
 }
 
-function verifyInputs(graph: Graph, order: readonly Node[], options: VerifyOptions, depth: number): void {
+function verifyInputs(graph: Graph, order: readonly Node[], options: VerifyOptions, outermost: boolean): void {
   for (const { node } of graph.inputs)
     if (node.op !== "input") refuse("QKV232", node, `is listed among the inputs of @${graph.name}`, options);
   const declared = new Set(graph.inputs.map(({ node }) => node));
   for (const node of order)
     if (node.op === "input" && !declared.has(node))
       refuse(
-        depth === 0 ? "QKV232" : "QKV235",
+        outermost ? "QKV232" : "QKV235",
         node,
         `"${nameOf(node)}" is not among the inputs of @${graph.name}`,
         options,
@@ -135,18 +146,16 @@ function verifyName(name: string, role: string): void {
   if (Buffer.byteLength(name) > nameBytesLimit) bad(`is longer than ${nameBytesLimit} bytes`);
 }
 
-function verifySymbols(graph: Graph, options: VerifyOptions): void {
+function verifySymbols(graph: Graph, all: ReadonlySet<Graph>, options: VerifyOptions): void {
   const bound = boundSymbols(graph, options.given ?? []);
-  const pending = [graph];
-  for (let level = pending.pop(); level; level = pending.pop())
-    for (const node of [...level.inputs.map((value) => value.node), ...nodesOf(level)]) {
+  const inputs = graph.inputs.map((input) => `${nameOf(input.node)}: ${showType(input.type)}`).join(", ");
+  for (const inner of all)
+    for (const node of [...inner.inputs.map((value) => value.node), ...nodesOf(inner)])
       for (const name of symbolsOfNode(node))
         if (!bound.has(name))
           refuse("QKV236", node, `uses the dimension "${name}", which no input determines`, options, [
-            `inputs: ${graph.inputs.map((input) => `${nameOf(input.node)}: ${showType(input.type)}`).join(", ") || "none"}`,
+            `inputs: ${inputs || "none"}`,
           ]);
-      pending.push(...subgraphsOf(node));
-    }
 }
 
 /** Symbols that follow from the sizes of the inputs, one linear equation with one unknown at a time. */

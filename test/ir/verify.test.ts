@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { Arena, graphOf } from "../../src/ir/arena.ts";
+import { foldableNodes } from "../../src/ir/constness.ts";
+import { costOf } from "../../src/ir/cost.ts";
 import { QkvError } from "../../src/ir/diagnostics.ts";
 import { symbol } from "../../src/ir/dim.ts";
 import { parseDim } from "../../src/ir/dim-parse.ts";
+import { graphDigest, sameGraph } from "../../src/ir/equal.ts";
 import { type Graph, Node, type Value } from "../../src/ir/graph.ts";
 import { fromNumbers } from "../../src/ir/tensor.ts";
 import { type VerifyOptions, verifyGraph } from "../../src/ir/verify.ts";
@@ -177,6 +180,13 @@ describe("subgraphs", () => {
       return inner;
     };
     expect(codeOf(nest(3))).toBe("nothing");
+    expect(codeOf(nest(30))).toBe("nothing");
+    expect(codeOf(nest(31))).toBe("QKV239");
+    expect(codeOf(nest(5000))).toBe("QKV239");
+    expect(sameGraph(nest(30), nest(30))).toBe(true);
+    expect(graphDigest(nest(30))).not.toBe(graphDigest(nest(29)));
+    expect(costOf(nest(30)).nodes).toBe(1);
+    expect(foldableNodes(nest(30)).size).toBe(0);
   });
 });
 
