@@ -2,6 +2,7 @@ import { fail, QkvError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { canonicalise } from "./canonicalise.ts";
 import type { Instrument, PassStep } from "./instruments.ts";
+import { fuseAttention } from "./fuse-attention.ts";
 import { legalise } from "./legalise.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
 import type { Target } from "./target.ts";
@@ -15,13 +16,13 @@ export interface PipelineResult {
 }
 
 /** Every pass by name, in the order a pipeline runs them. */
-export const passes: readonly Pass[] = [canonicalise, legalise];
+export const passes: readonly Pass[] = [canonicalise, fuseAttention, legalise];
 
 /** What the declared graph must spell out for any ONNX runtime. Run with the target `naive`. */
 export const naive: readonly Pass[] = [legalise];
 
 /** Everything, for a target. */
-export const optimise = (_target: Target): readonly Pass[] => [canonicalise, legalise];
+export const optimise = (_target: Target): readonly Pass[] => [canonicalise, fuseAttention, canonicalise, legalise, canonicalise];
 
 /** Passes by name, as the command line takes them. Throws QKV301 for a name there is not. */
 export function passesNamed(names: readonly string[]): readonly Pass[] {

@@ -169,7 +169,7 @@ class Attempt implements Match {
 
   #bind(name: string, value: Value | AttrValue, next: () => boolean): boolean {
     const bound = this.#bindings.get(name);
-    if (bound !== undefined) return bound === value && next();
+    if (bound !== undefined) return same(bound, value) && next();
     this.#bindings.set(name, value);
     if (next()) return true;
     this.#bindings.delete(name);
@@ -200,6 +200,10 @@ class Attempt implements Match {
     return attr.kind === "equals" ? attr.value : fail("QKV303", `${this.#rule.name} has a predicate on its right side`);
   }
 }
+
+/** Values by identity, attributes by content. */
+const same = (p: Value | AttrValue, q: Value | AttrValue): boolean =>
+  p === q || (Array.isArray(p) && Array.isArray(q) && p.length === q.length && p.every((item, i) => item === q[i]));
 
 const isCommutative = (term: OpTerm): boolean =>
   term.args.length === 2 && opDef(term.op).traits.includes("commutative");

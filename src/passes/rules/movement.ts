@@ -181,7 +181,28 @@ const joins: readonly Rule[] = [
   }),
 ];
 
-const reductions: readonly Rule[] = (["reduceSum", "reduceMax", "reduceMin", "reduceMean"] as const).map((op) =>
+const reduceOps = ["reduceSum", "reduceMax", "reduceMin", "reduceMean"] as const;
+
+/** The shape a reduction has when it keeps its axes. */
+const keptShape = (shape: readonly Dim[], axes: readonly number[]): readonly Dim[] => {
+  const reduced = new Set(axes.map((axis) => normalAxis(axis, shape.length)));
+  return shape.map((dim, axis) => (reduced.has(axis) ? 1 : dim));
+};
+
+const keptAxes: readonly Rule[] = reduceOps.map((op) =>
+  rule({
+    name: `${op}-keeps-axes`,
+    formula: `reshape(${op}(x)) = ${op}(x) {keepDims = true} where the reshape puts the axes back`,
+    left: t.reshape(t[op](x, { axes: a("axes"), keepDims: false })),
+    right: (m, b) => {
+      const axes = m.attr<readonly number[]>("axes");
+      if (!sameShape(m.root.type.shape, keptShape(m.value("x").type.shape, axes))) return undefined;
+      return b[op](m.value("x"), { axes, keepDims: true });
+    },
+  }),
+);
+
+const reductions: readonly Rule[] = reduceOps.map((op) =>
   rule({
     name: `${op}-of-one`,
     formula: `${op}(x) = reshape(x) where every reduced axis has size 1`,
@@ -195,4 +216,4 @@ const reductions: readonly Rule[] = (["reduceSum", "reduceMax", "reduceMin", "re
 );
 
 /** Elements that move for nothing. */
-export const movement: readonly Rule[] = [...transposes, ...reshapes, ...cuts, ...joins, ...reductions];
+export const movement: readonly Rule[] = [...transposes, ...reshapes, ...cuts, ...joins, ...keptAxes, ...reductions];

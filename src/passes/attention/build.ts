@@ -1,0 +1,144 @@
+import type { Arena, Build } from "../../ir/arena.ts";
+import type { Value } from "../../ir/graph.ts";
+import type { Miss } from "../rewrite/match.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
+import { arrange, arrangeBroadcast, type Groups, spread } from "./axes.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskOfBias, type PairAxes } from "./causal.ts";
+import type { Candidate } from "./match.ts";
+import type { Roles } from "./roles.ts";
+
+const maskedBelow = -1e4;
+const isMasked = (element: number): boolean => element <= maskedBelow;
+
+/** Builds the composite a candidate stands for: movement, `attention` on rank 4, movement back. */
+export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss {
+  const b = arena.build;
+  const { roles, values } = candidate;
+  const q = stripScale(b, roles.q);
+  const k = stripScale(b, roles.k);
+  const collected = collect(candidate, b);
+  if ("reason" in collected) return collected;
+  const scale = q.scale * k.scale * collected.scale;
+  if (!(scale > 0 && Number.isFinite(scale)))
+    return { depth: 6, reason: `the scale ${scale} is not positive`, at: candidate.path.product.results[0]! };
+  const heads = [...roles.head, ...roles.group];
+  const at = (value: Value, labels: readonly string[], wanted: Groups) =>
+    arrange(b, value, labels, wanted, roles.sizes);
+  const operands = [
+    at(q.value, roles.qLabels, [roles.batch, heads, roles.query, roles.width]),
+    at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]),
+    at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
+  ] as const;
+  const bias = sumOfBiases(b, collected, roles);
+  const made = b.attention(...operands, ...(bias ? [bias] : []), { scale, causal: collected.causal });
+  arena.inherit(candidate.root.results[0]!, made);
+  return spread(b, made, [roles.batch, heads, roles.query, roles.valueWidth], roles.outLabels, roles.sizes);
+}
+
+/** A constant factor of a tensor, found under movements, and the tensor without it. */
+function stripScale(b: Build, value: Value): { readonly value: Value; readonly scale: number } {
+  const { node } = value;
+  const inner = node.operands[0];
+  if (node.op === "mul" && inner && inner.type.shape.length === value.type.shape.length) {
+    const scale = scalarOf(node.operands[1]!);
+    if (scale === undefined || volumeDiffers(inner, value)) return { value, scale: 1 };
+    const below = stripScale(b, inner);
+    return { value: below.value, scale: below.scale * scale };
+  }
+  if (node.op !== "reshape" && node.op !== "transpose") return { value, scale: 1 };
+  const below = stripScale(b, inner!);
+  if (below.scale === 1) return { value, scale: 1 };
+  const moved =
+    node.op === "reshape"
+      ? b.reshape(below.value, { shape: value.type.shape })
+      : b.transpose(below.value, { perm: node.attrs.get("perm") as readonly number[] });
+  return { value: moved, scale: below.scale };
+}
+
+const volumeDiffers = (p: Value, q: Value): boolean => p.type.shape.some((dim, i) => dim !== q.type.shape[i]);
+
+/** A term added to the scores; a mask is one that is zero or very negative. */
+interface Term {
+  readonly value: Value;
+  readonly groups: Groups;
+  readonly factor: number;
+}
+
+interface Collected {
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly biases: readonly Term[];
+  /** Parts of the mask, and what they fill with. */
+  readonly masks: readonly { readonly value: Value; readonly groups: Groups }[];
+  readonly fill: number;
+}
+
+function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss {
+  let scale = 1;
+  let causal = false;
+  let fill = 0;
+  const biases: Term[] = [];
+  const masks: { value: Value; groups: Groups }[] = [];
+  // Steps are nearest the softmax first; going down, what is above multiplies what is below.
+  for (const [i, step] of path.steps.entries()) {
+    const at = groups[i + 1]!;
+    const axes = pairAxes(at, roles);
+    const note = (mask: Value, value: number) => {
+      fill = Math.min(fill, value);
+      for (const part of conjuncts(mask)) {
+        if (axes && isCausalMask(part, axes)) causal = true;
+        else masks.push({ value: part, groups: at });
+      }
+    };
+    if (step.kind === "scale") {
+      if (!(step.factor > 0) && (biases.length > 0 || masks.length > 0 || causal))
+        return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
+      scale *= step.factor;
+    } else if (step.kind === "mask") {
+      note(step.keeps ? step.mask : b.not(step.mask), step.fill * scale);
+    } else if (step.kind === "bias") {
+      const mask = step.negate ? undefined : maskOfBias(step.value, isMasked);
+      if (mask) note(mask.mask, mask.fill * scale);
+      else if (axes && !step.negate && isCausalBias(step.value, axes, isMasked)) causal = true;
+      else biases.push({ value: step.value, groups: at, factor: step.negate ? -scale : scale });
+    }
+  }
+  return { scale, causal, biases, masks, fill };
+}
+
+/** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */
+function pairAxes(groups: Groups, roles: Roles): PairAxes | undefined {
+  const [label] = roles.query;
+  const query = groups.findIndex((group) => group.length === 1 && group[0] === label);
+  const key = groups.findIndex((group) => group.length === 1 && group[0] === roles.key);
+  if (query < 0 || key < 0) return undefined;
+  return { query: groups.length - 1 - query, key: groups.length - 1 - key };
+}
+
+/** All that is added to the scores, masks as zero or very negative, in the order [batch, heads, queries, keys]. */
+function sumOfBiases(b: Build, collected: Collected, roles: Roles): Value | undefined {
+  const wanted = [roles.batch, [...roles.head, ...roles.group], roles.query, [roles.key]];
+  const { dtype } = roles.q.type;
+  const arranged = (value: Value, groups: Groups) => arrangeBroadcast(b, value, groups, wanted, roles.sizes);
+  const terms = collected.biases.map(({ value, groups, factor }) => {
+    const moved = arranged(value, groups);
+    return factor === 1 ? moved : b.mul(moved, b.scalar(factor, dtype));
+  });
+  const masks = collected.masks.map(({ value, groups }) => arranged(value, groups));
+  if (masks.length > 0) {
+    const mask = masks.reduce((p, q) => b.and(p, q));
+    terms.push(b.select(mask, b.scalar(0, dtype), b.scalar(finite(collected.fill, dtype), dtype)));
+  }
+  return terms.length > 0 ? terms.reduce((p, q) => b.add(p, q)) : undefined;
+}
+
+const least: Readonly<Record<string, number>> = {
+  f16: -65504,
+  f32: -3.4028234663852886e38,
+  bf16: -3.3895313892515355e38,
+  f64: -Number.MAX_VALUE,
+};
+
+/** A very negative number its type can hold; infinity stays what it is. */
+const finite = (fill: number, dtype: string): number =>
+  fill === Number.NEGATIVE_INFINITY ? fill : Math.max(fill, least[dtype] ?? fill);

@@ -1,0 +1,122 @@
+import type { Node, Value } from "../../ir/graph.ts";
+import type { HostTensor } from "../../ir/tensor.ts";
+import { toFloat64 } from "../../ir/tensor.ts";
+import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
+
+/** Where queries and keys are in a mask, counted from its last axis. */
+export interface PairAxes {
+  readonly query: number;
+  readonly key: number;
+}
+
+/** Whether a boolean mask lets each query see exactly the keys up to its own position, both counted from the start. */
+export function isCausalMask(mask: Value, axes: PairAxes): boolean {
+  const value = withoutLeadingAxes(mask);
+  const tensor = tensorOf(value);
+  if (tensor) return isTriangle(tensor, axes, (element) => element !== 0);
+  const pair = comparedIndices(value.node);
+  return pair !== undefined && indexAxis(pair.below) === axes.key && indexAxis(pair.above) === axes.query;
+}
+
+/** Whether an additive bias is zero where a causal mask is on and masks where it is off. */
+export function isCausalBias(bias: Value, axes: PairAxes, masked: (element: number) => boolean): boolean {
+  const tensor = tensorOf(withoutLeadingAxes(bias));
+  if (!tensor) return false;
+  const values = toFloat64(tensor);
+  return isTriangle(
+    tensor,
+    axes,
+    (_, i) => values[i] === 0,
+    (_, i) => masked(values[i]!),
+  );
+}
+
+type Test = (element: number | bigint, at: number) => boolean;
+
+function isTriangle(tensor: HostTensor, axes: PairAxes, on: Test, off: Test = (e, i) => !on(e, i)): boolean {
+  const { dims, data } = tensor;
+  if (axes.query > 1 || axes.key > 1 || dims.length < 2 || dims.slice(0, -2).some((dim) => dim !== 1)) return false;
+  const [rows, columns] = dims.slice(-2) as [number, number];
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const at = row * columns + column;
+      const [query, key] = axes.query === 1 ? [row, column] : [column, row];
+      if (!(key <= query ? on : off)(data[at]!, at)) return false;
+    }
+  return rows > 1 && columns > 1;
+}
+
+/** `below ≤ above` of a comparison, also where it is written as `not(above < below)`. */
+function comparedIndices(node: Node): { readonly below: Value; readonly above: Value } | undefined {
+  const [first, second] = node.operands;
+  if (node.op === "lessEqual") return { below: first!, above: second! };
+  if (node.op !== "not" || first!.node.op !== "less") return undefined;
+  const [above, below] = first!.node.operands;
+  return { below: below!, above: above! };
+}
+
+/** The axis, counted from the last, along which a value is 0, 1, 2, …; undefined where it is anything else. */
+function indexAxis(value: Value): number | undefined {
+  let current = value;
+  while (current.node.op === "cast" || current.node.op === "broadcast") current = current.node.operands[0]!;
+  if (current.node.op === "reshape") {
+    const { shape } = current.type;
+    const long = shape.map((dim, axis) => ({ dim, axis })).filter(({ dim }) => dim !== 1);
+    if (long.length !== 1 || !isIota(current.node.operands[0]!)) return undefined;
+    return shape.length - 1 - long[0]!.axis;
+  }
+  if (isIota(current)) return 0;
+  const tensor = tensorOf(current);
+  return tensor ? constantIndexAxis(tensor) : undefined;
+}
+
+function isIota(value: Value): boolean {
+  let current = value;
+  while (current.node.op === "cast") current = current.node.operands[0]!;
+  return current.node.op === "iota";
+}
+
+function constantIndexAxis(tensor: HostTensor): number | undefined {
+  const axis = tensor.dims.findIndex((dim) => dim !== 1);
+  const single = axis >= 0 && tensor.dims.every((dim, i) => i === axis || dim === 1);
+  return single && toFloat64(tensor).every((element, i) => element === i) ? tensor.dims.length - 1 - axis : undefined;
+}
+
+/** Without reshapes and broadcasts that only add axes in front. */
+function withoutLeadingAxes(value: Value): Value {
+  let current = value;
+  while (current.node.op === "reshape" || current.node.op === "broadcast") {
+    const below = current.node.operands[0]!;
+    const added = current.type.shape.length - below.type.shape.length;
+    const same = below.type.shape.every((dim, i) => dim === current.type.shape[i + added]);
+    const ones =
+      current.node.op === "broadcast" || current.type.shape.slice(0, Math.max(0, added)).every((d) => d === 1);
+    if (added < 0 || !same || !ones) break;
+    current = below;
+  }
+  return current;
+}
+
+/** The parts of a conjunction. */
+export function conjuncts(mask: Value): readonly Value[] {
+  const parts: Value[] = [];
+  const open = [mask];
+  for (let value = open.pop(); value; value = open.pop()) {
+    if (value.node.op === "and") open.push(...value.node.operands);
+    else parts.push(value);
+  }
+  return parts;
+}
+
+/** `select(mask, 0, very negative)` read as the mask it is. */
+export function maskOfBias(
+  bias: Value,
+  masked: (element: number) => boolean,
+): { readonly mask: Value; readonly fill: number } | undefined {
+  let current = bias;
+  while (current.node.op === "cast") current = current.node.operands[0]!;
+  if (current.node.op !== "select") return undefined;
+  const [mask, on, off] = current.node.operands as [Value, Value, Value];
+  const fill = scalarOf(off) ?? 0;
+  return scalarOf(on) === 0 && masked(fill) ? { mask, fill } : undefined;
+}

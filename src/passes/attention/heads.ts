@@ -1,0 +1,104 @@
+import type { Build } from "../../ir/arena.ts";
+import { type Dim, mul } from "../../ir/dim.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
+import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
+import type { Miss } from "../rewrite/match.ts";
+
+const swapped = [0, 2, 1, 3];
+const isSwap = (node: Node): boolean =>
+  node.op === "transpose" && swapped.every((axis, i) => (node.attrs.get("perm") as readonly number[])[i] === axis);
+
+const refuse = (at: Value, reason: string): Miss => ({ depth: 4, reason, at });
+
+/**
+ * A tensor without the copies of its heads: `[…, heads, …]` that was made from `[…, kvHeads, …]` by repeating each
+ * head in place. Undefined where it was not.
+ */
+function withoutCopies(b: Build, value: Value, axis: number): Value | undefined {
+  const { node } = value;
+  if (node.op === "transpose") {
+    const perm = node.attrs.get("perm") as readonly number[];
+    const below = withoutCopies(b, node.operands[0]!, perm[axis]!);
+    return below && b.transpose(below, { perm });
+  }
+  const repeated = node.op === "reshape" ? node.operands[0]!.node : undefined;
+  if (repeated?.op !== "broadcast") return undefined;
+  const wide = repeated.results[0]!.type.shape;
+  const source = repeated.operands[0]!;
+  const narrow = source.type.shape;
+  const { shape } = value.type;
+  if (narrow.length !== wide.length || wide.length !== shape.length + 1) return undefined;
+  const expected = [...shape.slice(0, axis), wide[axis]!, wide[axis + 1]!, ...shape.slice(axis + 1)];
+  const onlyCopies = narrow.every((dim, i) => (i === axis + 1 ? dim === 1 : dim === wide[i]));
+  if (!sameShape(wide, expected) || !onlyCopies) return undefined;
+  return b.reshape(source, { shape: [...shape.slice(0, axis), narrow[axis]!, ...shape.slice(axis + 1)] });
+}
+
+/** Keys and values that repeat their heads for groups of query heads: `attention` shares them by itself. */
+export const groupedHeads: Matcher = {
+  name: "attention-grouped-heads",
+  formula: "attention(q, repeat(k), repeat(v)) = attention(q, k, v) with fewer key heads",
+  roots: ["attention"],
+  refuses: ["only one of keys and values repeats its heads"],
+  match(root, { arena }) {
+    const [q, k, v, ...extras] = root.operands as [Value, Value, Value];
+    const keys = withoutCopies(arena.build, k, 1);
+    const values = withoutCopies(arena.build, v, 1);
+    if (!keys && !values) return undefined;
+    if (!keys || !values || keys.type.shape[1] !== values.type.shape[1])
+      return refuse(root.results[0]!, "only one of keys and values repeats its heads");
+    const node = arena.node("attention", [q, keys, values, ...extras], Object.fromEntries(root.attrs));
+    return { values: node.results, covered: [root] };
+  },
+};
+
+const sideBySide = "its heads do not lie side by side";
+
+/** Whether a tensor's heads can be had in front of its widths without moving elements, or by relabelling a product. */
+const isFree = (value: Value): boolean =>
+  isSwap(value.node) || value.type.shape[1] === 1 || value.node.op === "contract";
+
+const resultIsFree = (value: Value, { uses }: FuseContext): boolean =>
+  value.type.shape[1] === 1 ||
+  (!uses.outputs.has(value) &&
+    (uses.users.get(value) ?? []).every(({ node }) => isSwap(node) || node.op === "contract"));
+
+/** [batch, heads, length, width] as [batch, length, heads·width]. */
+function pack(b: Build, value: Value): Value {
+  const [batch, heads, length, width] = value.type.shape as [Dim, Dim, Dim, Dim];
+  return b.reshape(b.transpose(value, { perm: swapped }), { shape: [batch, length, mul(heads, width)] });
+}
+
+function unpack(b: Build, packed: Value, shape: readonly Dim[]): Value {
+  const [batch, heads, length, width] = shape as [Dim, Dim, Dim, Dim];
+  return b.transpose(b.reshape(packed, { shape: [batch, length, heads, width] }), { perm: swapped });
+}
+
+/** Attention whose heads come from one matrix and go into one: no movement is left where kernels take them packed. */
+export const packedHeads: Matcher = {
+  name: "attention-packed-heads",
+  formula: "merge(attention(split(q), split(k), split(v))) = packedAttention(q, k, v)",
+  roots: ["attention"],
+  refuses: [sideBySide, "the number of heads is no integer", "the target has no kernel for packed heads"],
+  match(root, cx) {
+    if (!cx.target.choices.packAttention) return undefined;
+    const at = root.results[0]!;
+    if (!cx.target.kernels.has("packedAttention")) return refuse(at, "the target has no kernel for packed heads");
+    const [q, k, v, ...extras] = root.operands as [Value, Value, Value];
+    const heads = q.type.shape[1];
+    const kvHeads = k.type.shape[1];
+    if (typeof heads !== "number" || typeof kvHeads !== "number")
+      return refuse(at, "the number of heads is no integer");
+    const free = [q, k, v].filter(isFree).length + (resultIsFree(at, cx) ? 1 : 0);
+    if (free < 3) return refuse(at, sideBySide);
+    const b = cx.arena.build;
+    const packed = cx.arena.node("packedAttention", [pack(b, q), pack(b, k), pack(b, v), ...extras], {
+      ...Object.fromEntries(root.attrs),
+      heads,
+      kvHeads,
+    }).results[0]!;
+    cx.arena.inherit(at, packed);
+    return { values: [unpack(b, packed, at.type.shape)], covered: [root] };
+  },
+};

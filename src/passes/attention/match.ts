@@ -1,0 +1,112 @@
+import type { Node, Value } from "../../ir/graph.ts";
+import type { Fusion, Matcher } from "../rewrite/fuse.ts";
+import type { Miss } from "../rewrite/match.ts";
+import type { Groups, Sizes } from "./axes.ts";
+import { buildAttention } from "./build.ts";
+import { type Roles, rolesOf } from "./roles.ts";
+import { moved, type ScorePath, type Step, scorePath, specOf } from "./scores.ts";
+
+/** Everything known about an attention before it is built. */
+export interface Candidate {
+  readonly root: Node;
+  readonly softmax: Node;
+  readonly path: ScorePath;
+  readonly roles: Roles;
+  /** Groups of the axes of each step's result, nearest the softmax first. */
+  readonly groups: readonly Groups[];
+  readonly values: Value;
+  readonly covered: readonly Node[];
+}
+
+const isMiss = (outcome: object): outcome is Miss => "reason" in outcome;
+
+/** Softmax probabilities under movements: what a product over keys multiplies the values by. */
+function probabilities(value: Value): { readonly softmax: Node; readonly moves: readonly Node[] } | undefined {
+  const moves: Node[] = [];
+  let current = value;
+  while (current.node.op === "reshape" || current.node.op === "transpose") {
+    moves.push(current.node);
+    current = current.node.operands[0]!;
+  }
+  return current.node.op === "softmax" ? { softmax: current.node, moves } : undefined;
+}
+
+/** softmax(scale · q kᵀ + bias, masked) v, whatever the order of axes, of operands and of steps. */
+export const attentionMatcher: Matcher = {
+  name: "attention",
+  formula: "contract(softmax(scale · contract(q, k) + bias, masked), v) = attention(q, k, v, bias)",
+  roots: ["contract"],
+  refuses: [
+    "scores are multiplied by a tensor",
+    "scores come from …, not from a product",
+    "the scores where the mask is off are …, which still counts",
+    "the scores are a product of … operands",
+    "keys and values do not share the axis …",
+    "the softmax runs over more than the keys",
+    "`softmax` is also a graph output",
+    "`softmax` is also used outside the pattern",
+  ],
+  match(root, cx) {
+    const at = root.operands.findIndex((operand) => probabilities(operand));
+    if (at < 0) return undefined;
+    if (root.operands.length !== 2) return miss(root.results[0]!, `a product of ${root.operands.length} operands`);
+    const candidate = analyse(root, at);
+    if (isMiss(candidate)) return candidate;
+    const shared = cx.exclusive(candidate.covered);
+    if (shared) return { depth: candidate.covered.length, ...shared };
+    const built = buildAttention(candidate, cx.arena);
+    if (isMiss(built)) return built;
+    return { values: [built], covered: candidate.covered } satisfies Fusion;
+  },
+};
+
+const miss = (at: Value, reason: string, depth = 4): Miss => ({ depth, reason, at });
+
+function analyse(root: Node, at: number): Candidate | Miss {
+  const { softmax, moves } = probabilities(root.operands[at]!)!;
+  const path = scorePath(softmax.operands[0]!);
+  if (isMiss(path)) return path;
+  const { product } = path;
+  if (product.operands.length !== 2)
+    return miss(product.results[0]!, `the scores are a product of ${product.operands.length} operands`);
+  const sizes = labelSizes(product);
+  const groups = groupsAlong(path.steps, specOf(product).result, sizes);
+  if (isMiss(groups)) return groups;
+  const rank = softmax.results[0]!.type.shape.length;
+  const axis = ((softmax.attrs.get("axis") as number) + rank) % rank;
+  const normalised = groups[0]![axis]!;
+  if (normalised.length !== 1) return miss(softmax.results[0]!, "the softmax runs over more than the keys");
+  const probs = movedUp(groups[0]!, moves, sizes);
+  if (!probs) return miss(softmax.results[0]!, "the probabilities are cut apart");
+  const roles = rolesOf({ product, root, at, key: normalised[0]!, probs, sizes });
+  if (isMiss(roles)) return roles;
+  const covered = [root, ...moves, softmax, ...path.steps.map(({ node }) => node), product];
+  return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, covered };
+}
+
+function labelSizes(product: Node): Sizes {
+  const spec = specOf(product);
+  const sizes = new Map<string, Value["type"]["shape"][number]>();
+  product.operands.forEach((operand, i) =>
+    spec.operands[i]!.forEach((label, axis) => sizes.set(label, operand.type.shape[axis]!)),
+  );
+  return sizes;
+}
+
+/** Groups of each step's result, from the product up; then turned round, so that the first belongs to the softmax. */
+function groupsAlong(steps: readonly Step[], result: readonly string[], sizes: Sizes): readonly Groups[] | Miss {
+  const all: Groups[] = [result.map((label) => [label])];
+  for (const step of [...steps].reverse()) {
+    const last = all.at(-1)!;
+    const next = step.kind === "move" ? moved(last, step.node, sizes) : last;
+    if (!next) return miss(step.node.results[0]!, "a reshape of the scores cuts their axes apart");
+    all.push(next);
+  }
+  return all.reverse();
+}
+
+function movedUp(groups: Groups, moves: readonly Node[], sizes: Sizes): Groups | undefined {
+  let current: Groups | undefined = groups;
+  for (const node of [...moves].reverse()) current = current && moved(current, node, sizes);
+  return current;
+}

@@ -1,0 +1,121 @@
+import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
+import type { Miss } from "../rewrite/match.ts";
+import { isFoldable, scalarOf } from "../rewrite/scalar.ts";
+import { type Groups, regroup, type Sizes } from "./axes.ts";
+
+/** One step between the product of queries and keys and the softmax, nearest the softmax first. */
+export type Step =
+  | { readonly kind: "scale"; readonly factor: number; readonly node: Node }
+  | { readonly kind: "bias"; readonly value: Value; readonly negate: boolean; readonly node: Node }
+  | { readonly kind: "mask"; readonly mask: Value; readonly keeps: boolean; readonly fill: number; readonly node: Node }
+  | { readonly kind: "move"; readonly node: Node };
+
+export interface ScorePath {
+  readonly product: Node;
+  readonly steps: readonly Step[];
+}
+
+/** Masks with anything above this do not mask. */
+const maskedBelow = -1e4;
+const maxSteps = 24;
+
+/** Follows scores down to the product they come from. */
+export function scorePath(value: Value): ScorePath | Miss {
+  const steps: Step[] = [];
+  let current = value;
+  for (let i = 0; i < maxSteps; i++) {
+    if (current.node.op === "contract") return { product: current.node, steps };
+    const step = stepBelow(current);
+    if ("reason" in step) return step;
+    steps.push(step.step);
+    current = step.next;
+  }
+  return { depth: maxSteps, reason: "the scores are too far from their product", at: current };
+}
+
+type Below = { readonly step: Step; readonly next: Value } | Miss;
+
+function stepBelow(value: Value): Below {
+  const { node } = value;
+  const [left, right] = node.operands;
+  switch (node.op) {
+    case "mul":
+    case "div": {
+      const factor = scalarOf(right!);
+      if (factor === undefined || !sameShape(left!.type.shape, value.type.shape))
+        return blocked(value, `scores are ${node.op === "mul" ? "multiplied" : "divided"} by a tensor`);
+      return { step: { kind: "scale", factor: node.op === "mul" ? factor : 1 / factor, node }, next: left! };
+    }
+    case "add":
+    case "sub":
+      return biasStep(value);
+    case "select":
+      return maskStep(value);
+    case "reshape":
+    case "transpose":
+      return { step: { kind: "move", node }, next: left! };
+    default:
+      return blocked(value, `scores come from ${node.op}, not from a product`);
+  }
+}
+
+const blocked = (at: Value, reason: string): Miss => ({ depth: 2, reason, at });
+
+function biasStep(value: Value): Below {
+  const { node } = value;
+  const [left, right] = node.operands;
+  const choices = node.op === "add" ? [left!, right!] : [left!];
+  const scores = choices.find((side) => sameShape(side.type.shape, value.type.shape) && leadsToProduct(side));
+  if (!scores) return blocked(value, `neither side of ${node.op} is a product of queries and keys`);
+  const bias = scores === left ? right! : left!;
+  return { step: { kind: "bias", value: bias, negate: node.op === "sub", node }, next: scores };
+}
+
+function maskStep(value: Value): Below {
+  const { node } = value;
+  const [mask, yes, no] = node.operands as [Value, Value, Value];
+  const keeps = scalarOf(no) !== undefined;
+  const fill = scalarOf(keeps ? no : yes);
+  const scores = keeps ? yes : no;
+  if (fill === undefined) return blocked(value, "the scores where the mask is off are no constant");
+  if (!(fill <= maskedBelow)) return blocked(value, `the scores where the mask is off are ${fill}, which still counts`);
+  if (!sameShape(scores.type.shape, value.type.shape)) return blocked(value, "the mask widens the scores");
+  return { step: { kind: "mask", mask, keeps, fill, node }, next: scores };
+}
+
+/** Whether the steps of a score path lead from here to a product that is computed at run time. */
+function leadsToProduct(value: Value): boolean {
+  let current = value;
+  for (let i = 0; i < maxSteps; i++) {
+    const { node } = current;
+    if (isFoldable(current)) return false;
+    if (node.op === "contract") return node.operands.length === 2;
+    if (node.op === "select")
+      current = scalarOf(node.operands[2]!) === undefined ? node.operands[2]! : node.operands[1]!;
+    else if (node.op === "add") current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
+    else if (["mul", "div", "sub", "reshape", "transpose"].includes(node.op)) current = node.operands[0]!;
+    else return false;
+  }
+  return false;
+}
+
+/** A shallower look, so that sums of sums stay linear: the product is within a few steps. */
+function leadsDirectly(value: Value): boolean {
+  let current: Value | undefined = value;
+  for (let i = 0; i < 6 && current; i++) {
+    if (current.node.op === "contract") return current.node.operands.length === 2;
+    if (!["mul", "div", "sub", "add", "select", "reshape", "transpose"].includes(current.node.op)) return false;
+    current = current.node.op === "select" ? current.node.operands[1] : current.node.operands[0];
+  }
+  return false;
+}
+
+export const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);
+
+/** The groups of a tensor after a movement of it; undefined where labels are cut. */
+export function moved(groups: Groups, node: Node, sizes: Sizes): Groups | undefined {
+  if (node.op === "reshape") return regroup(groups, node.results[0]!.type.shape, sizes);
+  return (node.attrs.get("perm") as readonly number[]).map((axis) => groups[axis]!);
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { Arena } from "../../src/ir/arena.ts";
+import { parseGraph } from "../../src/ir/parse.ts";
+import { printGraph } from "../../src/ir/print.ts";
+import { verifyGraph } from "../../src/ir/verify.ts";
+import { type PassStep, verifyEach } from "../../src/passes/instruments.ts";
+import { passesNamed, runPipeline } from "../../src/passes/pipeline.ts";
+import { naiveTarget, targets } from "../../src/passes/target.ts";
+import { filesUnder } from "../support/files.ts";
+import { contextOf, difference, evaluated, feedsFor, sizesFor, weightsFor } from "./support/context.ts";
+
+// Bless with `npx vitest run test/passes/golden.test.ts -u`.
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+const tallies = (steps: readonly PassStep[]): readonly string[] =>
+  steps.flatMap(({ pass, tally }) => [
+    ...[...tally.fired].map(([rule, count]) => `// ${pass.name}: ${rule} x${count}`),
+    ...[...tally.refused].flatMap(([rule, reasons]) =>
+      [...reasons].map(([reason, count]) => `// ${pass.name}: ${rule} refused x${count}: ${reason}`),
+    ),
+  ]);
+
+/** `// RUN: a, b --target onnx --weights --dims n=3` */
+function readHeader(line: string) {
+  const [names = "", ...flags] = line.replace(/^\/\/ RUN:\s*/, "").split(/\s+--/);
+  const flag = (name: string) => flags.find((text) => text.split(" ")[0] === name)?.split(" ")[1];
+  const target = flag("target") ?? "ort-cpu";
+  const dims = (flag("dims") ?? "").split(",").filter(Boolean);
+  return {
+    names: names.split(/,\s*/),
+    target:
+      target === "naive" ? naiveTarget() : targets.get(target.split("@")[0]!)!(Number(target.split("@")[1] ?? 23)),
+    weights: flags.includes("weights"),
+    dims: new Map(dims.map((text) => text.split("=")).map(([name, size]) => [name!, Number(size)])),
+  };
+}
+
+describe("golden", () => {
+  it.each(filesUnder(["test/golden"], ".ir").map(({ path }) => path))("%s", async (path) => {
+    const text = readFileSync(`${root}${path}`, "utf8");
+    const [header = ""] = text.split("\n");
+    const source = text.slice(header.length + 1).split("\n// -----")[0]!;
+    const { names, target, weights, dims } = readHeader(header);
+    const arena = new Arena();
+    const graph = parseGraph(source, arena);
+    const reader = weightsFor(graph);
+    const cx = contextOf({ arena, target, dims, ...(weights ? { weights: reader } : {}) });
+    const list = passesNamed(names);
+    const { graph: after, steps } = await runPipeline(graph, list, cx, [verifyEach((made) => verifyGraph(made))]);
+
+    const sizes = sizesFor(graph);
+    const feeds = feedsFor(graph, sizes);
+    const expected = evaluated(graph, sizes, feeds, reader);
+    for (const [name, value] of evaluated(after, sizes, feeds, reader))
+      expect(difference(expected.get(name)!, value), `${name} of ${path}`).toBeLessThan(1e-6);
+
+    const printed = printGraph(after, { arena });
+    const fresh = new Arena();
+    expect(printGraph(parseGraph(printed, fresh), { arena: fresh }), "round trip").toBe(printed);
+    const again = await runPipeline(after, list, cx);
+    expect(printGraph(again.graph, { arena }), "idempotent").toBe(printed);
+    const output = [header, source.trimEnd(), "// -----", printed.trimEnd(), ...tallies(steps)];
+    await expect(`${output.join("\n")}\n`).toMatchFileSnapshot(`${root}${path}`);
+  });
+});
