@@ -1,7 +1,7 @@
 import type { Attrs } from "../../../ir/attrs.ts";
 import { type Dim, divideExact, mul, sub } from "../../../ir/dim.ts";
 import type { Value } from "../../../ir/graph.ts";
-import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
+import { type attention, attentionExtras, lowest } from "../../../ir/ops/attention.ts";
 import { fromNumbers } from "../../../ir/tensor.ts";
 import { type AttentionForm, attentionForms, causalMaskLengths } from "./attention-choice.ts";
 import type { Emitter } from "./emitter.ts";

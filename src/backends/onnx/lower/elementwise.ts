@@ -42,6 +42,13 @@ function mod({ e, operands, type }: LowerContext<"mod">) {
   return e.op(type, "Sub", [x, e.op(type, "Mul", [whole, y])]);
 }
 
+/** In f64 spelled out as 1/(1 + e^-x): the runtime would join the operator with a product into one it only has for f32. */
+function sigmoid({ e, operands: [x], type }: LowerContext<"sigmoid">) {
+  if (type.dtype !== "f64") return e.op(type, "Sigmoid", [x]);
+  const one = e.scalar("f64", 1);
+  return e.op(type, "Div", [one, e.op(type, "Add", [e.op(type, "Exp", [e.op(type, "Neg", [x])]), one])]);
+}
+
 function select({ e, operands, type }: LowerContext<"select">) {
   const [condition, x, y] = operands as [(typeof operands)[0], (typeof operands)[0], (typeof operands)[0]];
   const detour = detours.Where![type.dtype];
@@ -62,7 +69,7 @@ export const elementwiseLowerings: Lowerings<keyof typeof elementwise> = {
   tanh: direct("Tanh"),
   sin: direct("Sin"),
   cos: direct("Cos"),
-  sigmoid: direct("Sigmoid"),
+  sigmoid,
   floor: direct("Floor"),
   ceil: direct("Ceil"),
   round: direct("Round"),

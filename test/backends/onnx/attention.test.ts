@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+import type { ExportTarget } from "../../../src/backends/onnx/export.ts";
+import { Arena, graphOf } from "../../../src/ir/arena.ts";
+import { type Dim, symbol } from "../../../src/ir/dim.ts";
+import type { Value } from "../../../src/ir/graph.ts";
+import { fromNumbers, type HostTensor } from "../../../src/ir/tensor.ts";
+import { check, levels, operators, ortCpu, standard, tensor } from "./support/check.ts";
+
+interface Case {
+  readonly packed?: boolean;
+  readonly heads?: number;
+  readonly kvHeads?: number;
+  readonly width?: number;
+  readonly valueWidth?: number;
+  readonly queries?: number;
+  readonly keys?: number;
+  readonly causal?: boolean;
+  readonly scale?: number;
+  readonly normaliser?: string;
+  /** Shape of the mask: axes that are stretched. */
+  readonly mask?: readonly [batch: boolean, heads: boolean, queries: boolean];
+  /** Rows that see nothing. */
+  readonly blind?: boolean;
+  readonly bias?: readonly [batch: boolean, heads: boolean];
+  readonly symbolic?: boolean;
+  /** Queries and keys are known to be equally long. */
+  readonly square?: boolean;
+}
+
+async function run(given: Case, target: ExportTarget, dims?: ReadonlyMap<string, number>, at = levels) {
+  const {
+    packed = false,
+    heads = 2,
+    kvHeads = heads,
+    width = 8,
+    valueWidth = width,
+    queries = 5,
+    symbolic = false,
+  } = given;
+  const {
+    square = given.keys === undefined,
+    keys = queries,
+    causal = false,
+    scale = 0.5,
+    normaliser = "softmax",
+  } = given;
+  const batch = 2;
+  const arena = new Arena();
+  const b = arena.build;
+  const dim = (size: number, name: string): Dim => (symbolic ? symbol(name) : size);
+  const [B, Q, K] = [dim(batch, "b"), dim(queries, "q"), square ? dim(queries, "q") : dim(keys, "k")];
+  const feeds = new Map<string, HostTensor>();
+  const inputs: Value[] = [];
+  const input = (name: string, shape: readonly Dim[], data: HostTensor) => {
+    feeds.set(name, data);
+    const value = b.input({ name, dtype: data.dtype, shape });
+    inputs.push(value);
+    return value;
+  };
+  const part = (name: string, h: number, length: number, symbolicLength: Dim, w: number, seed: number) =>
+    packed
+      ? input(name, [B, symbolicLength, h * w], tensor("f32", [batch, length, h * w], seed))
+      : input(name, [B, h, symbolicLength, w], tensor("f32", [batch, h, length, w], seed));
+  const q = part("q", heads, queries, Q, width, 1);
+  const k = part("k", kvHeads, keys, K, width, 2);
+  const v = part("v", kvHeads, keys, K, valueWidth, 3);
+  const extras: Value[] = [];
+  if (given.mask) {
+    const [ofBatch, ofHeads, ofQueries] = given.mask;
+    const shape = [ofBatch ? 1 : batch, ofHeads ? 1 : heads, ofQueries ? 1 : queries, keys];
+    const random = tensor("bool", shape, 4);
+    const data = Array.from(random.data, (bit, i) => {
+      const row = Math.floor(i / keys);
+      return given.blind && row % 2 === 0 ? 0 : i % keys === keys - 1 && !given.blind ? 1 : Number(bit);
+    });
+    extras.push(
+      input("mask", [ofBatch ? 1 : B, ofHeads ? 1 : heads, ofQueries ? 1 : Q, K], fromNumbers("bool", shape, data)),
+    );
+  }
+  if (given.bias) {
+    const [ofBatch, ofHeads] = given.bias;
+    const shape = [ofBatch ? 1 : batch, ofHeads ? 1 : heads, queries, keys];
+    extras.push(input("bias", [ofBatch ? 1 : B, ofHeads ? 1 : heads, Q, K], tensor("f32", shape, 5)));
+  }
+  const attrs = { scale, causal, normaliser };
+  const out = packed
+    ? b.packedAttention(q, k, v, ...extras, { heads, kvHeads, ...attrs })
+    : b.attention(q, k, v, ...extras, attrs);
+  arena.hint(out, { name: "attended" });
+  return check(arena, graphOf("g", inputs, [["y", out]]), feeds, target, { levels: at, ...(dims ? { dims } : {}) });
+}
+
+const cases: readonly Case[] = [
+  {},
+  { causal: true },
+  { queries: 17, causal: true },
+  { queries: 33 },
+  { queries: 1 },
+  { queries: 1, causal: true },
+  { queries: 3, keys: 7 },
+  { queries: 3, keys: 7, causal: true },
+  { queries: 7, keys: 3, causal: true },
+  { queries: 5, keys: 5, causal: true, square: false },
+  { valueWidth: 16 },
+  { width: 5 },
+  { heads: 4, kvHeads: 2 },
+  { heads: 4, kvHeads: 1, causal: true },
+  { scale: -0.5 },
+  { scale: 0 },
+  { normaliser: "none" },
+  { normaliser: "none", causal: true },
+  { mask: [false, true, true] },
+  { mask: [true, true, false] },
+  { mask: [false, false, false] },
+  { mask: [false, true, true], blind: true },
+  { mask: [false, true, false], blind: true },
+  { mask: [false, false, false], blind: true },
+  { mask: [false, true, true], causal: true, blind: true },
+  { mask: [false, true, false], causal: true, blind: true },
+  { mask: [false, false, false], causal: true, blind: true },
+  { mask: [false, true, false], causal: true, blind: true, queries: 3, keys: 7 },
+  { bias: [true, false] },
+  { bias: [false, true], causal: true },
+  { bias: [false, false], mask: [false, true, true], causal: true, blind: true },
+  { bias: [true, true], mask: [true, true, true] },
+];
+
+const describeCase = (given: Case) => JSON.stringify(given);
+const forms: readonly [string, ExportTarget][] = [
+  ["standard", standard(17)],
+  ["kernel of ai.onnx", { ...ortCpu(), attention: "standard" }],
+  ["opset 24", { ...ortCpu(24), attention: "standard" }],
+  ["multi-head", { ...ortCpu(), attention: "multiHead" }],
+  ["grouped", { ...ortCpu(), attention: "grouped" }],
+  ["opset 18 with com.microsoft", ortCpu(18)],
+];
+
+describe.each(forms)("%s", (_, target) => {
+  it.each(cases.map((given) => [describeCase(given), given] as const))("%s", async (_name, given) => {
+    for (const packed of [false, true])
+      for (const symbolic of [false, true]) {
+        if (symbolic && given.queries === given.keys && given.square === false) continue;
+        await run({ ...given, packed, symbolic }, target, undefined, symbolic ? ["disabled", "all"] : ["all"]);
+      }
+  });
+});
+
+describe("choice", () => {
+  const at = async (given: Case, hint?: number) =>
+    operators(
+      await run(
+        { ...given, packed: true, symbolic: true },
+        ortCpu(),
+        hint === undefined ? undefined : new Map([["q", hint]]),
+        [],
+      ),
+    );
+  it("goes by the length hinted", async () => {
+    expect(await at({}, 128)).toEqual(["Attention"]);
+    expect(await at({}, 4096)).toEqual(["MultiHeadAttention"]);
+    expect(await at({ causal: true }, 128)).toEqual(["Attention"]);
+    expect(await at({ causal: true }, 1024)).toContain("GroupQueryAttention");
+    expect(await at({ mask: [false, true, true] }, 1024)).toContain("Attention");
+  });
+  it("keeps no scores where the length is open", async () => {
+    expect(await at({})).toEqual(["MultiHeadAttention"]);
+    expect(await at({ causal: true })).toContain("GroupQueryAttention");
+  });
+  it("writes the causal mask into the model for middling static lengths", async () => {
+    const model = await run({ causal: true, queries: 257, packed: true }, ortCpu(), undefined, ["all"]);
+    expect(operators(model)).toEqual(["Attention"]);
+    expect(model.graph.initializers.map(({ dims }) => dims)).toEqual([[1, 1, 257, 257]]);
+  });
+});
