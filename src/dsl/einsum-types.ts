@@ -1,4 +1,4 @@
-import type { Differ, DimLike, IsWide, Shape, Show } from "./shape-types.ts";
+import type { Differ, DimLike, IsWide, Keep, Shape, Show } from "./shape-types.ts";
 import type { DTypeOf, ShapeOf, Tensor } from "./tensor.ts";
 
 type Trim<S extends string> = S extends ` ${infer Rest}` ? Trim<Rest> : S extends `${infer Rest} ` ? Trim<Rest> : S;
@@ -100,7 +100,7 @@ type Pick<Names extends readonly string[], Seen> = Names extends readonly [
   ...infer More extends readonly string[],
 ]
   ? readonly [
-      Name extends keyof Seen ? (Seen[Name] extends { readonly dim: infer D } ? D & DimLike : DimLike) : DimLike,
+      Name extends keyof Seen ? (Seen[Name] extends { readonly dim: infer D } ? Keep<D> : DimLike) : DimLike,
       ...Pick<More, Seen>,
     ]
   : readonly [];

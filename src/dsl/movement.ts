@@ -3,7 +3,7 @@ import { type Dim, show, sub as subtract, sum as sumDims } from "../ir/dim.ts";
 import { showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkAxis, checkOptions, describe, toDim, toDims } from "./checks.ts";
-import type { DimLike, Dims, Shape } from "./shape-types.ts";
+import type { DimLike, Dims, Keep, Shape } from "./shape-types.ts";
 import {
   apply,
   asTensor,
@@ -30,7 +30,7 @@ type Permuted<S extends Shape, P extends readonly number[]> = number extends S["
   ? Shape
   : number extends P["length"]
     ? Shape
-    : { readonly [K in keyof P]: P[K] extends keyof S & number ? S[P[K]] & DimLike : DimLike };
+    : { readonly [K in keyof P]: P[K] extends keyof S & number ? Keep<S[P[K]]> : DimLike };
 
 /** Reorders axes: axis i of the result is axis `perm[i]` of x. Without `perm`, the last two change places. */
 export function transpose<T extends Tensor, const P extends readonly number[]>(

@@ -8,7 +8,7 @@ import { checkName, checkOptions, describe, finite, positiveInteger } from "./ch
 import { declareParam } from "./leaves.ts";
 import type { GeluOptions } from "./math.ts";
 import { permute, reshapeTo } from "./movement.ts";
-import type { Checked, DimLike, Divide, IsWide, Multiply, ReplaceLast, Shape, Show } from "./shape-types.ts";
+import type { Checked, DimLike, Divide, IsWide, Keep, Multiply, ReplaceLast, Shape, Show } from "./shape-types.ts";
 import { apply, asTensor, type DTypeOf, elementwise, type ShapeOf, type Tensor } from "./tensor.ts";
 
 export interface LinearOptions {
@@ -117,7 +117,7 @@ export interface EmbeddingOptions {
   readonly dtype?: DType;
 }
 
-type Embedded<S extends Shape, N> = IsWide<S> extends true ? Shape : readonly [...S, N & DimLike];
+type Embedded<S extends Shape, N> = IsWide<S> extends true ? Shape : readonly [...S, Keep<N>];
 
 /** Rows of a [vocab, dim] table picked by ids (i64 or i32). Throws QKV101 to QKV103, QKV109. */
 export function embedding<T extends Tensor, const N extends number>(
@@ -142,7 +142,7 @@ type HeadsShape<S extends Shape, N> =
   IsWide<S> extends true
     ? Shape
     : S extends readonly [infer B extends DimLike, infer L extends DimLike, infer D]
-      ? readonly [B, N & DimLike, L, Divide<D, N> & DimLike]
+      ? readonly [B, Keep<N>, L, Keep<Divide<D, N>>]
       : Shape;
 type HeadsError<S extends Shape, N> =
   IsWide<S> extends true
@@ -180,7 +180,7 @@ type MergeShape<S extends Shape> =
   IsWide<S> extends true
     ? Shape
     : S extends readonly [infer B extends DimLike, infer H, infer L extends DimLike, infer D]
-      ? readonly [B, L, Multiply<D, H> & DimLike]
+      ? readonly [B, L, Keep<Multiply<D, H>>]
       : Shape;
 
 /** [batch, heads, seq, width] as [batch, seq, heads · width]: the inverse of `heads`. Throws QKV110. */

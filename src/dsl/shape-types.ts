@@ -8,10 +8,13 @@ export type DimLike = number | string | DimExpr;
 export type Shape = readonly DimLike[];
 
 /** An expression such as `past + seq` has many spellings, so the type checker does not compare it. */
-type DimType<T> = T extends `${string}${" " | "+" | "-" | "*" | "/" | "^" | "("}${string}` ? string | number : T;
+type DimType<T> = T extends `${string}${" " | "+" | "-" | "*" | "/" | "^" | "("}${string}` ? string | number : Keep<T>;
+
+/** `T` where it is a dimension, which it is: the type checker cannot always see that. */
+export type Keep<T> = T extends DimLike ? T : DimLike;
 
 /** The dims of a declaration as the type checker keeps them. */
-export type Dims<S extends Shape> = { readonly [K in keyof S]: DimType<S[K]> & DimLike };
+export type Dims<S extends Shape> = { readonly [K in keyof S]: DimType<S[K]> };
 
 /** `T`, or the message `E` where there is one: an argument that is wrong is shown why. */
 export type Checked<T, E> = [E] extends [never] ? T : E;
@@ -35,7 +38,7 @@ export type Broadcast<A extends Shape, B extends Shape, Done extends Shape = rea
       ? Shape
       : A extends readonly [...infer HeadA extends Shape, infer LastA]
         ? B extends readonly [...infer HeadB extends Shape, infer LastB]
-          ? Broadcast<HeadA, HeadB, readonly [Stretch<LastA, LastB> & DimLike, ...Done]>
+          ? Broadcast<HeadA, HeadB, readonly [Keep<Stretch<LastA, LastB>>, ...Done]>
           : readonly [...A, ...Done]
         : readonly [...B, ...Done];
 
@@ -155,5 +158,5 @@ export type ReplaceLast<S extends Shape, D> =
   IsWide<S> extends true
     ? Shape
     : S extends readonly [...infer Head extends Shape, DimLike]
-      ? readonly [...Head, D & DimLike]
+      ? readonly [...Head, Keep<D>]
       : Shape;
