@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import type { ts } from "ts-morph";
-import type { SourceLocation } from "../ir/diagnostics.ts";
+import { QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 
 /** One type error of a model file. */
 export interface TypeProblem {
@@ -19,6 +20,18 @@ export interface TypeProblem {
  */
 const ignored = new Set([2307, 2580, 2591, 2304, 7016, 2792]);
 
+/**
+ * As `checkTypes`,, beside whatever else runs: on a thread of its own where the project runs compiled.
+ */
+export function checkTypesBeside(path: string): Promise<readonly TypeProblem[]> {
+  if (!import.meta.url.endsWith(".js")) return checkTypes(path);
+  const worker = new Worker(new URL("./check-types-worker.js", import.meta.url), { workerData: resolve(path) });
+  return new Promise((answer, reject) => {
+    worker.once("message", answer);
+    worker.once("error", reject);
+  });
+}
+
 /** Everything the type checker has against a model file and the files it imports. Takes about a second. */
 export async function checkTypes(path: string): Promise<readonly TypeProblem[]> {
   const { Project, ts: t } = await import("ts-morph");
@@ -32,6 +45,20 @@ export async function checkTypes(path: string): Promise<readonly TypeProblem[]> 
     .flatMap((source) => [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)])
     .filter(({ code, category }) => !ignored.has(code) && category === t.DiagnosticCategory.Error)
     .map((diagnostic) => problem(t, diagnostic));
+}
+
+/** The first of these problems as an error, which counts the others; undefined where there are none. */
+export function typeError(problems: readonly TypeProblem[]): QkvError | undefined {
+  const [first, ...others] = problems;
+  if (!first) return undefined;
+  const notes = others
+    .slice(0, 3)
+    .map(({ message, location }) => `also at ${location.line}:${location.column}: ${message}`);
+  const more = others.length > 3 ? [`and ${others.length - 3} more`] : [];
+  return new QkvError("QKV136", `${first.message} (TS${first.number})`, {
+    location: first.location,
+    ...(others.length > 0 && { notes: [...notes, ...more] }),
+  });
 }
 
 // The package's own types: declarations beside the compiled files, sources otherwise.
@@ -62,7 +89,7 @@ function problem(t: typeof ts, { messageText, code, file, start = 0, length = 1 
   const from = file?.getLineAndCharacterOfPosition(start) ?? { line: 0, character: 0 };
   const to = file?.getLineAndCharacterOfPosition(start + length) ?? from;
   return {
-    message: brandedMessage(text) ?? text.split("\n")[0]!,
+    message: brandedMessage(text) ?? operatorMessage(text) ?? text.split("\n")[0]!,
     number: code,
     location: {
       file: file?.fileName ?? "",
@@ -71,6 +98,13 @@ function problem(t: typeof ts, { messageText, code, file, start = 0, length = 1 
       ...(to.line === from.line && { endColumn: to.character + 1 }),
     },
   };
+}
+
+/** `Operator '+' cannot be applied to types 'Tensor<…` says too much and helps too little. */
+function operatorMessage(text: string): string | undefined {
+  const operator = /^Operator '([^']+)' cannot be applied to type/.exec(text)?.[1];
+  if (operator === undefined || !text.includes("'Tensor<")) return undefined;
+  return `'${operator}' does not work on tensors: operators of JavaScript cannot build a model; write add(x, y), mul(x, y), less(x, y), …`;
 }
 
 /** The DSL writes its messages as types: `… is not assignable to parameter of type '"matmul: …"'`. */

@@ -84,6 +84,7 @@ export {
   type SinusoidalOptions,
   sinusoidal,
 } from "./position.ts";
+export { type PatternSizes, rearrange, reduce, repeat } from "./rearrange.ts";
 export { type AxisOptions, logSoftmax, max, mean, min, type ReduceOptions, softmax, sum } from "./reduce.ts";
 export type { DimLike, Shape } from "./shape-types.ts";
 export { type Operand, Tensor } from "./tensor.ts";

@@ -119,9 +119,13 @@ export interface EmbeddingOptions {
 
 type Embedded<S extends Shape, N> = IsWide<S> extends true ? Shape : readonly [...S, Keep<N>];
 
+type IdsError<D> = D & ("i64" | "i32") extends never
+  ? `embedding: ids are ${D & string}; they must be i64 or i32`
+  : never;
+
 /** Rows of a [vocab, dim] table picked by ids (i64 or i32). Throws QKV101 to QKV103, QKV109. */
 export function embedding<T extends Tensor, const N extends number>(
-  ids: T,
+  ids: Checked<T, IdsError<DTypeOf<T>>>,
   vocab: number,
   dim: N,
   options: EmbeddingOptions,
