@@ -1,4 +1,4 @@
-import { type Dim, evaluate, product, symbolsOf } from "../../ir/dim.ts";
+import { type Dim, evaluate, show, symbolsOf } from "../../ir/dim.ts";
 
 /** One operand of a contraction of two: its labels, each once, and whether moving its axes costs nothing at run time. */
 export interface PlanOperand {
@@ -67,6 +67,23 @@ const nominalSize = 64;
 const same = (a: Labels, b: Labels) => a.length === b.length && a.every((label, i) => label === b[i]);
 const within = (labels: Labels, set: ReadonlySet<string>) => labels.filter((label) => set.has(label));
 
+/** Text that is equal where two requests have the same plan. */
+const requestKey = ({ left, right, result, kept, size, gemm, fused }: PlanRequest): string =>
+  [
+    `${left.labels.map((label) => `${label}:${show(size(label))}`).join(" ")}${left.foldable ? "!" : ""}`,
+    `${right.labels.map((label) => `${label}:${show(size(label))}`).join(" ")}${right.foldable ? "!" : ""}`,
+    result ? result.join(" ") : `any ${kept.join(" ")}`,
+    `${gemm ? "gemm" : ""}${fused ? "fused" : ""}`,
+  ].join(",");
+
+/** `planPair`, remembering plans in `known`: models repeat their layers. */
+export function planPairOnce(request: PlanRequest, known: Map<string, PairPlan>): PairPlan {
+  const key = requestKey(request);
+  let plan = known.get(key);
+  if (!plan) known.set(key, (plan = planPair(request)));
+  return plan;
+}
+
 /** The cheapest way to contract two operands whose labels are distinct and all needed by the result or the other side. */
 export function planPair(request: PlanRequest): PairPlan {
   const planner = new PairPlanner(request);
@@ -81,6 +98,8 @@ class PairPlanner {
   readonly #left: ReadonlySet<string>;
   readonly #right: ReadonlySet<string>;
   readonly #kept: ReadonlySet<string>;
+  readonly #nominals = new Map<string, number>();
+  #largest: number | undefined;
   #best: PairPlan | undefined;
 
   constructor(request: PlanRequest) {
@@ -202,14 +221,29 @@ class PairPlanner {
     this.#best = { ...shape, transFirst, transSecond, transposes, cost };
   }
 
+  /** Size of what is transposed, as a part of the largest tensor of the product. */
   #relativeSize(labels: Labels): number {
-    const all = [this.#request.left.labels, this.#request.right.labels, this.#request.kept];
-    return this.#volume(labels) / Math.max(1, ...all.map((each) => this.#volume(each)));
+    this.#largest ??= Math.max(
+      1,
+      ...[this.#request.left.labels, this.#request.right.labels, this.#request.kept].map((each) => this.#volume(each)),
+    );
+    return this.#volume(labels) / this.#largest;
   }
 
   #volume(labels: Labels): number {
-    const dim = product(labels.map(this.#request.size));
-    return evaluate(dim, new Map(symbolsOf(dim).map((name) => [name, nominalSize])));
+    let volume = 1;
+    for (const label of labels) volume *= this.#nominal(label);
+    return volume;
+  }
+
+  #nominal(label: string): number {
+    let size = this.#nominals.get(label);
+    if (size === undefined) {
+      const dim = this.#request.size(label);
+      size = evaluate(dim, new Map(symbolsOf(dim).map((name) => [name, nominalSize])));
+      this.#nominals.set(label, size);
+    }
+    return size;
   }
 
   #reshapeCost(groups: readonly Labels[]): number {

@@ -3,7 +3,7 @@ import { type Dim, product } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { TensorType } from "../../../ir/types.ts";
-import { type OperandPlan, type PairPlan, planPair } from "../contraction-plan.ts";
+import { type OperandPlan, type PairPlan, planPairOnce } from "../contraction-plan.ts";
 import type { Emitter } from "./emitter.ts";
 import { cast, type LowerContext, type Lowerings } from "./lowering.ts";
 import { reduceTo } from "./reduce.ts";
@@ -84,18 +84,20 @@ class Contraction {
     return this.#ordered({ ref: split, labels: plan.order, value: undefined }, result ?? plan.order);
   }
 
-  /** Tries twice: with axes of size 1 in place, and without them, as they may stand in the way of a cheap order. */
   #plan(a: Labelled, b: Labelled, kept: readonly string[], result: readonly string[] | undefined): PairPlan {
     const float32 = this.#dtype === "f32";
-    return planPair({
-      left: { labels: a.labels, foldable: a.value !== undefined },
-      right: { labels: b.labels, foldable: b.value !== undefined },
-      result,
-      kept,
-      size: this.#size,
-      gemm: float32 || this.#dtype === "f64",
-      fused: this.#e.target.contrib && float32,
-    });
+    return planPairOnce(
+      {
+        left: { labels: a.labels, foldable: a.value !== undefined },
+        right: { labels: b.labels, foldable: b.value !== undefined },
+        result,
+        kept,
+        size: this.#size,
+        gemm: float32 || this.#dtype === "f64",
+        fused: this.#e.target.contrib && float32,
+      },
+      this.#e.plans,
+    );
   }
 
   readonly #size = (label: string): Dim => this.#sizes.get(label)!;

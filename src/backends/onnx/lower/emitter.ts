@@ -5,6 +5,7 @@ import type { DType } from "../../../ir/dtype.ts";
 import type { Node, Value } from "../../../ir/graph.ts";
 import { fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
 import type { TensorType } from "../../../ir/types.ts";
+import type { PairPlan } from "../contraction-plan.ts";
 import { ShapeValues } from "../dims.ts";
 import type { OnnxAttribute } from "../schema.ts";
 import type { AttentionForm } from "./attention-choice.ts";
@@ -48,6 +49,8 @@ export class Emitter {
   readonly target: ExportTarget;
   readonly dims: ReadonlyMap<string, number>;
   readonly initializers: Initializer[] = [];
+  /** Contraction plans met so far. */
+  readonly plans = new Map<string, PairPlan>();
   /** Values of dimensions at run time. */
   readonly shapes: ShapeValues;
   readonly #host: HostValues;
