@@ -67,7 +67,7 @@ const outputText = (name: string, value: Value, level: Level) =>
   level.names.get(value) === name ? ref(value, level) : `${showName(name)} = ${ref(value, level)}`;
 
 /** Constants every use of which is written in place. */
-function inlineConstants(graph: Graph, order: readonly Node[]): ReadonlySet<Node> {
+export function inlineConstants(graph: Graph, order: readonly Node[]): ReadonlySet<Node> {
   const nodes = new Set(order.filter(({ op }) => op === "constant"));
   for (const node of order)
     for (const value of node.operands) if (inlineText(value, node) === undefined) nodes.delete(value.node);
