@@ -1,0 +1,15 @@
+import { compileTime } from "./compile-time.ts";
+import { contractions } from "./contractions.ts";
+import type { Measurement } from "./measurement.ts";
+import { minilm } from "./minilm.ts";
+import { peakMemoryOfAttention } from "./peak-memory.ts";
+import { smallLayers } from "./small-layers.ts";
+
+/** Every measurement, in the order they run. */
+export const measurements: readonly Measurement[] = [
+  smallLayers,
+  contractions,
+  minilm,
+  peakMemoryOfAttention,
+  compileTime,
+];
