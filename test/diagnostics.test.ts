@@ -59,7 +59,8 @@ describe("every code", () => {
   test("that code or comments mention is in the table", () => {
     const known = new Set<string>(codes);
     const unknown = [...sources, ...filesUnder(["docs"], ".md")].flatMap(({ path, text }) =>
-      [...text.matchAll(/\bQKV\d{3}\b/g)].flatMap(([code]) => (known.has(code) ? [] : [`${path}: ${code}`])),
+      // A range may end beyond its last code: "QKV101 to QKV129".
+      [...text.matchAll(/(?<! to )\bQKV\d{3}\b/g)].flatMap(([code]) => (known.has(code) ? [] : [`${path}: ${code}`])),
     );
     expect(unknown).toEqual([]);
   });

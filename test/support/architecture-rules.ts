@@ -34,7 +34,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   "onnxruntime-node": /^src\/backends\/ort\/(session|memory-worker)\.ts$/,
   "@bufbuild/protobuf": /^src\/backends\/onnx\//,
   graphlib: /^src\/ir\/topology\.ts$/,
-  "ts-morph": /^src\/dsl\/source\.ts$/,
+  "ts-morph": /^src\/dsl\/(source|check-types)\.ts$/,
   esbuild: /^src\/(dsl\/(load|loader-hooks)|backends\/ort\/memory)\.ts$/,
   commander: /^src\/cli\//,
   picocolors: /^src\/cli\//,
@@ -50,6 +50,7 @@ const anyFiles: Readonly<Record<string, string>> = {};
 const effectFiles: Readonly<Record<string, string>> = {
   "src/cli/main.ts": "the executable",
   "src/backends/ort/memory-worker.ts": "the main file of a process of its own",
+  "src/dsl/check-types-worker.ts": "the main file of a thread of its own",
 };
 
 const vague = /(^|\/)(utils?|helpers?|misc|stuff|common-utils)\.ts$/;
