@@ -67,8 +67,9 @@ export function readElements(dtype: DType, dims: readonly number[], texts: reado
 }
 
 /** Same element type, dims and bits. */
-export const sameBytes = (a: HostTensor, b: HostTensor): boolean =>
-  a.dtype === b.dtype &&
-  a.dims.length === b.dims.length &&
-  a.dims.every((dim, i) => dim === b.dims[i]) &&
-  Buffer.compare(tensorBytes(a), tensorBytes(b)) === 0;
+export function sameBytes(a: HostTensor, b: HostTensor): boolean {
+  const shaped = a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((dim, i) => dim === b.dims[i]);
+  if (!shaped) return false;
+  const [x, y] = [tensorBytes(a), tensorBytes(b)];
+  return x.length === y.length && x.every((byte, i) => byte === y[i]);
+}

@@ -205,7 +205,7 @@ function readAttr(cx: Context, { kind }: AttrSpec, type: TensorType, depth: numb
       reader.expect("[");
       return readList(reader, "]", () => readInt(reader));
     case "float": {
-      const token = reader.take();
+      const token = readElement(reader);
       return readFloat(token.text) ?? reader.fail("QKV220", "expected a number", token);
     }
     case "bool": {
@@ -227,6 +227,12 @@ function readAttr(cx: Context, { kind }: AttrSpec, type: TensorType, depth: numb
   }
 }
 
+/** A number, or a word such as `true` or `nan`. */
+function readElement(reader: TokenReader): Token {
+  const { kind } = reader.peek;
+  return kind === "number" || kind === "word" ? reader.take() : reader.unexpected("a number");
+}
+
 function readInt(reader: TokenReader): number {
   const token = reader.expectKind("number", "an integer");
   const value = Number(token.text);
@@ -246,6 +252,6 @@ function readTensor({ reader, options }: Context, { dtype, shape }: TensorType):
     );
   }
   if (!shape.every(isStatic)) return reader.fail("QKV220", "a constant has integer dimensions only", first);
-  const texts = reader.accept("[") ? readList(reader, "]", () => reader.take().text) : [reader.take().text];
+  const texts = reader.accept("[") ? readList(reader, "]", () => readElement(reader).text) : [readElement(reader).text];
   return reader.placed(first, () => readElements(dtype, shape as readonly number[], texts));
 }

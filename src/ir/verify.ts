@@ -143,7 +143,7 @@ function verifyName(name: string, role: string): void {
   if (name === "") bad("is empty");
   if (name.includes("\0")) bad("holds a NUL");
   if (/\p{Surrogate}/u.test(name)) bad("is no valid Unicode: it holds half a surrogate pair");
-  if (Buffer.byteLength(name) > nameBytesLimit) bad(`is longer than ${nameBytesLimit} bytes`);
+  if (new TextEncoder().encode(name).length > nameBytesLimit) bad(`is longer than ${nameBytesLimit} bytes`);
 }
 
 function verifySymbols(graph: Graph, all: ReadonlySet<Graph>, options: VerifyOptions): void {
