@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ts } from "ts-morph";
 import { describe, expect, test } from "vitest";
@@ -67,4 +68,40 @@ test("docs/compare-json.md has every field of the report", () => {
   expect(
     fields.filter((field) => !page.includes(`"${field}":`) || !new RegExp(`^\\| \`${field}\\b`, "m").test(page)),
   ).toEqual([]);
+});
+
+describe("what pages mention is there", () => {
+  const written = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    ...filesUnder(["docs"], ".md").map(({ path }) => path),
+  ];
+  const present = written.filter((path) => existsSync(fileURLToPath(new URL(`../${path}`, import.meta.url))));
+  const exists = (path: string) => existsSync(fileURLToPath(new URL(`../${path}`, import.meta.url)));
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Readonly<Record<string, string>> };
+  /** As a heading becomes an anchor: lower case, blanks to hyphens, other signs gone. */
+  const anchors = (page: string) =>
+    [...page.matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+      title!
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    );
+
+  test.each(present)("%s", (path) => {
+    const text = read(path).replace(/^```[\s\S]*?^```/gm, "");
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)].flatMap(([, to, anchor]) => {
+      const target = to === "" ? path : posix.join(posix.dirname(path), to!);
+      if (!exists(target)) return [`${target} is linked`];
+      return anchor === undefined || anchors(read(target)).includes(anchor) ? [] : [`${target}#${anchor} is linked`];
+    });
+    const files = [...text.matchAll(/`((?:src|test|scripts|bench|docs|models)\/[\w./-]*)`/g)].map(([, file]) => file!);
+    const commands = [...text.matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name]) => name!);
+    expect([
+      ...links,
+      ...files.filter((file) => !exists(file)).map((file) => `${file} is named`),
+      ...commands.filter((name) => !(name in scripts)).map((name) => `npm run ${name}`),
+    ]).toEqual([]);
+  });
 });
