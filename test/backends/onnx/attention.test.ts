@@ -69,7 +69,7 @@ async function run(given: Case, target: ExportTarget, dims?: ReadonlyMap<string,
     const [ofBatch, ofHeads, ofQueries] = given.mask;
     const shape = [ofBatch ? 1 : batch, ofHeads ? 1 : heads, ofQueries ? 1 : queries, keys];
     const random = tensor("bool", shape, 4);
-    const data = Array.from(random.data, (bit, i) => {
+    const data = Array.from(random.data as Uint8Array, (bit, i) => {
       const row = Math.floor(i / keys);
       return given.blind && row % 2 === 0 ? 0 : i % keys === keys - 1 && !given.blind ? 1 : Number(bit);
     });
@@ -133,6 +133,7 @@ const forms: readonly [string, ExportTarget][] = [
   ["multi-head", { ...ortCpu(), attention: "multiHead" }],
   ["grouped", { ...ortCpu(), attention: "grouped" }],
   ["opset 18 with com.microsoft", ortCpu(18)],
+  ["chosen at run time", ortCpu()],
 ];
 
 describe.each(forms)("%s", (_, target) => {
@@ -162,9 +163,18 @@ describe("choice", () => {
     expect(await at({ causal: true }, 1024)).toContain("GroupQueryAttention");
     expect(await at({ mask: [false, true, true] }, 1024)).toContain("Attention");
   });
-  it("keeps no scores where the length is open", async () => {
-    expect(await at({})).toEqual(["MultiHeadAttention"]);
-    expect(await at({ causal: true })).toContain("GroupQueryAttention");
+  it("is left to the run where the length is open", async () => {
+    expect(await at({})).toContain("If");
+    expect(await at({ causal: true })).toContain("If");
+    expect(await at({ mask: [false, true, true] })).not.toContain("If");
+    expect(await at({ heads: 4, kvHeads: 2 })).toEqual(["Attention"]);
+    expect(await at({ heads: 4, kvHeads: 2 }, 4096)).toEqual(["Attention"]);
+  });
+  it("at run time gives the same on both sides of the threshold", async () => {
+    for (const queries of [7, 1025])
+      for (const given of [{}, { causal: true }, { causal: true, mask: [false, true, true], blind: true }] as const)
+        for (const packed of [true, false])
+          await run({ ...given, queries, packed, symbolic: true }, ortCpu(), undefined, ["disabled", "all"]);
   });
   it("writes the causal mask into the model for middling static lengths", async () => {
     const model = await run({ causal: true, queries: 257, packed: true }, ortCpu(), undefined, ["all"]);

@@ -1,3 +1,4 @@
+import { simplify } from "onnxsim";
 import { describe, expect, it } from "vitest";
 import { decodeModel } from "../../../src/backends/onnx/decode.ts";
 import { encodeModel } from "../../../src/backends/onnx/encode.ts";
@@ -7,7 +8,7 @@ import { Arena, graphOf } from "../../../src/ir/arena.ts";
 import { QkvError } from "../../../src/ir/diagnostics.ts";
 import { add, mul, symbol } from "../../../src/ir/dim.ts";
 import type { Graph, Value } from "../../../src/ir/graph.ts";
-import { fromNumbers } from "../../../src/ir/tensor.ts";
+import { fromNumbers, type HostTensor } from "../../../src/ir/tensor.ts";
 import { check, count, operators, ortCpu, reader, standard, tensor } from "./support/check.ts";
 
 const [b, s] = [symbol("b"), symbol("s")];
@@ -82,7 +83,7 @@ describe("versions", () => {
       const model = exported(graph, arena, { target });
       expect(model.opsetImports[0]).toEqual({ domain: "", version: opset });
       expect(model.opsetImports.length).toBe(target.contrib ? 2 : 1);
-      const outputs = [];
+      const outputs: HostTensor[] = [];
       for (const level of ["disabled", "basic", "extended", "all"] as const) {
         const session = await openSession(encodeModel(model).model, { level, threads: 1 });
         const result = await session.run(new Map([["tokens", tensor("f32", [3, 17, 16])]]));
@@ -251,6 +252,32 @@ describe("the file", () => {
       weights: reader(new Map([["w", half]])),
     });
     expect(model.graph.initializers[0]).toMatchObject({ name: "w", dtype: "f32" });
+  });
+});
+
+describe("the independent checker", () => {
+  it.each([17, 20, 23])("accepts a standard model of opset %i", async (opset) => {
+    const arena = new Arena();
+    const { model } = await simplify(
+      encodeModel(exported(encoder(arena, 1), arena, { target: standard(opset) })).model,
+    );
+    expect(decodeModel(model).graph.nodes.length).toBeGreaterThan(10);
+  });
+  it("accepts branches, dimensions and sums as written", async () => {
+    const arena = new Arena();
+    const { build } = arena;
+    const x = build.input({ name: "x", dtype: "f32", shape: [b, s, 4] });
+    const inner = build.input({ name: "c", dtype: "f32", shape: [b, s, 4] });
+    const condition = build.less(build.size({ of: s }), build.scalar(8, "i64"));
+    const chosen = arena.node("if", [condition, x], {
+      whenTrue: graphOf("double", [inner], [["r", build.add(inner, inner)]]),
+      whenFalse: graphOf("same", [inner], [["r", inner]]),
+    }).results[0]!;
+    const product = build.einsum(chosen, x, { spec: "b i d, b j d -> b i j" });
+    const flat = build.reshape(product, { shape: [mul(b, s), s] });
+    const graph = graphOf("g", [x], [["y", build.pad(flat, { axis: 1, low: 0, high: s })]]);
+    await check(arena, graph, new Map([["x", tensor("f32", [2, 5, 4])]]), standard());
+    await simplify(encodeModel(exported(graph, arena)).model);
   });
 });
 

@@ -11,39 +11,40 @@ export type AttentionForm = "standard" | "multiHead" | "grouped";
 /** What decides between the forms besides the length. */
 export type AttentionCase = "full" | "causal" | "masked" | "causalMasked";
 
-/**
- * The fastest form on ONNX Runtime 1.30, CPU, from each length of the keys on (8 and 12 heads of width 64, float32).
- * A form that cannot express a case gives way to the one before it in its row. `masked` means a mask or a bias.
- */
-const measured: Readonly<Record<AttentionCase, readonly (readonly [from: number, form: AttentionForm])[]>> = {
+/** From these lengths on the kernels that keep no scores are faster (8 and 12 heads of width 32 and 64, float32). */
+export interface FlashFrom {
+  readonly full: number;
+  readonly causal: number;
+}
+
+const measured: FlashFrom = { full: 1024, causal: 1024 };
+
+type Row = readonly [from: number, form: AttentionForm];
+
+/** The fastest form on ONNX Runtime 1.30, CPU, from each number of keys on. `masked` means a mask or a bias. */
+const table = ({ full, causal }: FlashFrom): Readonly<Record<AttentionCase, readonly Row[]>> => ({
   full: [
     [0, "standard"],
-    [2048, "multiHead"],
+    [full, "multiHead"],
   ],
   causal: [
     [0, "standard"],
-    [1024, "grouped"],
+    [causal, "grouped"],
   ],
   masked: [[0, "standard"]],
   causalMasked: [
     [0, "standard"],
-    [1024, "grouped"],
+    [causal, "grouped"],
   ],
-};
+});
 
-/** The forms to try in order. A length that is not known counts as long: what is lost on short ones is little, the memory saved on long ones is not. */
-export function attentionForms(
-  kind: AttentionCase,
-  keys: Dim,
-  dims: ReadonlyMap<string, number>,
-): readonly AttentionForm[] {
-  const known = symbolsOf(keys).every((name) => dims.has(name));
-  const length = known ? evaluate(keys, dims) : Number.POSITIVE_INFINITY;
-  return measured[kind]
-    .filter(([from]) => from <= length)
-    .map(([, form]) => form)
-    .reverse();
-}
+/** The forms of a case with the lengths they pay from, shortest first. Each can stand in for those after it. */
+export const formsByLength = (kind: AttentionCase, flashFrom: FlashFrom = measured): readonly Row[] =>
+  table(flashFrom)[kind].filter(([from]) => Number.isFinite(from));
+
+/** The length if it is given or hinted. */
+export const knownLength = (keys: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
+  symbolsOf(keys).every((name) => dims.has(name)) ? evaluate(keys, dims) : undefined;
 
 /** Static causal lengths at which a mask written into the model beats the kernel's own causal flag. */
 export const causalMaskLengths = { from: 256, to: 1023 } as const;

@@ -1,36 +1,10 @@
 import type { Attrs } from "../../../ir/attrs.ts";
-import { type Dim, divideExact, mul, sub } from "../../../ir/dim.ts";
-import type { Value } from "../../../ir/graph.ts";
-import { type attention, attentionExtras, lowest } from "../../../ir/ops/attention.ts";
-import { fromNumbers } from "../../../ir/tensor.ts";
-import { type AttentionForm, attentionForms, causalMaskLengths } from "./attention-choice.ts";
-import type { Emitter } from "./emitter.ts";
-import { contribDomain } from "./emitter.ts";
+import { type Dim, divideExact } from "../../../ir/dim.ts";
+import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
+import { type AttentionCase, type AttentionForm, formsByLength, knownLength } from "./attention-choice.ts";
+import { additiveMask, forms, type Problem } from "./attention-forms.ts";
 import type { LowerContext, Lowered, Lowerings } from "./lowering.ts";
-import { float, int, type Ref } from "./ref.ts";
-import { reshape, transpose } from "./shape.ts";
-
-type Extras = ReturnType<typeof attentionExtras>;
-
-/** One attention, its operands as given: `packed` is [batch, length, heads·width], otherwise [batch, heads, length, width]. */
-interface Problem {
-  readonly e: Emitter;
-  readonly q: Ref;
-  readonly k: Ref;
-  readonly v: Ref;
-  readonly packed: boolean;
-  readonly batch: Dim;
-  readonly heads: Dim;
-  readonly kvHeads: Dim;
-  readonly queries: Dim;
-  readonly keys: Dim;
-  readonly width: Dim;
-  readonly valueWidth: Dim;
-  readonly scale: number;
-  readonly causal: boolean;
-  readonly extras: Extras;
-  readonly type: Ref["type"];
-}
+import type { PendingGraph, Ref } from "./ref.ts";
 
 function attentionOf({ e, node, operands, attrs, type }: LowerContext<"attention">): Lowered {
   const [q, k, v] = operands as [Ref, Ref, Ref];
@@ -58,19 +32,29 @@ function packedOf({ e, node, operands, attrs, type }: LowerContext<"packedAttent
   );
 }
 
-/** The first form that can express the problem; undefined, and so plain operators, where none can. */
-function write(problem: Problem, { normaliser }: Pick<Attrs<typeof attention.attention.attrs>, "normaliser">): Lowered {
-  const { e, extras, causal, keys, queries, type } = problem;
-  const empty = queries === 0 || keys === 0 || problem.batch === 0;
+/** The best form that can express the problem; undefined, and so plain operators, where none can. */
+function write(given: Problem, { normaliser }: Pick<Attrs<typeof attention.attention.attrs>, "normaliser">): Lowered {
+  const { e, keys, queries, batch, type } = given;
+  const empty = queries === 0 || keys === 0 || batch === 0;
   if (!e.target.contrib || type.dtype !== "f32" || normaliser !== "softmax" || empty) return undefined;
-  const masked = extras.mask !== undefined || extras.bias !== undefined;
-  const kind = causal ? (masked ? "causalMasked" : "causal") : masked ? "masked" : "full";
-  const choices = e.target.attention ? [e.target.attention] : attentionForms(kind, keys, e.dims);
-  for (const form of [...choices, "standard" as const]) {
-    const written = forms[form](scaled(problem));
-    if (written) return written;
+  const usable = (form: AttentionForm) => forms[form].fits(given);
+  const wished = e.target.attention;
+  if (wished && usable(wished)) return forms[wished].write(scaled(given));
+  const { flashFrom } = e.target.choices ?? {};
+  const rows = formsByLength(caseOf(given), flashFrom).filter(([, form]) => usable(form));
+  if (rows.length === 0) return undefined;
+  const length = knownLength(keys, e.dims);
+  if (length !== undefined || rows.length === 1) {
+    const [, form] = rows.findLast(([from]) => from <= (length ?? 0)) ?? rows[0]!;
+    return forms[form].write(scaled(given));
   }
-  return undefined;
+  return dispatched(scaled(given), rows[0]![1], rows[1]!);
+}
+
+function caseOf({ causal, extras }: Problem): AttentionCase {
+  const masked = extras.mask !== undefined || extras.bias !== undefined;
+  if (causal) return masked ? "causalMasked" : "causal";
+  return masked ? "masked" : "full";
 }
 
 /** Kernels multiply q and k by √scale each, so a factor that is not positive goes to q beforehand. */
@@ -80,132 +64,19 @@ function scaled(problem: Problem): Problem {
   return { ...problem, scale: 1, q: e.op(q.type, "Mul", [q, e.scalar(q.type.dtype, scale)]) };
 }
 
-const forms: Readonly<Record<AttentionForm, (problem: Problem) => Ref | undefined>> = { standard, multiHead, grouped };
-
-/** Rows that see no key come out as zeros; the mask must have all queries and keys. */
-function standard(problem: Problem): Ref | undefined {
-  const { e, packed, heads, kvHeads, type, scale } = problem;
-  if (e.target.opset < 23) return undefined;
-  const { mask, flag } = standardMask(problem);
-  const counts = packed ? { q_num_heads: int(heads as number), kv_num_heads: int(kvHeads as number) } : {};
-  const attributes = { scale: float(scale), is_causal: flag ? int(1) : undefined, ...counts };
-  return e.op(type, "Attention", [problem.q, problem.k, problem.v, mask], attributes);
-}
-
-/** The kernel's causal flag counts from the end where lengths differ; it is only set where they are equal. */
-function standardMask(problem: Problem): { readonly mask: Ref | undefined; readonly flag: boolean } {
-  const { e, extras, causal, queries, keys } = problem;
-  const square = queries === keys;
-  const plain = extras.mask === undefined && extras.bias === undefined;
-  if (causal && square && plain && isBetween(keys, causalMaskLengths))
-    return { mask: causalConstant(e, keys as number), flag: false };
-  const flag = causal && square;
-  if (plain && (flag || !causal)) return { mask: undefined, flag };
-  return { mask: additiveMask(problem, causal && !square, Number.NEGATIVE_INFINITY), flag };
-}
-
-const isBetween = (dim: Dim, { from, to }: { readonly from: number; readonly to: number }) =>
-  typeof dim === "number" && dim >= from && dim <= to;
-
-/** 0 where key ≤ query, -∞ elsewhere. */
-function causalConstant(e: Emitter, length: number): Ref {
-  return e.once(`causal ${length}`, () => {
-    const values = Float64Array.from({ length: length * length }, (_, i) =>
-      i % length <= Math.floor(i / length) ? 0 : Number.NEGATIVE_INFINITY,
-    );
-    return e.tensor(fromNumbers("f32", [1, 1, length, length], values), "causal");
-  });
-}
-
-/** Bias where the mask lets through, `blocked` elsewhere, for all queries and keys. Shared by all layers that share the mask. */
-function additiveMask({ e, extras, queries, keys }: Problem, causal: boolean, blocked: number): Ref {
+/** The short form below the length, the long one from it on, decided when the model runs. */
+function dispatched(problem: Problem, short: AttentionForm, [from, long]: readonly [number, AttentionForm]): Ref {
+  const { e, extras, keys, type } = problem;
   const b = e.arena.build;
-  const below = causal ? causalMask(e, queries, keys) : undefined;
-  const mask = extras.mask && below ? b.and(extras.mask, below) : (extras.mask ?? below);
-  const zero = b.scalar(0, "f32");
-  const bias = extras.bias ?? zero;
-  const added = mask ? b.select(mask, bias, b.scalar(blocked, "f32")) : bias;
-  const full = b.broadcast(added, { shape: [...added.type.shape.slice(0, 2), queries, keys] });
-  return lowered(e, full);
-}
-
-function causalMask(e: Emitter, queries: Dim, keys: Dim): Value {
-  const b = e.arena.build;
-  const rows = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
-  const columns = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
-  return b.lessEqual(columns, rows);
-}
-
-function lowered(e: Emitter, value: Value): Ref {
-  e.lower([value]);
-  return e.ref(value);
-}
-
-/** Keeps no scores as long as it is given neither mask nor flag. */
-function multiHead(problem: Problem): Ref | undefined {
-  const { e, heads, kvHeads, causal, extras, scale } = problem;
-  if (typeof heads !== "number" || heads !== kvHeads || causal || extras.mask || extras.bias) return undefined;
-  const { q, k, v, type } = packedOperands(problem);
-  return unpacked(
-    problem,
-    e.contrib(type, "MultiHeadAttention", [q, k, v], { num_heads: int(heads), scale: float(scale) }),
-  );
-}
-
-/** Keeps no scores as long as its present keys and values are asked for. Takes one length, and widths in eights. */
-function grouped(problem: Problem): Ref | undefined {
-  const { e, heads, kvHeads, causal, extras, scale, width, valueWidth, queries, keys, batch } = problem;
-  const fits = queries === keys && width === valueWidth && typeof width === "number" && width % 8 === 0;
-  if (typeof heads !== "number" || typeof kvHeads !== "number" || !causal || !fits) return undefined;
-  if (extras.mask && extras.mask.type.shape[1] !== 1) return undefined;
-  const { q, k, v, type } = packedOperands(problem);
-  const bias = extras.mask || extras.bias ? additiveMask(problem, false, lowest.f32!) : undefined;
-  const present = { dtype: type.dtype, shape: [batch, kvHeads, keys, width] };
-  const lengths = [lastIndices(e, batch, keys), total(e, keys)];
-  const inputs = [q, k, v, undefined, undefined, ...lengths, undefined, undefined, undefined, bias];
-  const attributes = { num_heads: int(heads), kv_num_heads: int(kvHeads), scale: float(scale) };
-  const [out] = e.ops([type, present, present], "GroupQueryAttention", inputs, attributes, contribDomain);
-  return unpacked(problem, extras.mask ? clearUnseen(problem, out!, extras.mask) : out!);
-}
-
-/** Zeros in rows that see no key: those whose first key the mask lets through lies above the diagonal. */
-function clearUnseen({ e, queries, keys, type: { dtype } }: Problem, packed: Ref, mask: Value): Ref {
-  const b = e.arena.build;
-  const index = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
-  const first = b.neg(b.reduceMax(b.neg(b.select(mask, index, b.size({ of: keys }))), { axes: [-1], keepDims: true }));
-  const seen = b.lessEqual(first, b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] }));
-  const rows = b.reshape(seen, { shape: [mask.type.shape[0]!, queries, 1] });
-  return e.op(packed.type, "Where", [lowered(e, rows), packed, e.scalar(dtype, 0)]);
-}
-
-/** Index of the last key of each batch entry. */
-function lastIndices(e: Emitter, batch: Dim, keys: Dim): Ref {
-  if (typeof batch === "number" && typeof keys === "number")
-    return e.constant("i32", [batch], new Array<number>(batch).fill(keys - 1), "last");
-  const b = e.arena.build;
-  const last = b.reshape(b.size({ of: sub(keys, 1) }), { shape: [1] });
-  return lowered(e, b.cast(b.broadcast(last, { shape: [batch] }), { to: "i32" }));
-}
-
-function total(e: Emitter, keys: Dim): Ref {
-  if (typeof keys === "number") return e.scalar("i32", keys);
-  return lowered(e, e.arena.build.cast(e.arena.build.size({ of: keys }), { to: "i32" }));
-}
-
-/** The operands with heads side by side. */
-function packedOperands(problem: Problem): Pick<Problem, "q" | "k" | "v" | "type"> {
-  const { e, q, k, v, packed, batch, queries, heads, valueWidth, type } = problem;
-  if (packed) return { q, k, v, type };
-  const pack = (x: Ref) => {
-    const [b, h, length, width] = x.type.shape as [Dim, Dim, Dim, Dim];
-    return reshape(e, transpose(e, x, [0, 2, 1, 3]), [b, length, mul(h, width)]);
+  const isShort = b.less(b.size({ of: keys }), b.scalar(from, "i64"));
+  e.lower([isShort]);
+  // Outside of the branches, so that layers share it.
+  if (extras.mask || extras.bias) additiveMask(problem, false);
+  const branch = (form: AttentionForm): PendingGraph => {
+    const { result, nodes } = e.inBranch(new Map(), () => forms[form].write(problem));
+    return { name: form, nodes, outputs: [result] };
   };
-  const shape = [batch, queries, mul(heads, valueWidth)];
-  return { q: pack(q), k: pack(k), v: pack(v), type: { dtype: type.dtype, shape } };
-}
-
-function unpacked({ e, packed, batch, queries, heads, valueWidth }: Problem, out: Ref): Ref {
-  return packed ? out : transpose(e, reshape(e, out, [batch, queries, heads, valueWidth]), [0, 2, 1, 3]);
+  return e.branch([type], e.ref(isShort), branch(short), branch(long))[0]!;
 }
 
 export const attentionLowerings: Lowerings<keyof typeof attention> = {

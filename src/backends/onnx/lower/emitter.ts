@@ -8,7 +8,7 @@ import type { TensorType } from "../../../ir/types.ts";
 import type { PairPlan } from "../contraction-plan.ts";
 import { ShapeValues } from "../dims.ts";
 import type { OnnxAttribute } from "../schema.ts";
-import type { AttentionForm } from "./attention-choice.ts";
+import type { AttentionForm, FlashFrom } from "./attention-choice.ts";
 import { foldableKey, HostValues, type WeightReader } from "./host.ts";
 import { type Attributes, type Initializer, type PendingGraph, type PendingNode, Ref } from "./ref.ts";
 
@@ -22,12 +22,14 @@ export interface ExportTarget {
   readonly kernels?: ReadonlySet<string>;
   /** Tries this form of attention first instead of choosing by length. */
   readonly attention?: AttentionForm;
+  readonly choices?: { readonly flashFrom: FlashFrom };
 }
 
 /** One graph or branch while it is filled. */
 interface Scope {
   readonly nodes: PendingNode[];
   readonly values: Map<Value, Ref>;
+  readonly outer: Scope | undefined;
 }
 
 export const contribDomain = "com.microsoft";
@@ -54,7 +56,7 @@ export class Emitter {
   /** Values of dimensions at run time. */
   readonly shapes: ShapeValues;
   readonly #host: HostValues;
-  readonly #root: Scope = { nodes: [], values: new Map() };
+  readonly #root: Scope = { nodes: [], values: new Map(), outer: undefined };
   readonly #constants = new Map<string, Ref>();
   readonly #used = new Set<Value>();
   #scope: Scope = this.#root;
@@ -156,7 +158,7 @@ export class Emitter {
     fill: (emitted: readonly PendingNode[]) => T,
   ): { readonly result: T; readonly nodes: readonly PendingNode[] } {
     const outer = this.#scope;
-    this.#scope = { nodes: [], values: new Map(bound) };
+    this.#scope = { nodes: [], values: new Map(bound), outer };
     try {
       const result = fill(this.#scope.nodes);
       return { result, nodes: this.#scope.nodes };
@@ -195,8 +197,13 @@ export class Emitter {
     );
   }
 
+  /** What the graph or branch being filled can see of `value`: branches see the graphs around them. */
   find(value: Value): Ref | undefined {
-    return this.#scope.values.get(value) ?? this.folded(value);
+    for (let scope: Scope | undefined = this.#scope; scope; scope = scope.outer) {
+      const ref = scope.values.get(value);
+      if (ref) return ref;
+    }
+    return this.folded(value);
   }
 
   define(value: Value, ref: Ref): void {
