@@ -1,10 +1,15 @@
 import { fail, QkvError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { canonicalise } from "./canonicalise.ts";
-import type { Instrument, PassStep } from "./instruments.ts";
+import { foldConstants } from "./fold-constants.ts";
+import { fuseActivation } from "./fuse-activation.ts";
 import { fuseAttention } from "./fuse-attention.ts";
+import { fuseNorm } from "./fuse-norm.ts";
+import type { Instrument, PassStep } from "./instruments.ts";
 import { legalise } from "./legalise.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
+import { project } from "./project.ts";
+import { reassociate } from "./reassociate.ts";
 import type { Target } from "./target.ts";
 
 /** What a pipeline needs; the report is its own, one per pass. */
@@ -15,14 +20,35 @@ export interface PipelineResult {
   readonly steps: readonly PassStep[];
 }
 
-/** Every pass by name, in the order a pipeline runs them. */
-export const passes: readonly Pass[] = [canonicalise, fuseAttention, legalise];
+/** Every pass by name. */
+export const passes: readonly Pass[] = [
+  canonicalise,
+  foldConstants,
+  reassociate,
+  fuseAttention,
+  fuseNorm,
+  fuseActivation,
+  project,
+  legalise,
+];
 
 /** What the declared graph must spell out for any ONNX runtime. Run with the target `naive`. */
 export const naive: readonly Pass[] = [legalise];
 
-/** Everything, for a target. */
-export const optimise = (_target: Target): readonly Pass[] => [canonicalise, fuseAttention, canonicalise, legalise, canonicalise];
+/** Everything. What a target has and prefers, passes read from the context. */
+export const optimise = (_target: Target): readonly Pass[] => [
+  canonicalise,
+  foldConstants,
+  reassociate,
+  canonicalise,
+  fuseAttention,
+  fuseNorm,
+  fuseActivation,
+  project,
+  legalise,
+  canonicalise,
+  foldConstants,
+];
 
 /** Passes by name, as the command line takes them. Throws QKV301 for a name there is not. */
 export function passesNamed(names: readonly string[]): readonly Pass[] {

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { Arena } from "../../src/ir/arena.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
-import { printGraph } from "../../src/ir/print.ts";
+import { constantTable, printGraph } from "../../src/ir/print.ts";
 import { verifyGraph } from "../../src/ir/verify.ts";
 import { type PassStep, verifyEach } from "../../src/passes/instruments.ts";
 import { passesNamed, runPipeline } from "../../src/passes/pipeline.ts";
@@ -58,7 +58,10 @@ describe("golden", () => {
 
     const printed = printGraph(after, { arena });
     const fresh = new Arena();
-    expect(printGraph(parseGraph(printed, fresh), { arena: fresh }), "round trip").toBe(printed);
+    expect(
+      printGraph(parseGraph(printed, fresh, { constants: constantTable(after) }), { arena: fresh }),
+      "round trip",
+    ).toBe(printed);
     const again = await runPipeline(after, list, cx);
     expect(printGraph(again.graph, { arena }), "idempotent").toBe(printed);
     const output = [header, source.trimEnd(), "// -----", printed.trimEnd(), ...tallies(steps)];

@@ -84,3 +84,13 @@ const staticallyUnknown = (node: Node): boolean =>
   node.op === "if" ||
   (node.op === "size" && typeof node.attrs.get("of") !== "number") ||
   node.results.some(({ type }) => type.shape.some((dim) => typeof dim !== "number"));
+
+const ones = new Map<string, HostTensor>();
+
+/** Ones along one axis; the same tensor each time, so that equal nodes are one. */
+export function uniformOnes(dtype: DType, width: number): HostTensor {
+  const key = `${dtype} ${width}`;
+  let tensor = ones.get(key);
+  if (!tensor) ones.set(key, (tensor = fromNumbers(dtype, [width], new Float64Array(width).fill(1))));
+  return tensor;
+}

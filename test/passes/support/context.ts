@@ -51,16 +51,28 @@ function randomTensor(dtype: HostTensor["dtype"], dims: readonly number[], seed:
     if (dtype === "bool") return next() > 0 || i % last === 0 ? 1 : 0;
     return dtype === "i64" || dtype === "i32" ? Math.abs(Math.trunc(next() * 2)) : next();
   };
-  return fromNumbers(dtype, dims, Array.from({ length: count }, (_, i) => draw(i)));
+  return fromNumbers(
+    dtype,
+    dims,
+    Array.from({ length: count }, (_, i) => draw(i)),
+  );
 }
 
-const hash = (text: string): number => [...text].reduce((sum, char) => (Math.imul(sum, 31) + char.charCodeAt(0)) | 0, 7);
+const hash = (text: string): number =>
+  [...text].reduce((sum, char) => (Math.imul(sum, 31) + char.charCodeAt(0)) | 0, 7);
 
 export const feedsFor = (graph: Graph, sizes: ReadonlyMap<string, number>): Map<string, HostTensor> =>
   new Map(
     graph.inputs.map(({ node, type }) => {
       const name = String(node.attrs.get("name"));
-      return [name, randomTensor(type.dtype, type.shape.map((dim) => evaluate(dim, sizes)), hash(name))];
+      return [
+        name,
+        randomTensor(
+          type.dtype,
+          type.shape.map((dim) => evaluate(dim, sizes)),
+          hash(name),
+        ),
+      ];
     }),
   );
 

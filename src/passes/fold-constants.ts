@@ -1,0 +1,150 @@
+import { flopsOf } from "../ir/cost.ts";
+import { evaluate as evaluateDim } from "../ir/dim.ts";
+import { evaluateValues } from "../ir/evaluate.ts";
+import { type Graph, type Node, nodesOf, topological, type Value } from "../ir/graph.ts";
+import { elementCount, fromNumbers, type HostTensor } from "../ir/tensor.ts";
+import { bytesOf } from "../ir/types.ts";
+import { foldedName } from "./folded-name.ts";
+import type { Pass, PassContext } from "./pass.ts";
+import { noteOf } from "./rewrite/report.ts";
+import { isFoldable } from "./rewrite/scalar.ts";
+import { substitute, withBranches } from "./rewrite/substitute.ts";
+
+/** Operations and elements the reference evaluator is trusted with where a runtime is at hand, and where none is. */
+const quickWork = 2 ** 22;
+const patientWork = 2 ** 29;
+
+const rule = "fold-constants";
+
+/** What a foldable value is computed from. */
+interface Cone {
+  readonly nodes: readonly Node[];
+  readonly bytes: number;
+  readonly work: number;
+  readonly missing: string | undefined;
+}
+
+function coneOf(value: Value, cx: PassContext): Cone {
+  const nodes = topological([value]);
+  let bytes = 0;
+  let work = 0;
+  let missing: string | undefined;
+  for (const node of nodes) {
+    if (node.op === "param") {
+      const name = String(node.attrs.get("name"));
+      if (!cx.weights?.has(name)) missing ??= name;
+    }
+    if (node.operands.length === 0) bytes += Number(bytesOf(node.results[0]!.type));
+    work += evaluateDim(flopsOf(node), noDims);
+    for (const { type } of node.results) work += elementCount(type.shape as readonly number[]);
+  }
+  return { nodes, bytes, work, missing };
+}
+
+const noDims: ReadonlyMap<string, number> = new Map();
+
+/** Values that can be computed ahead and are needed by what cannot, or by the outside. */
+function frontier(graph: Graph): readonly Value[] {
+  const needed = new Set<Value>();
+  for (const node of nodesOf(graph))
+    if (!node.results.every(isFoldable))
+      for (const operand of node.operands) if (isComputed(operand)) needed.add(operand);
+  for (const { value } of graph.outputs) if (isComputed(value)) needed.add(value);
+  return [...needed];
+}
+
+const isComputed = (value: Value): boolean => value.node.operands.length > 0 && isFoldable(value);
+
+interface Plan {
+  readonly value: Value;
+  readonly cone: Cone;
+}
+
+/** Chooses what to fold. What is refused is looked into: a part of it may still fold. */
+function plan(graph: Graph, cx: PassContext): readonly Plan[] {
+  const open = [...frontier(graph)].reverse();
+  const seen = new Set(open);
+  const plans: Plan[] = [];
+  for (let value = open.pop(); value; value = open.pop()) {
+    const cone = coneOf(value, cx);
+    const refusal = refusalOf(value, cone, cx);
+    if (refusal === undefined) {
+      plans.push({ value, cone });
+      continue;
+    }
+    if (cone.missing === undefined) cx.report.refused(rule, refusal, noteOf(cx, value.node));
+    for (const operand of value.node.operands)
+      if (isComputed(operand) && !seen.has(operand)) {
+        seen.add(operand);
+        open.push(operand);
+      }
+  }
+  return plans;
+}
+
+function refusalOf(value: Value, { bytes, work, missing }: Cone, cx: PassContext): string | undefined {
+  if (missing !== undefined) return "a parameter has no weights";
+  if (value.node.op === "broadcast") return "repeating a tensor is left to the runtime";
+  const growth = Number(bytesOf(value.type)) - bytes;
+  if (growth > cx.options.foldLimitBytes) return "the result is too large for what it is made of";
+  if (!cx.runtime && work > patientWork) return "it takes too long to compute without a runtime";
+  return undefined;
+}
+
+/** Tensors of the planned values: small ones in float64, large ones by the runtime. */
+async function compute(plans: readonly Plan[], cx: PassContext): Promise<ReadonlyMap<Value, HostTensor>> {
+  const tensors = new Map<Value, HostTensor>();
+  const isLarge = ({ cone }: Plan) => cx.runtime !== undefined && cone.work > quickWork;
+  const large = plans.filter(isLarge).map(({ value }) => value);
+  const small = plans.filter((entry) => !isLarge(entry)).map(({ value }) => value);
+  const { weights } = cx;
+  const reference = evaluateValues(small, weights ? { weights } : {});
+  small.forEach((value, i) => {
+    const { dims, data } = reference[i]!;
+    tensors.set(value, fromNumbers(value.type.dtype, dims, data));
+  });
+  if (large.length > 0) {
+    const made = await cx.runtime!.evaluate(large, weights);
+    large.forEach((value, i) => void tensors.set(value, made[i]!));
+  }
+  return tensors;
+}
+
+async function run(whole: Graph, cx: PassContext): Promise<Graph> {
+  if (cx.options.without.has(rule)) return whole;
+  const graph = await foldBranches(whole, cx);
+  const plans = plan(graph, cx);
+  if (plans.length === 0) return graph;
+  const tensors = await compute(plans, cx);
+  const replaced = new Map<Value, Value>();
+  for (const { value, cone } of plans) {
+    const folded = cx.arena.build.constant({ value: tensors.get(value)! });
+    const name = foldedName(cone.nodes, cx.arena);
+    if (name !== undefined) cx.arena.hint(folded, { name });
+    replaced.set(value, folded);
+    cx.report.fired(rule);
+  }
+  return substitute(graph, replaced, cx.arena);
+}
+
+/** Branches of control flow are closed graphs: each is folded by itself. */
+async function foldBranches(graph: Graph, cx: PassContext): Promise<Graph> {
+  const replaced = new Map<Value, Value>();
+  for (const node of nodesOf(graph)) {
+    if (node.op !== "if") continue;
+    const whenTrue = await run(node.attrs.get("whenTrue") as Graph, cx);
+    const whenFalse = await run(node.attrs.get("whenFalse") as Graph, cx);
+    const next = withBranches(node, cx.arena, (branch) =>
+      branch === node.attrs.get("whenTrue") ? whenTrue : whenFalse,
+    );
+    if (next !== node) node.results.forEach((value, i) => void replaced.set(value, next.results[i]!));
+  }
+  return substitute(graph, replaced, cx.arena);
+}
+
+/** Computes ahead what only parameters and constants are needed for. */
+export const foldConstants: Pass = {
+  name: "fold-constants",
+  doc: "Computes ahead what depends on parameters and constants only, unless the result is much larger than they are.",
+  run,
+};
