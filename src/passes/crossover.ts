@@ -19,6 +19,8 @@ export interface Crossover {
   readonly condition: string;
   /** The largest natural number before the change, where it is a number. */
   readonly threshold?: number;
+  /** The condition in numbers, where it is a formula and sizes for its symbols are known. */
+  readonly at?: string;
   /** Whether the second cost is smaller above the threshold, not below. */
   readonly above: boolean;
   /** Whether there are more changes, beyond this first one. */
@@ -41,7 +43,9 @@ export function crossover(
 ): Crossover | undefined {
   const difference = sub(first, second);
   if (isStatic(difference)) return undefined;
-  return linearCrossover(difference, symbol) ?? numericCrossover(difference, symbol, sizes);
+  const numeric = numericCrossover(difference, symbol, sizes);
+  const exact = linearCrossover(difference, symbol);
+  return exact && exact.threshold === undefined && numeric ? { ...exact, at: numeric.condition } : (exact ?? numeric);
 }
 
 /** gain = slope·n - offset, times a power of n: positive from n > offset / slope on. */

@@ -5,6 +5,7 @@ import type { Value } from "../ir/graph.ts";
 import { sameShape } from "../ir/types.ts";
 import { flopsPerByte, type Step } from "./contraction-order.ts";
 import { type Part, partsOf } from "./contraction-steps.ts";
+import { leftFirst, type NextUse, resultLayout, type Side } from "./reassociate-layout.ts";
 import { joinShapes, type Labelled, type Plan, termShape } from "./reassociate-plan.ts";
 import { isFoldable } from "./rewrite/scalar.ts";
 
@@ -33,7 +34,7 @@ export function buildOrder(
   const withScale = (flat: Flat, at: number): Flat =>
     at === scaled && scale ? { ...flat, value: build.mul(flat.value, scale) } : flat;
   const kept = keptIntermediates(plan, steps, scaled);
-  const layouts = layoutsOf(plan, steps, parts);
+  const next = nextUses(plan, steps, parts);
   const flats: (Flat | undefined)[] = plan.terms.map((term, i) =>
     withScale(operandOf(arena, plan, term, parts[i]!), i),
   );
@@ -44,7 +45,14 @@ export function buildOrder(
       flats.push(undefined);
       return;
     }
-    const flat = existing ? flattened(arena, plan, existing) : joined(arena, flats[left]!, flats[right]!, layouts[i]!);
+    const side = (id: number): Side & Flat => ({
+      ...flats[id]!,
+      free: parts[id]!.operands.every((term) => plan.foldable[term]),
+    });
+    const use = next.get(at);
+    const layout = () =>
+      use ? resultLayout(side(left), side(right), new Set(parts[at]!.labels), use) : plan.spec.result;
+    const flat = existing ? flattened(arena, plan, existing) : joined(arena, side(left), side(right), layout());
     flats.push(withScale(flat, at));
   });
   const { value } = flats.at(-1)!;
@@ -96,42 +104,15 @@ function keptIntermediates(plan: Plan, steps: readonly Step[], scaled: number): 
   return kept;
 }
 
-/** The labels of each step's result in order. */
-function layoutsOf(plan: Plan, steps: readonly Step[], parts: readonly Part[]): readonly (readonly string[])[] {
-  const count = plan.terms.length;
-  const user = new Map<number, { sibling: Part; result: Part }>();
+/** For each part but the last, what the next product makes of it. */
+function nextUses(plan: Plan, steps: readonly Step[], parts: readonly Part[]): ReadonlyMap<number, NextUse> {
+  const uses = new Map<number, NextUse>();
   steps.forEach(([left, right], i) => {
-    user.set(left, { sibling: parts[right]!, result: parts[count + i]! });
-    user.set(right, { sibling: parts[left]!, result: parts[count + i]! });
+    const kept = new Set(parts[plan.terms.length + i]!.labels);
+    uses.set(left, { sibling: new Set(parts[right]!.labels), kept });
+    uses.set(right, { sibling: new Set(parts[left]!.labels), kept });
   });
-  return steps.map(([left, right], i) => {
-    const use = user.get(count + i);
-    if (!use) return plan.spec.result;
-    const [one, other] = naturalLayouts(parts[left]!, parts[right]!, parts[count + i]!);
-    return suits(one, use) || !suits(other, use) ? one : other;
-  });
-}
-
-/** Batch labels, those of one side, those of the other: what a product of matrices gives without a transpose. */
-function naturalLayouts(a: Part, b: Part, kept: Part): readonly [readonly string[], readonly string[]] {
-  const inA = (label: string) => a.labels.includes(label);
-  const inB = (label: string) => b.labels.includes(label);
-  const batch = kept.labels.filter((label) => inA(label) && inB(label));
-  const onlyA = kept.labels.filter((label) => !inB(label));
-  const onlyB = kept.labels.filter((label) => !inA(label));
-  return [
-    [...batch, ...onlyA, ...onlyB],
-    [...batch, ...onlyB, ...onlyA],
-  ];
-}
-
-/** Whether a layout is ready to be a side of the next product: batch labels first, then own and summed ones apart. */
-function suits(labels: readonly string[], { sibling, result }: { sibling: Part; result: Part }): boolean {
-  const groups = labels.map((label) =>
-    sibling.labels.includes(label) ? (result.labels.includes(label) ? "batch" : "summed") : "own",
-  );
-  const changes = groups.filter((group, i) => group !== groups[i - 1]);
-  return new Set(changes).size === changes.length && !changes.slice(1).includes("batch");
+  return uses;
 }
 
 /** A term with one axis per label, and summed over labels nobody else has. */
@@ -152,14 +133,12 @@ function flattened(arena: Arena, plan: Plan, { value, axes }: Labelled): Flat {
   return { value: arena.build.reshape(value, { shape: labels.map((label) => plan.dims.get(label)!) }), labels };
 }
 
-function joined({ build }: Arena, a: Flat, b: Flat, layout: readonly string[]): Flat {
+function joined({ build }: Arena, a: Side & Flat, b: Side & Flat, layout: readonly string[]): Flat {
   const same = (labels: readonly string[]) =>
     labels.length === layout.length && labels.every((l, i) => l === layout[i]);
   if (a.labels.length === 0 && same(b.labels)) return { value: build.mul(b.value, a.value), labels: layout };
   if (b.labels.length === 0 && same(a.labels)) return { value: build.mul(a.value, b.value), labels: layout };
-  // The side whose own labels come first in the result is the left one.
-  const own = layout.find((label) => a.labels.includes(label) !== b.labels.includes(label));
-  const [left, right] = own !== undefined && b.labels.includes(own) ? [b, a] : [a, b];
+  const [left, right] = leftFirst(a, b, layout) ? [a, b] : [b, a];
   const spec = showSpec({ operands: [left.labels, right.labels], result: layout });
   return { value: build.contract(left.value, right.value, { spec }), labels: layout };
 }

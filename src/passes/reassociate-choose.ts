@@ -21,6 +21,8 @@ export interface Choice {
   readonly written: Candidate;
   /** Another order that wins for other lengths, and where it becomes cheaper than `best`. */
   readonly other?: { readonly candidate: Candidate; readonly crossover: Crossover };
+  /** Where `best` becomes cheaper than the order as written. */
+  readonly sinceWritten?: Crossover;
   /** The sizes the choice was made for: those given, and assumptions for the rest. */
   readonly values: ReadonlyMap<string, number>;
   /** Symbols that had to be assumed, with what was assumed. */
@@ -35,6 +37,8 @@ export const assumedSize = (name: string): number => (batchLike.test(name) ? 1 :
 export interface ChooseOptions {
   readonly dims: ReadonlyMap<string, number>;
   readonly foldLimitBytes: number;
+  /** Look for other winners at a few sizes only, as in graphs of thousands of products. */
+  readonly quick?: boolean;
 }
 
 /**
@@ -42,6 +46,37 @@ export interface ChooseOptions {
  * that nowhere loses is taken; otherwise the winner at the assumed sizes, with the length at which that changes.
  */
 export function chooseOrder(plan: Plan, options: ChooseOptions): Choice {
+  const key = choiceKey(plan, options);
+  let choice = choices.get(key);
+  if (choice) return choice;
+  if (choices.size >= memoLimit) choices.clear();
+  choices.set(key, (choice = decide(plan, options)));
+  return choice;
+}
+
+/** Equal plans, as in the layers of a model, are decided once. */
+const choices = new Map<string, Choice>();
+const memoLimit = 4096;
+
+/** Numbers for labels in order of appearance: what is left of a contraction once names do not matter. */
+function coded(lists: readonly (readonly string[])[]): { readonly text: string; readonly labels: readonly string[] } {
+  const numbers = new Map<string, number>();
+  const code = (label: string) => {
+    if (!numbers.has(label)) numbers.set(label, numbers.size);
+    return numbers.get(label);
+  };
+  const text = lists.map((list) => list.map(code).join(" ")).join(",");
+  return { text, labels: [...numbers.keys()] };
+}
+
+function choiceKey({ spec, dims, foldable, freedBytes, elementBytes, written }: Plan, options: ChooseOptions): string {
+  const { text, labels } = coded([...spec.operands, spec.result]);
+  const sizes = labels.map((label) => show(dims.get(label)!)).join(" ");
+  const given = [...options.dims, options.quick ? "quick" : ""].join(" ");
+  return [text, sizes, written.join(" "), foldable, freedBytes, elementBytes, options.foldLimitBytes, given].join("|");
+}
+
+function decide(plan: Plan, options: ChooseOptions): Choice {
   const unknown = [...new Set([...plan.dims.values()].flatMap(symbolsOf))].filter((name) => !options.dims.has(name));
   const assumed = new Map(unknown.map((name) => [name, assumedSize(name)]));
   const values = new Map([...options.dims, ...assumed]);
@@ -59,36 +94,40 @@ export function chooseOrder(plan: Plan, options: ChooseOptions): Choice {
   // As written wins where it is no dearer: moving products about must pay.
   const best = here.cost < written.cost ? candidate(here.steps) : written;
   const base = { best, written, values, assumed };
-  if (unknown.length === 0) return base;
-  const rivals = rivalOrders(plan, unknown, options.dims, problemAt, best.steps);
-  for (const name of unknown)
-    for (const steps of rivals) {
-      const rival = candidate(steps);
-      const change = crossover(priced(best.formula, best.price), priced(rival.formula, rival.price), name, values);
-      if (change) return { ...base, other: { candidate: rival, crossover: change } };
-    }
-  return base;
+  const symbols = [...new Set([...plan.dims.values()].flatMap(symbolsOf))];
+  const changes = (from: Candidate, to: Candidate) =>
+    symbols
+      .map((name) => crossover(priced(from.formula, from.price), priced(to.formula, to.price), name, values))
+      .find((change) => change !== undefined);
+  const sinceWritten = best === written ? undefined : changes(written, best);
+  const rivals = rivalOrders(
+    plan,
+    [...grid(unknown, values, symbols, options.quick || plan.terms.length > 9)],
+    problemAt,
+    best.steps,
+  );
+  for (const steps of rivals) {
+    const rival = candidate(steps);
+    const change = changes(best, rival);
+    if (change)
+      return { ...base, ...(sinceWritten ? { sinceWritten } : {}), other: { candidate: rival, crossover: change } };
+  }
+  return { ...base, ...(sinceWritten ? { sinceWritten } : {}) };
 }
 
-const memo = new Map<string, { readonly steps: readonly Step[]; readonly cost: number }>();
-const memoLimit = 4096;
+const orders = new Map<string, { readonly steps: readonly Step[]; readonly cost: number }>();
 
-/** Equal problems, as in the layers of a model, are solved once. */
+/** Equal problems are solved once. */
 function cheapestAt(problem: OrderProblem): { readonly steps: readonly Step[]; readonly cost: number } {
-  const numbers = new Map<string, number>();
-  const code = (label: string) => {
-    if (!numbers.has(label)) numbers.set(label, numbers.size);
-    return numbers.get(label);
-  };
-  const { spec, sizes } = problem;
-  const labels = [...spec.operands, spec.result].map((list) => list.map(code).join(" ")).join(",");
-  const rest = [problem.foldable, problem.freedBytes, problem.elementBytes, problem.foldLimitBytes].join(";");
-  const key = `${labels}|${[...numbers.keys()].map((label) => sizes.get(label)).join(" ")}|${rest}`;
-  let known = memo.get(key);
+  const { spec, sizes, foldable, freedBytes, elementBytes, foldLimitBytes } = problem;
+  const { text, labels } = coded([...spec.operands, spec.result]);
+  const numbers = labels.map((label) => sizes.get(label)).join(" ");
+  const key = [text, numbers, foldable, freedBytes, elementBytes, foldLimitBytes].join("|");
+  let known = orders.get(key);
   if (known) return known;
   const { steps, cost } = contractionOrder(problem);
-  if (memo.size >= memoLimit) memo.clear();
-  memo.set(key, (known = { steps, cost }));
+  if (orders.size >= memoLimit) orders.clear();
+  orders.set(key, (known = { steps, cost }));
   return known;
 }
 
@@ -117,39 +156,51 @@ function foldedParts(
   });
 }
 
-/** Orders that win for other sizes of the unknown symbols, each once, without `best`. */
+/** Orders that win for other sizes of the symbols, without `best`, those that win most often first. */
 function rivalOrders(
   plan: Plan,
-  unknown: readonly string[],
-  given: ReadonlyMap<string, number>,
+  points: readonly ReadonlyMap<string, number>[],
   problemAt: (sizes: ReadonlyMap<string, number>) => OrderProblem,
   best: readonly Step[],
 ): readonly (readonly Step[])[] {
   const count = plan.terms.length;
-  const rivals = new Map<string, readonly Step[]>();
+  const rivals = new Map<string, { readonly steps: readonly Step[]; wins: number }>();
   const known = orderKey(count, best);
-  for (const sizes of grid(unknown, count)) {
-    const problem = problemAt(new Map([...given, ...sizes]));
+  for (const sizes of points) {
+    const problem = problemAt(sizes);
     const { steps, cost } = cheapestAt(problem);
-    const key = orderKey(count, steps);
-    if (key === known || rivals.has(key) || cost >= orderCost(problem, best).cost) continue;
+    if (cost >= orderCost(problem, best).cost) continue;
     // Where the order as written ties with the winner, it is the rival.
-    const asWritten = orderCost(problem, plan.written).cost === cost;
-    rivals.set(asWritten ? orderKey(count, plan.written) : key, asWritten ? plan.written : steps);
+    const rival = orderCost(problem, plan.written).cost === cost ? plan.written : steps;
+    const key = orderKey(count, rival);
+    const seen = rivals.get(key);
+    if (seen) seen.wins++;
+    else if (key !== known) rivals.set(key, { steps: rival, wins: 1 });
   }
-  return [...rivals.values()];
+  return [...rivals.values()].sort((a, b) => b.wins - a.wins).map(({ steps }) => steps);
 }
 
-/** Sizes to try: powers of two up to 2^20, fewer for each symbol the more symbols and operands there are. */
-function* grid(symbols: readonly string[], count: number): Generator<readonly (readonly [string, number])[]> {
-  const points = Math.min(count > 9 ? 6 : 21, Math.max(2, Math.floor(64 ** (1 / symbols.length))));
-  const exponents = Array.from({ length: points }, (_, i) => Math.round((20 * i) / (points - 1)));
-  const used = symbols.slice(0, 6);
-  for (let at = 0; at < points ** used.length; at++)
-    yield symbols.map((name, i) => {
-      const exponent = exponents[Math.floor(at / points ** i) % points]!;
-      return [name, i < used.length ? 2 ** exponent : assumedSize(name)];
-    });
+/**
+ * Sizes to try: powers of two up to 2^20, together for symbols that are unknown (fewer for each the more there are), one
+ * at a time for symbols that are given.
+ */
+function* grid(
+  unknown: readonly string[],
+  values: ReadonlyMap<string, number>,
+  symbols: readonly string[],
+  few: boolean,
+): Generator<ReadonlyMap<string, number>> {
+  const most = few ? 6 : 21;
+  const varied = unknown.slice(0, 6);
+  const points = Math.min(most, Math.max(2, Math.floor(64 ** (1 / Math.max(1, varied.length)))));
+  const size = (i: number, of: number) => 2 ** Math.round((20 * i) / (of - 1));
+  for (let at = 0; varied.length > 0 && at < points ** varied.length; at++)
+    yield new Map([
+      ...values,
+      ...varied.map((name, i) => [name, size(Math.floor(at / points ** i) % points, points)] as const),
+    ]);
+  for (const name of symbols)
+    if (!unknown.includes(name)) for (let i = 0; i < 6; i++) yield new Map([...values, [name, size(i, 6)]]);
 }
 
 /** A cost as text: the formula, and its value where sizes are known. */

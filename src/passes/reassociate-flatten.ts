@@ -15,7 +15,7 @@ export interface Term {
 /** How a region was nested as written: a term, or a product of parts, which was `value` with `axes`. */
 export type Nest = { readonly kind: "term"; readonly term: number } | Nested;
 
-interface Nested {
+export interface Nested {
   readonly kind: "product";
   readonly parts: readonly Nest[];
   readonly value: Value;
@@ -44,6 +44,9 @@ export interface Region {
 /** Operands of a region, the contractions of which are worth searching together. */
 export const regionLimit = 12;
 
+/** Movements and scalings followed from one product to the next. */
+const hopLimit = 64;
+
 /** Whether a node is a product over labelled axes, as it is or by its meaning. */
 export const isProduct = (node: Node): boolean => isSum(node) || isLinearAttention(node);
 
@@ -58,8 +61,9 @@ const isLinearAttention = (node: Node): boolean =>
   node.attrs.get("causal") === false;
 
 /** Flattens what is above and at `root`. Undefined where nothing is nested, or where an axis is only ever repeated. */
-export function flatten(root: Value, uses: Uses, arena: Arena): Region | undefined {
-  return new Flattening(root, uses, arena, true).region() ?? new Flattening(root, uses, arena, false).region();
+export function flatten(root: Value, uses: Uses, arena: Arena, limit = regionLimit): Region | undefined {
+  const attempt = (throughBroadcast: boolean) => new Flattening(root, uses, arena, throughBroadcast, limit).region();
+  return attempt(true) ?? attempt(false);
 }
 
 interface Scale {
@@ -97,6 +101,7 @@ class Flattening {
   readonly #uses: Uses;
   readonly #arena: Arena;
   readonly #throughBroadcast: boolean;
+  readonly #limit: number;
   readonly #atoms = new Atoms();
   readonly #terms: Term[] = [];
   readonly #scalars: Value[] = [];
@@ -106,7 +111,8 @@ class Flattening {
   #open = 1;
   #factor = 1;
 
-  constructor(root: Value, uses: Uses, arena: Arena, throughBroadcast: boolean) {
+  constructor(root: Value, uses: Uses, arena: Arena, throughBroadcast: boolean, limit: number) {
+    this.#limit = limit;
     this.#root = root;
     this.#uses = uses;
     this.#arena = arena;
@@ -138,13 +144,13 @@ class Flattening {
     return isSum(node) ? specOf(node).result : [];
   }
 
-  /** Follows a value down to what multiplies into it. Depth is bounded by `regionLimit`; movement is a loop. */
+  /** Follows a value down to what multiplies into it. Depth is bounded by the limit; movement is a loop. */
   #expand(start: Value, startAxes: readonly Axis[], isRoot: boolean): Nest {
     let value = start;
     let axes = startAxes;
     let alone = true;
     const scaled: { value: Value; axes: readonly Axis[] }[] = [];
-    for (;;) {
+    for (let hops = 0; hops < hopLimit; hops++) {
       const { node } = value;
       if (value !== this.#root || !isRoot) alone &&= useCount(this.#uses, value) <= 1;
       const below = this.#through(node, axes);
@@ -210,7 +216,7 @@ class Flattening {
       return this.#uses.outputs.has(value) ? "the intermediate is an output" : "the intermediate is used elsewhere too";
     if (value.type.dtype !== this.#root.type.dtype) return "element types differ";
     const more = isSum(node) ? node.operands.length - 1 : 2;
-    if (value !== this.#root && this.#open + more > regionLimit) return "the product is too long to be searched as one";
+    if (value !== this.#root && this.#open + more > this.#limit) return "the product is too long to be searched as one";
     return undefined;
   }
 
@@ -244,7 +250,7 @@ const nested = (parts: readonly Nest[], value: Value, axes: readonly Axis[]): Ne
 /** Why a value that is no product ends a region; empty where there is nothing to tell. */
 function stopReason({ op }: Node): string {
   if (op === "reshape") return "a reshape mixes axes";
-  if (op === "add" || op === "sub") return "a sum stands between: distributing over it costs more";
+  if (op === "add" || op === "sub") return "a sum stands between; products are not distributed over it";
   if (op === "softmax") return "a softmax stands between";
   return "";
 }

@@ -4,8 +4,9 @@ import { byteSize } from "../ir/dtype.ts";
 import { type Uses, useCount, type Value } from "../ir/graph.ts";
 import { bytesOf } from "../ir/types.ts";
 import type { Step } from "./contraction-order.ts";
+import { partsOf } from "./contraction-steps.ts";
 import { type Atom, type Axis, inRuns, runsOf } from "./reassociate-atoms.ts";
-import type { Nest, Region } from "./reassociate-flatten.ts";
+import type { Nest, Nested, Region } from "./reassociate-flatten.ts";
 import { isFoldable } from "./rewrite/scalar.ts";
 
 /** A value and, for each of its axes, the labels that axis is the row-major product of. */
@@ -29,7 +30,7 @@ export interface Plan {
   readonly elementBytes: number;
   /** The order as written. */
   readonly written: readonly Step[];
-  /** Whether the region is written in pairs already. */
+  /** Whether the region is written in pairs, each summing all it can. */
   readonly pairwise: boolean;
   /** Intermediates as written that may be used again, by `shapeOf` the part. */
   readonly known: ReadonlyMap<string, Labelled>;
@@ -52,14 +53,15 @@ export function planOf(region: Region, uses: Uses): Plan {
   const dims = new Map<string, Dim>();
   for (const [atom, run] of runs) dims.set(names.get(atom)!, product(run.map((part) => atoms.dimOf(part))));
   const foldable = terms.map(({ value }) => isFoldable(value));
-  const nesting = readNest(region.nest, terms.length, labels);
+  const spec = { operands: terms.map(({ axes }) => axes.flat()), result: result.flat() };
+  const nesting = readNest(region.nest, spec, labels);
   return {
     root: region.root,
     terms,
     result,
     scalars: region.scalars,
     factor: region.factor,
-    spec: { operands: terms.map(({ axes }) => axes.flat()), result: result.flat() },
+    spec,
     dims,
     foldable,
     freedBytes: terms.map(({ value }, i) =>
@@ -84,9 +86,10 @@ function labelNames({ atoms }: Region, heads: readonly Atom[]): ReadonlyMap<Atom
   return names;
 }
 
-function readNest(root: Nest, count: number, labels: (axis: Axis) => readonly string[] | undefined) {
+function readNest(root: Nest, spec: ContractionSpec, labels: (axis: Axis) => readonly string[] | undefined) {
+  const count = spec.operands.length;
   const written: Step[] = [];
-  const known = new Map<string, Labelled>();
+  const values: { readonly id: number; readonly shape: string; readonly nest: Nested }[] = [];
   let pairwise = true;
   // Depth is bounded by the number of products in a region.
   const visit = (nest: Nest): { id: number; shape: string } => {
@@ -97,11 +100,20 @@ function readNest(root: Nest, count: number, labels: (axis: Axis) => readonly st
       written.push([left.id, right.id]);
       return { id: count + written.length - 1, shape: joinShapes(left.shape, right.shape) };
     });
-    const axes = nest.axes.map(labels);
-    const usable = parts.length === 2 && !nest.scaled && axes.every((axis) => axis !== undefined);
-    if (usable) known.set(whole.shape, { value: nest.value, axes: axes as readonly (readonly string[])[] });
+    if (parts.length === 2) values.push({ ...whole, nest });
     return whole;
   };
   visit(root);
+  const known = new Map<string, Labelled>();
+  const parts = partsOf(spec, written);
+  for (const { id, shape, nest } of values) {
+    const axes = nest.axes.map(labels);
+    const whole = axes.every((axis) => axis !== undefined) ? axes : undefined;
+    const own = new Set(parts[id]!.labels);
+    // An intermediate that keeps labels only to sum them later is worth computing anew.
+    const early = whole?.flat().length === own.size && whole.flat().every((label) => own.has(label));
+    if (whole && !early) pairwise = false;
+    if (whole && early && !nest.scaled) known.set(shape, { value: nest.value, axes: whole });
+  }
   return { written, known, pairwise };
 }
