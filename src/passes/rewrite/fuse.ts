@@ -143,7 +143,8 @@ function fromRule(rule: Rule): Matcher {
       const accept = rule.kind === "fusion" ? cx.exclusive : undefined;
       const outcome = tryRule(rule, root.results[0]!, cx.arena, cx.target, accept);
       if ("found" in outcome) return outcome.found;
-      return outcome.miss && outcome.miss.depth >= tellingDepth ? outcome.miss : undefined;
+      const { miss } = outcome;
+      return miss && (miss.complete || miss.depth >= tellingDepth) ? miss : undefined;
     },
   };
 }

@@ -15,6 +15,8 @@ export interface Miss {
   readonly reason: string;
   /** The value that blocked it. */
   readonly at: Value;
+  /** The whole pattern matched, and its guard, its builder or an outside user refused. */
+  readonly complete?: boolean;
 }
 
 export interface Found {
@@ -44,6 +46,7 @@ class Attempt implements Match {
   readonly #bindings = new Map<string, Value | AttrValue>();
   readonly #covered: Node[] = [];
   #miss: Miss | undefined;
+  #rank = -1;
   #found: Found | undefined;
 
   constructor(rule: Rule, root: Value, arena: Arena, target: Target, accept: Accept | undefined) {
@@ -78,13 +81,13 @@ class Attempt implements Match {
 
   #finish(): boolean {
     const refusal = this.#accept?.(this.#covered);
-    if (refusal) return this.#refuse(refusal.reason, refusal.at);
+    if (refusal) return this.#refuse(refusal.reason, refusal.at, "complete");
     const verdict = this.#rule.guard?.(this) ?? true;
-    if (verdict !== true) return this.#refuse(verdict, this.root);
+    if (verdict !== true) return this.#refuse(verdict, this.root, "complete");
     const { right } = this.#rule;
     const made = typeof right === "function" ? right(this, this.#arena.build) : this.#build(right);
     if (made === undefined) return false;
-    if (typeof made === "string") return this.#refuse(made, this.root);
+    if (typeof made === "string") return this.#refuse(made, this.root, "complete");
     return this.#take("node" in made ? [made] : made);
   }
 
@@ -97,7 +100,7 @@ class Attempt implements Match {
     const wrong = values.findIndex((value, i) => !sameType(value.type, results[i]!.type));
     if (wrong >= 0) {
       const types = `${showType(values[wrong]!.type)} instead of ${showType(results[wrong]!.type)}`;
-      return this.#refuse(`the result would be ${types}`, this.root);
+      return this.#refuse(`the result would be ${types}`, this.root, "complete");
     }
     // A rule that answers what it found has nothing to say.
     if (values.every((value, i) => value === results[i])) return false;
@@ -105,9 +108,12 @@ class Attempt implements Match {
     return true;
   }
 
-  #refuse(reason: string, at: Value): false {
-    if (!this.#miss || this.#covered.length >= this.#miss.depth) {
-      this.#miss = { depth: this.#covered.length, reason, at };
+  /** Remembers the best miss: a refused match before a wrong number or attribute, before a wrong op; then the deepest. */
+  #refuse(reason: string, at: Value, how: "op" | "detail" | "complete" = "op"): false {
+    const rank = how === "complete" ? Number.POSITIVE_INFINITY : this.#covered.length + (how === "detail" ? 0.5 : 0);
+    if (rank > this.#rank) {
+      this.#rank = rank;
+      this.#miss = { depth: this.#covered.length, reason, at, complete: how === "complete" };
     }
     return false;
   }
@@ -123,8 +129,9 @@ class Attempt implements Match {
           : this.#bind(term.name, value, next);
       case "literal": {
         const number = scalarOf(value);
-        if (number !== undefined && isAbout(number, term.value, value.type.dtype)) return next();
-        return this.#refuse(`expected ${term.value}, found ${number ?? describe(value)}`, value);
+        if (number === undefined) return this.#refuse(`expected ${short(term.value)}, found ${describe(value)}`, value);
+        if (isAbout(number, term.value, value.type.dtype)) return next();
+        return this.#refuse(`expected ${short(term.value)}, found ${short(number)}`, value, "detail");
       }
       case "any":
         return term.options.some((option) => this.#match(option, value, next));
@@ -164,7 +171,7 @@ class Attempt implements Match {
     if (attr.kind === "capture") return this.#bind(attr.name, actual, goOn);
     if (fits(attr, actual, value.node, name)) return goOn();
     const wanted = attr.kind === "where" ? attr.text : String(attr.value);
-    return this.#refuse(`${name} of ${term.op} is ${String(actual)}, not ${wanted}`, value);
+    return this.#refuse(`${name} of ${term.op} is ${String(actual)}, not ${wanted}`, value, "detail");
   }
 
   #bind(name: string, value: Value | AttrValue, next: () => boolean): boolean {
@@ -215,4 +222,5 @@ function fits(attr: Exclude<AttrTerm, { kind: "capture" }>, actual: AttrValue, n
 }
 
 const leafNames: Readonly<Record<string, string>> = { input: "an input", param: "a parameter", constant: "a constant" };
+const short = (number: number): number => Number(number.toPrecision(6));
 const describe = (value: Value): string => leafNames[value.node.op] ?? value.node.op;
