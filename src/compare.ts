@@ -198,7 +198,10 @@ async function runCandidates(
   timing: MeasureOptions,
   onProgress: OnProgress,
 ): Promise<readonly VariantReport[]> {
-  const session = { ep: options.ep ?? "cpu", ...(options.threads && { threads: options.threads }) } as const;
+  const session = {
+    ep: options.ep ?? "cpu",
+    ...(options.threads !== undefined && { threads: options.threads }),
+  } as const;
   const sessions: Session[] = [];
   try {
     for (const { model, level } of candidates) sessions.push(await openSession(model, { ...session, level }));

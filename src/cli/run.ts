@@ -42,7 +42,8 @@ async function run(path: string, flags: Flags): Promise<void> {
   const given = flags.inputs === undefined ? undefined : readTensors(flags.inputs);
   const dims = dimsOf(flags);
   const compiled = await compile(model, { ...options, dims });
-  const feeds = given ?? randomFeeds(compiled.declared, completeDims(compiled.declared, dims), options.seed ?? 0);
+  // Dims given are frozen by now.
+  const feeds = given ?? randomFeeds(compiled.declared, completeDims(compiled.declared, new Map()), options.seed ?? 0);
   const bytes = encodeModel(compiled.onnx(), { externalDataLimit: 1.5 * 2 ** 30 }).model;
   printWarnings(compiled.warnings());
   const threads = flags.threads === undefined ? {} : { threads: parseNatural("--threads", flags.threads) };
