@@ -109,5 +109,9 @@ export function authored<T>(builder: Builder, body: () => T): T {
 }
 
 /** The same error with a place. */
-export const located = (error: QkvError, location: SourceLocation | undefined): QkvError =>
-  location ? new QkvError(error.code, error.message, { ...error.details, location }) : error;
+export function located(error: QkvError, location: SourceLocation | undefined): QkvError {
+  if (!location || error.details.location === location) return error;
+  const placed = new QkvError(error.code, error.message, { ...error.details, location });
+  if (error.cause !== undefined) placed.cause = error.cause;
+  return placed;
+}

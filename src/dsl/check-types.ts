@@ -21,7 +21,7 @@ export interface TypeProblem {
 const ignored = new Set([2307, 2580, 2591, 2304, 7016, 2792]);
 
 /**
- * As `checkTypes`,, beside whatever else runs: on a thread of its own where the project runs compiled.
+ * As `checkTypes`, beside whatever else runs: on a thread of its own where the project runs compiled.
  */
 export function checkTypesBeside(path: string): Promise<readonly TypeProblem[]> {
   if (!import.meta.url.endsWith(".js")) return checkTypes(path);

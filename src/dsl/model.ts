@@ -1,6 +1,6 @@
 import type { Arena } from "../ir/arena.ts";
 import { graphOf } from "../ir/arena.ts";
-import { fail, QkvError } from "../ir/diagnostics.ts";
+import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { Builder, during, located } from "./builder.ts";
 import { checkName, describe } from "./checks.ts";
@@ -68,8 +68,9 @@ export function model(name: string, first: Settings | Body<Settings>, second?: B
     const defaults = typeof first === "function" ? {} : checkSettings(first);
     checkName(name, "the name of a model");
     if (typeof body !== "function") return fail("QKV106", `the body of "${name}" is ${describe(body)}, not a function`);
+    const declaration = { name, body, location };
     const build: Model["build"] = (overrides, options) =>
-      buildModel(name, settingsWith(name, defaults, overrides), body, options);
+      buildModel(declaration, settingsWith(name, defaults, overrides), options);
     return Object.freeze({ name, defaults, build, [brand]: true });
   } catch (error) {
     throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
@@ -113,13 +114,24 @@ function settingsWith(name: string, defaults: Settings, overrides: Readonly<Reco
   return Object.fromEntries(known);
 }
 
-function buildModel(name: string, settings: Settings, body: Body<Settings>, options: BuildOptions = {}): Built {
+interface Declaration {
+  readonly name: string;
+  readonly body: Body<Settings>;
+  /** Where `model` was called; what has no better place is said to be here. */
+  readonly location: SourceLocation | undefined;
+}
+
+function buildModel({ name, body, location }: Declaration, settings: Settings, options: BuildOptions = {}): Built {
   const builder = new Builder(name);
-  const answer = during(builder, () => runBody(name, () => body(settings)));
-  const outputs = outputsOf(builder, answer);
-  nameValues(builder, options.names ?? true);
-  const graph = graphOf(name, [...builder.inputs.values()], outputs);
-  return { graph, arena: builder.arena };
+  try {
+    const answer = during(builder, () => runBody(name, () => body(settings)));
+    const outputs = outputsOf(builder, answer);
+    nameValues(builder, options.names ?? true);
+    const graph = graphOf(name, [...builder.inputs.values()], outputs);
+    return { graph, arena: builder.arena };
+  } catch (error) {
+    throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
+  }
 }
 
 /** Runs the author's body; what it throws becomes one error with its place. */

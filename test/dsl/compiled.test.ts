@@ -1,0 +1,129 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { transformSync } from "esbuild";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+/** The loader as it runs from compiled files, on Node alone: its module hooks, source maps and worker. */
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const home = mkdtempSync(join(tmpdir(), "qkv-compiled-"));
+const models = mkdtempSync(join(tmpdir(), "qkv-models-"));
+
+beforeAll(() => {
+  symlinkSync(join(root, "node_modules"), join(home, "node_modules"));
+  writeFileSync(join(home, "package.json"), `{ "type": "module" }`);
+  for (const layer of ["dsl", "ir"])
+    for (const name of readdirSync(join(root, "src", layer), { recursive: true, encoding: "utf8" }))
+      if (name.endsWith(".ts")) compile(join(layer, name));
+  compile("index.ts");
+});
+afterAll(() => [home, models].forEach((folder) => rmSync(folder, { recursive: true })));
+
+function compile(name: string): void {
+  const out = join(home, "src", name.replace(/ts$/, "js"));
+  mkdirSync(dirname(out), { recursive: true });
+  const { code } = transformSync(readFileSync(join(root, "src", name), "utf8"), { loader: "ts", sourcemap: "inline" });
+  writeFileSync(out, code.replaceAll(/(from "\.[^"]*)\.ts"/g, '$1.js"'));
+}
+
+/** Runs `script` with `loadModel` and `checkTypesBeside` at hand; answers what it prints. */
+function node(script: string, path: string): unknown {
+  const text = `
+    import { loadModel } from ${JSON.stringify(join(home, "src/dsl/load.js"))};
+    import { checkTypesBeside } from ${JSON.stringify(join(home, "src/dsl/check-types.js"))};
+    const path = ${JSON.stringify(path)};
+    const show = (value) => console.log(JSON.stringify(value));
+    const refused = async (run) => { try { await run(); } catch ({ code, message, details }) { return { code, message, details }; } };
+    ${script}`;
+  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", text], { encoding: "utf8" }));
+}
+
+function file(name: string, text: string): string {
+  writeFileSync(join(models, name), text);
+  return join(models, name);
+}
+
+test("a TypeScript model anywhere on disk, with its own files, names and places", () => {
+  file(
+    "part.ts",
+    `import { matmul, type Tensor } from "qkv";\ninterface A { a: 1 }\nexport const part = (a: Tensor, b: Tensor) => {\n  return matmul(a, b);\n};\n`,
+  );
+  const path = file(
+    "model.ts",
+    `import { input, model } from "qkv";
+import { part } from "./part";
+interface Unused { a: 1 }
+export default model("m", { d: 8, folder: import.meta.url }, ({ d }) => {
+  const left = input("left", "f32", ["n", 8]);
+  const right = input("right", "f32", [d, "m"]);
+  const joined = part(left, right).mul(2);
+  return { y: joined };
+});
+`,
+  );
+  const seen = node(
+    `const m = await loadModel(path);
+     const { graph, arena } = m.build();
+     show({ hint: arena.hintOf(graph.outputs[0].value), url: m.defaults.folder, error: await refused(() => m.build({ d: 9 })) });`,
+    path,
+  );
+  expect(seen).toEqual({
+    hint: { name: "joined", location: { file: path, line: 7, column: 36, endColumn: 42 } },
+    url: `file://${path}`,
+    error: {
+      code: "QKV107",
+      message: "matmul: inner dimensions differ: 8 and 9",
+      details: {
+        location: { file: join(models, "part.ts"), line: 4, column: 10, endColumn: 22 },
+        notes: ["a: f32[n, 8]    b: f32[9, m]"],
+      },
+    },
+  });
+});
+
+test("JavaScript beside no package.json", () => {
+  const path = file(
+    "plain.js",
+    `import { input, model } from "qkv";\nexport default model("js", () => input("x", "f32", ["n"]).exp());\n`,
+  );
+  expect(node("show((await loadModel(path)).build().graph.name)", path)).toBe("js");
+});
+
+test.each([
+  ["an export that is not there", `import { nope } from "qkv";\nnope();\n`, "QKV137", "1:10"],
+  ["a file that is not there", `import { x } from "./none.ts";\nx();\n`, "QKV137", "1:22"],
+  ["a package that is not there", `import x from "no-such-package-here";\nx();\n`, "QKV137", "1:16"],
+  ["a throw", `interface A { a: 1 }\n\nthrow new Error("no");\n`, "QKV134", "3:7"],
+  ["a syntax error", `const a = ;\n`, "QKV131", "1:11"],
+])("%s", (_, text, code, at) => {
+  const error = node("show(await refused(() => loadModel(path)))", file("wrong.ts", text)) as {
+    code: string;
+    details: { location: { line: number; column: number } };
+  };
+  expect(`${error.code} ${error.details.location.line}:${error.details.location.column}`).toBe(`${code} ${at}`);
+});
+
+test("a syntax error in a file beside it", () => {
+  file("bad-part.ts", "export const a = ;\n");
+  const path = file("bad-whole.ts", `import { a } from "./bad-part.ts";\nexport default a;\n`);
+  expect(node("show(await refused(() => loadModel(path)))", path)).toMatchObject({
+    code: "QKV131",
+    details: { location: { file: join(models, "bad-part.ts"), line: 1, column: 18 } },
+  });
+});
+
+test("a top-level await that never settles ends the process with an error", () => {
+  const path = file("never.ts", "await new Promise(() => {});\n");
+  expect(node("show(await refused(() => loadModel(path, { timeoutMs: 200 })))", path)).toMatchObject({
+    code: "QKV135",
+  });
+});
+
+test("type errors, on a thread of their own", () => {
+  const path = file("types.ts", "export const wrong: string = 3;\n");
+  expect(node("show(await checkTypesBeside(path))", path)).toMatchObject([
+    { number: 2322, location: { line: 1, column: 14 } },
+  ]);
+});
