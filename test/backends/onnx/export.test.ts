@@ -234,6 +234,21 @@ describe("the file", () => {
       .reduce((n, { bytes }) => n + ("byteLength" in bytes ? bytes.byteLength / 4 : 0), 0);
     expect(floats).toBeLessThan(2 * (12 * 16 * 16 + 13 * 16) + 20);
   });
+  it("keeps the name of a weight that is used as it is, and names it once", () => {
+    const arena = new Arena();
+    const { build } = arena;
+    const x = build.input({ name: "x", dtype: "f32", shape: [b, 4] });
+    const w = build.param({ name: "w", dtype: "f32", shape: [4, 4] });
+    const both = build.add(
+      build.contract(x, w, { spec: "b i, i o -> b o" }),
+      build.contract(x, w, { spec: "b i, o i -> b o" }),
+    );
+    const model = exported(graphOf("g", [x], [["y", build.add(both, build.reduceSum(w, { axes: [0] }))]]), arena);
+    expect(model.graph.initializers.filter(({ dtype }) => dtype === "f32").map(({ name }) => name)).toEqual([
+      "w",
+      "w/moved",
+    ]);
+  });
   it("refuses weights of another shape", () => {
     const arena = new Arena();
     const w = arena.build.param({ name: "w", dtype: "f32", shape: [3] });

@@ -4,7 +4,7 @@ import type { Dim } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import type { Node, Value } from "../../../ir/graph.ts";
 import { fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
-import type { TensorType } from "../../../ir/types.ts";
+import { sameShape, type TensorType } from "../../../ir/types.ts";
 import type { PairPlan } from "../contraction-plan.ts";
 import { ShapeValues } from "../dims.ts";
 import type { OnnxAttribute } from "../schema.ts";
@@ -220,19 +220,21 @@ export class Emitter {
   }
 
   /** The initialiser of a value made of parameters and constants by moving elements alone, in axis order `perm` if given. */
-  folded(value: Value, perm?: readonly number[], shape?: readonly number[]): Ref | undefined {
+  folded(value: Value, order?: readonly number[], form?: readonly number[]): Ref | undefined {
     if (!this.#host.has(value)) return undefined;
-    const key = foldableKey(value, perm, shape);
-    let ref = this.#constants.get(key);
-    if (ref) return ref;
-    const moved = shape ?? perm?.map((axis) => value.type.shape[axis]) ?? value.type.shape;
-    const name = this.#host.nameOf(value, perm !== undefined || shape !== undefined);
-    const type = { dtype: value.type.dtype, shape: moved as readonly number[] };
-    ref = this.#initializer(type, name ?? this.arena.hintOf(value).name ?? "constant", () =>
-      this.#host.read(value, perm, shape),
-    );
-    this.#constants.set(key, ref);
-    return ref;
+    const { dtype, shape: declared } = value.type as TensorType & { readonly shape: readonly number[] };
+    const perm = order?.some((axis, i) => axis !== i) ? order : undefined;
+    const ordered = perm ? perm.map((axis) => declared[axis]!) : declared;
+    const shape = form && !sameShape(form, ordered) ? form : undefined;
+    return this.once(foldableKey(value, perm, shape), () => {
+      const name = this.#host.nameOf(value, perm !== undefined || shape !== undefined);
+      const read = () => this.#host.read(value, perm, shape);
+      return this.#initializer(
+        { dtype, shape: shape ?? ordered },
+        name ?? this.arena.hintOf(value).name ?? "constant",
+        read,
+      );
+    });
   }
 
   isFoldable(value: Value): boolean {
