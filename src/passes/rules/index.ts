@@ -1,0 +1,18 @@
+import { canonicaliseRules } from "../canonicalise.ts";
+import { attentionStages } from "../fuse-attention.ts";
+import { legaliseRules } from "../legalise.ts";
+import { projectStages } from "../project.ts";
+import type { Matcher } from "../rewrite/fuse.ts";
+import type { Rule } from "../rewrite/rule.ts";
+import { activationStages } from "./activation.ts";
+import { normStages } from "./norm.ts";
+
+/** Every rule there is, by the pass that applies it: what documentation and tests read. */
+export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher)[]> = new Map([
+  ["canonicalise", canonicaliseRules],
+  ["fuse-attention", attentionStages.flat()],
+  ["fuse-norm", normStages.flat()],
+  ["fuse-activation", activationStages.flat()],
+  ["project", projectStages.flat()],
+  ["legalise", legaliseRules],
+]);
