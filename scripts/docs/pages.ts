@@ -1,8 +1,10 @@
 import { renderDiagnostics } from "./diagnostics.ts";
 import { renderOps } from "./ops.ts";
+import { renderRules } from "./rules.ts";
 
 /** The pages of `docs/` that are generated, each with what renders it. `npm run docs` writes them; tests hold them fresh. */
 export const pages: Readonly<Record<string, () => string>> = {
   "diagnostics.md": renderDiagnostics,
   "ops.md": renderOps,
+  "rules.md": renderRules,
 };

@@ -1,0 +1,72 @@
+import { canonicaliseRules } from "../../src/passes/canonicalise.ts";
+import { attentionStages } from "../../src/passes/fuse-attention.ts";
+import { legaliseRules } from "../../src/passes/legalise.ts";
+import { passes } from "../../src/passes/pipeline.ts";
+import { projectStages } from "../../src/passes/project.ts";
+import { mergeRefusals, mergeRule } from "../../src/passes/projection/merge.ts";
+import type { Rule } from "../../src/passes/rewrite/rule.ts";
+import { rootOps } from "../../src/passes/rewrite/term.ts";
+import { activationStages } from "../../src/passes/rules/activation.ts";
+import { normStages } from "../../src/passes/rules/norm.ts";
+
+/** A rule, or a search described like one. */
+type Described = Pick<Rule, "name" | "formula" | "refuses"> & Partial<Pick<Rule, "tolerance" | "left">>;
+
+const merge: Described = {
+  name: mergeRule,
+  formula: "x·W₁ + b₁, x·W₂ + b₂, … = pieces of x·[W₁ W₂ …] + [b₁ b₂ …]",
+  refuses: mergeRefusals,
+};
+
+/** What each pass applies, in order. Passes without an entry search on their own. */
+const rulesOf = new Map<string, readonly Described[]>([
+  ["canonicalise", canonicaliseRules],
+  ["fuse-attention", attentionStages.flat()],
+  ["fuse-norm", normStages.flat()],
+  ["fuse-activation", activationStages.flat()],
+  ["project", [...projectStages.flat(), merge]],
+  ["legalise", legaliseRules],
+]);
+
+/** `docs/rules.md`: every rule by pass. */
+export function renderRules(): string {
+  const sections = passes.map(({ name, doc }) => {
+    const rules = rulesOf.get(name);
+    if (!rules) return `## ${name}\n\n${doc}\n`;
+    return `## ${name}\n\n${doc}\n\n| rule | says | results | refuses because |\n| --- | --- | --- | --- |\n${rows(rules).join("\n")}\n`;
+  });
+  return `${head}\n${sections.join("\n")}`;
+}
+
+/** One row per rule; a family, one rule per op and otherwise alike, is one row. */
+function rows(rules: readonly Described[]): readonly string[] {
+  const families = new Map<string, { readonly rule: Described; readonly ops: string[] }>();
+  for (const rule of rules) {
+    const [op, ...others] = rule.left ? (rootOps(rule.left) ?? []) : [];
+    const own = op !== undefined && others.length === 0 && rule.name.split("-").includes(op) ? op : undefined;
+    const general = (text: string) => (own ? text.replace(new RegExp(`\\b${own}\\b`, "g"), "OP") : text);
+    const alike = { ...rule, name: general(rule.name), formula: general(rule.formula) };
+    const key = own ? `${alike.name} ${alike.formula} ${alike.tolerance}` : rule.name;
+    const family = families.get(key);
+    if (family) family.ops.push(own!);
+    else families.set(key, { rule: own ? alike : rule, ops: own ? [own] : [] });
+  }
+  return [...families.values()].map(({ rule, ops }) => {
+    const only = ops.length === 1 ? (text: string) => text.replaceAll("OP", ops[0]!) : (text: string) => text;
+    const list = ops.length > 1 ? `; OP is ${ops.join(", ")}` : "";
+    const refuses = [...new Set(rule.refuses ?? [])].map(cell).join("; ");
+    return `| ${only(rule.name)} | ${cell(only(rule.formula))}${list} | ${rule.tolerance ?? "reordered"} | ${refuses} |`;
+  });
+}
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+const head = `<!-- Generated from src/passes by \`npm run docs\`. Do not edit. -->
+
+# Rules
+
+What each pass applies, in order. Results are \`exact\` (the same numbers), \`reordered\` (the same sums in another order, so
+rounded differently) or \`approximate\` (the formula says by how much). Rules of the passes named \`fuse-…\` also refuse where
+a value inside of the pattern is needed elsewhere. \`x\`, \`y\`, \`z\`, \`w\` are tensors, \`c\` and \`d\` constants, other letters
+attributes; OP stands for each of the ops listed, in the name too. \`qkv explain MODEL RULE\` says where a rule fired in a model, and where it refused and why.
+`;
