@@ -25,7 +25,10 @@ const ignored = new Set([2307, 2580, 2591, 2304, 7016, 2792]);
  */
 export function checkTypesBeside(path: string): Promise<readonly TypeProblem[]> {
   if (!import.meta.url.endsWith(".js")) return checkTypes(path);
-  const worker = new Worker(new URL("./check-types-worker.js", import.meta.url), { workerData: resolve(path) });
+  const worker = new Worker(new URL("./check-types-worker.js", import.meta.url), {
+    workerData: resolve(path),
+    execArgv: [],
+  });
   return new Promise((answer, reject) => {
     worker.once("message", answer);
     worker.once("error", reject);
