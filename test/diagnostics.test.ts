@@ -3,10 +3,23 @@ import { describe, expect, test } from "vitest";
 import { type DiagnosticCode, diagnostics, QkvError } from "../src/ir/diagnostics.ts";
 import { filesUnder } from "./support/files.ts";
 
-/** Codes of the table that nothing throws yet. */
-const notThrown: readonly DiagnosticCode[] = [];
-/** Codes that no test mentions yet. */
-const notTested: readonly DiagnosticCode[] = [];
+/** Codes of the table that nothing throws yet. A code that is thrown must leave the list. */
+const notThrown: readonly DiagnosticCode[] = ["QKV305"];
+/** Codes that no test mentions yet. A code that is tested must leave the list. */
+const notTested: readonly DiagnosticCode[] = [
+  "QKV123",
+  "QKV201",
+  "QKV302",
+  "QKV303",
+  "QKV305",
+  "QKV452",
+  "QKV460",
+  "QKV464",
+  "QKV503",
+  "QKV505",
+  "QKV506",
+  "QKV508",
+];
 
 const codes = Object.keys(diagnostics) as DiagnosticCode[];
 const table = "src/ir/diagnostics.ts";
