@@ -8,12 +8,12 @@ import { type Network, productOf, type Step, wordProduct } from "./contraction-n
  * programming, exact for chains), and of re-optimising subtrees exactly. Never costlier than left to right.
  */
 export function heuristicOrder(network: Network): readonly Step[] {
-  const candidates: (readonly Step[])[] = [];
+  const asWritten = Array.from(
+    { length: network.count - 1 },
+    (_, i): Step => [i === 0 ? 0 : network.count + i - 1, i + 1],
+  );
+  const candidates: (readonly Step[])[] = [asWritten];
   if (network.count <= intervalLimit) candidates.push(intervalOrder(network));
-  else
-    candidates.push(
-      Array.from({ length: network.count - 1 }, (_, i): Step => [i === 0 ? 0 : network.count + i - 1, i + 1]),
-    );
   const random = xorshift(0x9e3779b9);
   const restarts = Math.max(1, Math.min(24, Math.floor(20_000 / network.count ** 2)));
   for (const score of scores) {

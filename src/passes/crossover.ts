@@ -43,9 +43,10 @@ export function crossover(
 ): Crossover | undefined {
   const difference = sub(first, second);
   if (isStatic(difference)) return undefined;
-  const numeric = numericCrossover(difference, symbol, sizes);
   const exact = linearCrossover(difference, symbol);
-  return exact && exact.threshold === undefined && numeric ? { ...exact, at: numeric.condition } : (exact ?? numeric);
+  if (exact?.threshold !== undefined) return exact;
+  const numeric = numericCrossover(difference, symbol, sizes);
+  return exact && numeric ? { ...exact, at: numeric.condition } : (exact ?? numeric);
 }
 
 /** gain = slope·n - offset, times a power of n: positive from n > offset / slope on. */

@@ -37,7 +37,7 @@ export const assumedSize = (name: string): number => (batchLike.test(name) ? 1 :
 export interface ChooseOptions {
   readonly dims: ReadonlyMap<string, number>;
   readonly foldLimitBytes: number;
-  /** Look for other winners at a few sizes only, as in graphs of thousands of products. */
+  /** Do not look for orders that win at other sizes, as in graphs of thousands of products. */
   readonly quick?: boolean;
 }
 
@@ -100,12 +100,8 @@ function decide(plan: Plan, options: ChooseOptions): Choice {
       .map((name) => crossover(priced(from.formula, from.price), priced(to.formula, to.price), name, values))
       .find((change) => change !== undefined);
   const sinceWritten = best === written ? undefined : changes(written, best);
-  const rivals = rivalOrders(
-    plan,
-    [...grid(unknown, values, symbols, options.quick || plan.terms.length > 9)],
-    problemAt,
-    best.steps,
-  );
+  const points = options.quick ? [] : [...grid(unknown, values, symbols, plan.terms.length > 9)];
+  const rivals = rivalOrders(plan, points, problemAt, best);
   for (const steps of rivals) {
     const rival = candidate(steps);
     const change = changes(best, rival);
@@ -161,15 +157,15 @@ function rivalOrders(
   plan: Plan,
   points: readonly ReadonlyMap<string, number>[],
   problemAt: (sizes: ReadonlyMap<string, number>) => OrderProblem,
-  best: readonly Step[],
+  best: Candidate,
 ): readonly (readonly Step[])[] {
   const count = plan.terms.length;
   const rivals = new Map<string, { readonly steps: readonly Step[]; wins: number }>();
-  const known = orderKey(count, best);
+  const known = orderKey(count, best.steps);
   for (const sizes of points) {
     const problem = problemAt(sizes);
     const { steps, cost } = cheapestAt(problem);
-    if (cost >= orderCost(problem, best).cost) continue;
+    if (cost >= Math.max(1, evaluate(best.formula, sizes)) + best.price) continue;
     // Where the order as written ties with the winner, it is the rival.
     const rival = orderCost(problem, plan.written).cost === cost ? plan.written : steps;
     const key = orderKey(count, rival);

@@ -70,7 +70,11 @@ function reordered(region: Region, uses: Uses, cx: PassContext, { quick, output 
     return undefined;
   }
   const plan = planOf(region, uses);
-  const choice = chooseOrder(plan, { dims: cx.dims, foldLimitBytes: cx.options.foldLimitBytes, quick });
+  const choice = chooseOrder(plan, {
+    dims: cx.dims,
+    foldLimitBytes: cx.options.foldLimitBytes,
+    quick: quick && !cx.options.dispatch,
+  });
   describe(plan, choice, cx, cx.arena.hintOf(root).name ?? output ?? root.node.op);
   const { best, written, values, other } = choice;
   const sizes = labelSizes(plan, values);
