@@ -4,7 +4,7 @@ import type { Value } from "../ir/graph.ts";
 import { explain } from "./explain.ts";
 import { type Callee, callerOf, type Site, Sites } from "./site.ts";
 
-const nodeLimit = 2_000_000;
+const defaultNodeLimit = 2_000_000;
 
 /** What one DSL call made: its value, where, and under which parameter prefix. */
 export interface Made {
@@ -25,6 +25,7 @@ export class Builder {
   readonly inputs = new Map<string, Value>();
   readonly params = new Map<string, Value>();
   readonly model: string;
+  readonly nodeLimit: number;
   /** Joined prefixes of the scopes entered. */
   prefix = "";
   /** The outermost DSL call under way. */
@@ -32,15 +33,16 @@ export class Builder {
   /** Name of the layer the call under way declares. */
   label: string | undefined;
 
-  constructor(model: string) {
+  constructor(model: string, nodeLimit = defaultNodeLimit) {
     this.model = model;
+    this.nodeLimit = nodeLimit;
   }
 
   /** Remembers a value for naming. */
   note(value: Value, result?: number, label?: string): void {
     if (!this.site) return;
-    if (this.made.length >= nodeLimit)
-      fail("QKV123", `the model has more than ${nodeLimit} nodes`, { help: "is there a loop that does not end?" });
+    if (this.made.length >= this.nodeLimit)
+      fail("QKV123", `the model has more than ${this.nodeLimit} nodes`, { help: "is there a loop that does not end?" });
     this.made.push({ value, site: this.site, scope: this.prefix, result, label });
   }
 }

@@ -29,6 +29,8 @@ export type Outputs = Tensor | Readonly<Record<string, Tensor>>;
 export interface BuildOptions {
   /** Name values after the author's variables; true by default. */
   readonly names?: boolean;
+  /** How many values a body may make; 2,000,000 by default. */
+  readonly nodeLimit?: number;
 }
 
 export interface Built {
@@ -122,7 +124,7 @@ interface Declaration {
 }
 
 function buildModel({ name, body, location }: Declaration, settings: Settings, options: BuildOptions = {}): Built {
-  const builder = new Builder(name);
+  const builder = new Builder(name, options.nodeLimit);
   try {
     const answer = during(builder, () => runBody(name, () => body(settings)));
     const outputs = outputsOf(builder, answer);

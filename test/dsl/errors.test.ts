@@ -421,3 +421,13 @@ test("slices", () => {
   expect(refused((x) => slice(x, { axis: 3 }))).toMatch(/^QKV110 slice/);
   expect(refused((x) => pad(x, { axis: 1, low: -1 }))).toMatch(/^QKV101 low is -1/);
 });
+
+test("a loop that does not end", () => {
+  const endless = model("endless", () => {
+    let x: Tensor = input("x", "f32", ["n"]);
+    for (;;) x = x.add(1);
+  });
+  const error = errorOf(() => endless.build({}, { nodeLimit: 1000 }));
+  expect(`${error.code} ${error.message}`).toBe("QKV123 the model has more than 1000 nodes");
+  expect(error.exitCode).toBe(3);
+});
