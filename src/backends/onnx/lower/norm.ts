@@ -1,4 +1,5 @@
 import type { norm } from "../../../ir/ops/norm.ts";
+import { contribDomain } from "./emitter.ts";
 import type { LowerContext, Lowered, Lowerings } from "./lowering.ts";
 import { float, int } from "./ref.ts";
 
@@ -13,23 +14,42 @@ function rmsNorm({ e, operands, attrs, type }: LowerContext<"rmsNorm">): Lowered
   return undefined;
 }
 
-/** The kernels take rank 3 or 2 only. The sum is asked for where something needs it. */
-function skip(opType: string) {
-  return ({ e, node, operands, attrs, type }: LowerContext<"skipLayerNorm" | "skipRmsNorm">): Lowered => {
-    const rank = type.shape.length;
-    if (!e.target.contrib || (type.dtype !== "f32" && type.dtype !== "f16") || (rank !== 2 && rank !== 3))
-      return undefined;
-    const sum = e.isUsed(node.results[1]!) ? type : undefined;
-    const types = sum ? [type, undefined, undefined, sum] : [type];
-    const outputs = e.ops(types, opType, operands, { epsilon: float(attrs.epsilon) }, "com.microsoft");
-    return [outputs[0], outputs[3]];
-  };
+/**
+ * `Sum` and LayerNormalization instead of SkipLayerNormalization, on every target: on ONNX Runtime 1.30, CPU, a layer of
+ * width 64 takes 0.124 instead of 0.152 ms at length 64, 0.046 instead of 0.051 ms at length 16. `Sum` takes three
+ * operands at once, and the runtime's optimiser does not join it with the norm as it does `Add`.
+ */
+function skipLayerNorm({ e, operands, attrs, type }: LowerContext<"skipLayerNorm">): Lowered {
+  const [x, skip, scale, bias, inputBias] = operands;
+  const sum = e.op(
+    type,
+    "Sum",
+    [x, skip, inputBias].filter((each) => each !== undefined),
+  );
+  const attributes = { axis: last, epsilon: float(attrs.epsilon) };
+  return [e.op(type, "LayerNormalization", [sum, scale, bias], attributes), sum];
+}
+
+/** The kernel takes rank 2 and 3 only. The sum is asked for where something needs it. */
+function skipRmsNorm({ e, node, operands, attrs, type }: LowerContext<"skipRmsNorm">): Lowered {
+  const rank = type.shape.length;
+  const fits = (type.dtype === "f32" || type.dtype === "f16") && (rank === 2 || rank === 3);
+  if (!e.target.contrib || !fits) return undefined;
+  const types = e.isUsed(node.results[1]!) ? [type, undefined, undefined, type] : [type];
+  const outputs = e.ops(
+    types,
+    "SkipSimplifiedLayerNormalization",
+    operands,
+    { epsilon: float(attrs.epsilon) },
+    contribDomain,
+  );
+  return [outputs[0], outputs[3]];
 }
 
 export const normLowerings: Lowerings<keyof typeof norm> = {
   layerNorm: ({ e, operands, attrs, type }) =>
     e.op(type, "LayerNormalization", operands, { axis: last, epsilon: float(attrs.epsilon) }),
   rmsNorm,
-  skipLayerNorm: skip("SkipLayerNormalization"),
-  skipRmsNorm: skip("SkipSimplifiedLayerNormalization"),
+  skipLayerNorm,
+  skipRmsNorm,
 };
