@@ -42,7 +42,7 @@ function encoder(arena: Arena, layers: number, d = 16, heads = 2): Graph {
   return graphOf("encoder", [input], [["y", x]]);
 }
 
-const ops = (graph: Graph) => Map.groupBy?.(nodesOf(graph), ({ op }) => op) ?? new Map();
+const countOf = (graph: Graph, op: string): number => nodesOf(graph).filter((node) => node.op === op).length;
 
 describe("the optimising pipeline", () => {
   it("finds everything in an encoder, for each target, with equal results", async () => {
@@ -56,7 +56,7 @@ describe("the optimising pipeline", () => {
       const cx = contextOf({ arena, target, weights });
       const { graph: after } = await runPipeline(graph, optimise(target), cx, [verify]);
       expect(difference(expected, evaluated(after, sizes, feeds, weights).get("y")!)).toBeLessThan(1e-5);
-      for (const node of nodesOf(after)) if (target.contrib) expect(["softmax", "add-norm"]).not.toContain(node.op);
+      expect(countOf(after, "softmax")).toBe(target.contrib ? 0 : 2);
     }
     const { steps } = await runPipeline(graph, optimise(ortCpuTarget()), contextOf({ arena, weights }));
     const fired = new Map(steps.flatMap(({ tally }) => [...tally.fired]));
@@ -103,7 +103,7 @@ describe("the optimising pipeline", () => {
     const graph = encoder(arena, 250);
     expect(nodesOf(graph).length).toBeGreaterThan(10_000);
     const { graph: after } = await runPipeline(graph, optimise(ortCpuTarget()), contextOf({ arena }));
-    expect(ops(after).get("packedAttention")?.length ?? 250).toBe(250);
+    expect(countOf(after, "packedAttention")).toBe(250);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Arena, graphOf } from "../../src/ir/arena.ts";
 import { symbol } from "../../src/ir/dim.ts";
-import { nodesOf, type Value } from "../../src/ir/graph.ts";
+import { type Graph, nodesOf, type Value } from "../../src/ir/graph.ts";
 import { canonicalise } from "../../src/passes/canonicalise.ts";
 import { tallying } from "../../src/passes/pass.ts";
 import { fuse } from "../../src/passes/rewrite/fuse.ts";
@@ -172,9 +172,7 @@ describe("fusions", () => {
       whenFalse: branch("no", b.mul(inside, b.scalar(1, "f32"))),
     });
     const fused = fuse(graphOf("g", [p, condition], [["y", chosen]]), [pair], cx);
-    const { whenTrue } = Object.fromEntries(fused.outputs[0]!.value.node.attrs) as {
-      whenTrue: { outputs: { value: Value }[] };
-    };
+    const whenTrue = fused.outputs[0]!.value.node.attrs.get("whenTrue") as Graph;
     expect(whenTrue.outputs[0]!.value.node.op).toBe("cos");
   });
 });

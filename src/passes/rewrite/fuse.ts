@@ -69,7 +69,9 @@ export function fuse(graph: Graph, list: readonly (Rule | Matcher)[], cx: PassCo
 }
 
 function fuseGraph(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Graph {
-  let current = fuseBranches(graph, matchers, cx);
+  const nodes = nodesOf(graph);
+  if (!nodes.some(({ op }) => op === "if" || matchers.has(op))) return graph;
+  let current = fuseBranches(graph, nodes, matchers, cx);
   for (let sweep = 0; sweep < maxSweeps; sweep++) {
     const { replaced, misses } = findAll(current, matchers, cx);
     if (replaced.size === 0) {
@@ -81,9 +83,14 @@ function fuseGraph(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[
   return current;
 }
 
-function fuseBranches(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Graph {
+function fuseBranches(
+  graph: Graph,
+  nodes: readonly Node[],
+  matchers: ReadonlyMap<string, readonly Matcher[]>,
+  cx: PassContext,
+): Graph {
   const replaced = new Map<Value, Value>();
-  for (const node of nodesOf(graph)) {
+  for (const node of nodes) {
     const next = withBranches(node, cx.arena, (branch) => fuseGraph(branch, matchers, cx));
     if (next !== node) node.results.forEach((value, i) => replaced.set(value, next.results[i]!));
   }

@@ -36,6 +36,32 @@ export function tryRule(rule: Rule, root: Value, arena: Arena, target: Target, a
   return new Attempt(rule, root, arena, target, accept).run();
 }
 
+/** Whether a value can match, judged by the ops of its node and of those right below: cheap, and right for most. */
+export function mayMatch(term: Term, value: Value, levels = 2): boolean {
+  switch (term.kind) {
+    case "variable":
+      return true;
+    case "constant":
+    case "literal":
+      return value.node.op === "constant";
+    case "any":
+      return term.options.some((option) => mayMatch(option, value, levels));
+    case "as":
+      return mayMatch(term.term, value, levels);
+    case "op":
+      return (
+        value.node.op === term.op && (term.loose || levels === 1 || mayMatchArgs(term, value.node.operands, levels))
+      );
+  }
+}
+
+function mayMatchArgs(term: OpTerm, operands: readonly Value[], levels: number): boolean {
+  const [left, right] = term.args;
+  const straight = term.args.every((arg, i) => operands[i] && mayMatch(arg, operands[i], levels - 1));
+  if (straight || operands.length !== 2 || !isCommutative(term)) return straight;
+  return mayMatch(left!, operands[1]!, levels - 1) && mayMatch(right!, operands[0]!, levels - 1);
+}
+
 /** One attempt: bindings with a trail, so that another spelling can be tried after a failure. */
 class Attempt implements Match {
   readonly root: Value;

@@ -2,7 +2,7 @@ import type { Arena } from "../../ir/arena.ts";
 import { fail } from "../../ir/diagnostics.ts";
 import { type Graph, type Node, nodesOf, type Value } from "../../ir/graph.ts";
 import type { PassContext } from "../pass.ts";
-import { type Miss, tryRule } from "./match.ts";
+import { type Miss, mayMatch, tryRule } from "./match.ts";
 import { reportMiss } from "./report.ts";
 import type { Rule } from "./rule.ts";
 import { inheritAll, withBranches, withOutputs } from "./substitute.ts";
@@ -125,6 +125,7 @@ class Normaliser {
 
   #fire(node: Node): readonly Value[] | undefined {
     for (const rule of this.#rules.get(node.op) ?? []) {
+      if (!mayMatch(rule.left, node.results[0]!)) continue;
       const outcome = tryRule(rule, node.results[0]!, this.#arena, this.#cx.target);
       if ("found" in outcome) {
         this.#cx.report.fired(rule.name);

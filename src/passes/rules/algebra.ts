@@ -6,7 +6,7 @@ import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameType } from "../../ir/types.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
-import { a, any, c, constant, d, type Term, t, w, x, y, z } from "../rewrite/term.ts";
+import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
 
 const names = Object.keys(ops) as readonly OpName[];
 const binaryOps = names.filter((op) => {
@@ -30,7 +30,7 @@ const constantsRight: readonly Rule[] = commutative.map((op) =>
   rule({
     name: `${op}-constant-right`,
     formula: `${op}(c, x) = ${op}(x, c)`,
-    left: t[op](x, y),
+    left: loose(op),
     right: (m, b) => {
       const [left, right] = m.root.node.operands;
       if (scalarOf(left!) === undefined || scalarOf(right!) !== undefined) return undefined;
@@ -53,11 +53,12 @@ const foldConstants: readonly Rule[] = names
     rule({
       name: `${op}-of-constants`,
       formula: `${op} of constants of at most ${foldLimit} elements is a constant`,
-      left: t[op](...manyOperands(op)),
+      left: loose(op),
       right: (m, b) => {
+        if (!m.root.node.operands.every(({ node }) => node.op === "constant")) return undefined;
         const operands = m.root.node.operands.map(tensorOf);
         const { dtype, shape } = m.root.type;
-        if (operands.some((tensor) => !tensor) || shape.some((dim) => typeof dim !== "number")) return undefined;
+        if (shape.some((dim) => typeof dim !== "number")) return undefined;
         const dims = shape as readonly number[];
         if (elementCount(dims) > foldLimit || operands.some((tensor) => tensor!.data.length > foldLimit))
           return undefined;
@@ -73,12 +74,6 @@ const foldConstants: readonly Rule[] = names
       },
     }),
   );
-
-/** Variables for as many operands as an op takes at least. */
-function manyOperands(op: OpName): readonly Term[] {
-  const least = opDef(op).operands.filter((name) => !name.endsWith("?") && !name.startsWith("...")).length;
-  return [x, y, z, w].slice(0, Math.max(1, least));
-}
 
 const one = constant("one");
 
@@ -212,7 +207,7 @@ const broadcasts: readonly Rule[] = [...binaryOps, "select" as const].map((op) =
   rule({
     name: `${op}-broadcast`,
     formula: `${op}(broadcast(x), y) = ${op}(x, y) where y alone gives the shape`,
-    left: t[op](...(op === "select" ? [x, y, z] : [x, y])),
+    left: loose(op),
     right: (m, b) => {
       const { operands } = m.root.node;
       for (const [i, operand] of operands.entries()) {

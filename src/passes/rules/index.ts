@@ -8,7 +8,10 @@ import { activationStages } from "./activation.ts";
 import { normStages } from "./norm.ts";
 
 /** Every rule there is, by the pass that applies it: what documentation and tests read. */
-export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher)[]> = new Map([
+export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher)[]> = new Map<
+  string,
+  readonly (Rule | Matcher)[]
+>([
   ["canonicalise", canonicaliseRules],
   ["fuse-attention", attentionStages.flat()],
   ["fuse-norm", normStages.flat()],

@@ -1,4 +1,4 @@
-import type { Arena } from "../../../src/ir/arena.ts";
+import { type Arena, opDef } from "../../../src/ir/arena.ts";
 import type { Value } from "../../../src/ir/graph.ts";
 import { fromNumbers } from "../../../src/ir/tensor.ts";
 import { rootOps, type Term } from "../../../src/passes/rewrite/term.ts";
@@ -49,9 +49,13 @@ export class Sample {
       case "op":
         break;
     }
-    const args = term.loose
-      ? [this.#named("x", bool, false)]
-      : term.args.map((arg, i) => this.build(arg, logical.has(term.op) || (term.op === "select" && i === 0)));
+    const count = opDef(term.op).operands.filter((name) => !/\?$|^\.\.\./.test(name)).length;
+    const names: readonly Term[] = ["x", "y", "z"]
+      .slice(0, Math.max(1, count))
+      .map((name) => ({ kind: "variable", name }));
+    const args = (term.loose ? names : term.args).map((arg, i) =>
+      this.build(arg, logical.has(term.op) || (term.op === "select" && i === 0)),
+    );
     const given = Object.fromEntries(
       term.attrs.flatMap(([name, attr]) => (attr.kind === "equals" ? [[name, attr.value]] : [])),
     );
