@@ -6,8 +6,8 @@ import { elementCount, fromNumbers, type HostTensor } from "../ir/tensor.ts";
 import { bytesOf } from "../ir/types.ts";
 import { foldedName } from "./folded-name.ts";
 import type { Pass, PassContext } from "./pass.ts";
+import { isFoldable } from "./rewrite/foldable.ts";
 import { noteOf } from "./rewrite/report.ts";
-import { isFoldable } from "./rewrite/scalar.ts";
 import { substitute, withBranches } from "./rewrite/substitute.ts";
 
 /** Operations and elements the reference evaluator is trusted with where a runtime is at hand, and where none is. */

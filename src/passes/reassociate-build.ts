@@ -7,7 +7,7 @@ import { flopsPerByte, type Step } from "./contraction-order.ts";
 import { type Part, partsOf } from "./contraction-steps.ts";
 import { leftFirst, type NextUse, resultLayout, type Side } from "./reassociate-layout.ts";
 import { joinShapes, type Labelled, type Plan, termShape } from "./reassociate-plan.ts";
-import { isFoldable } from "./rewrite/scalar.ts";
+import { isFoldable } from "./rewrite/foldable.ts";
 
 /** A value with one label per axis. */
 interface Flat {

@@ -5,7 +5,7 @@ import { type Crossover, priced } from "./crossover.ts";
 import { buildOrder } from "./reassociate-build.ts";
 import type { Candidate } from "./reassociate-choose.ts";
 import type { Plan } from "./reassociate-plan.ts";
-import { isFoldable } from "./rewrite/scalar.ts";
+import { isFoldable } from "./rewrite/foldable.ts";
 import { substitute } from "./rewrite/substitute.ts";
 
 /** Two orders of one plan, and where the other one becomes the cheaper. */

@@ -7,7 +7,7 @@ import type { Step } from "./contraction-order.ts";
 import { partsOf } from "./contraction-steps.ts";
 import { type Atom, type Axis, inRuns, runsOf } from "./reassociate-atoms.ts";
 import type { Nest, Nested, Region } from "./reassociate-flatten.ts";
-import { isFoldable } from "./rewrite/scalar.ts";
+import { isFoldable } from "./rewrite/foldable.ts";
 
 /** A value and, for each of its axes, the labels that axis is the row-major product of. */
 export interface Labelled {

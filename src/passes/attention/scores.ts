@@ -1,8 +1,9 @@
 import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { isFoldable, scalarOf } from "../rewrite/scalar.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
 import { type Groups, regroup, type Sizes } from "./axes.ts";
 
 /** One step between the product of queries and keys and the softmax, nearest the softmax first. */

@@ -1,6 +1,6 @@
 import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
-import { isFoldable } from "../rewrite/scalar.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
 
 /** A product of something computed at run time with a weight: what `linear` makes. */
 export interface Linear {

@@ -2,8 +2,8 @@ import type { Build } from "../../ir/arena.ts";
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
 import type { PassContext } from "../pass.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
 import { noteOf } from "../rewrite/report.ts";
-import { isFoldable } from "../rewrite/scalar.ts";
 import { substitute } from "../rewrite/substitute.ts";
 import { type Linear, linearOf } from "./linear.ts";
 

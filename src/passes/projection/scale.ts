@@ -2,9 +2,9 @@ import type { Build } from "../../ir/arena.ts";
 import { showSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { isFoldable } from "../rewrite/scalar.ts";
 import { biasedOf, type Linear } from "./linear.ts";
 
 const reused = "the weight is also used elsewhere";

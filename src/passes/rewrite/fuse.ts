@@ -1,10 +1,11 @@
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
 import type { PassContext } from "../pass.ts";
+import { isFoldable } from "./foldable.ts";
 import { type Accept, type Miss, tryRule } from "./match.ts";
 import { indexRules } from "./normalise.ts";
 import { reportMiss } from "./report.ts";
 import type { Rule } from "./rule.ts";
-import { isFoldable, scalarOf } from "./scalar.ts";
+import { scalarOf } from "./scalar.ts";
 import { inheritAll, substitute, withBranches } from "./substitute.ts";
 
 /** What a matcher found at a root. */

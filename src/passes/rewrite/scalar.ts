@@ -57,34 +57,6 @@ const leastNormal: Readonly<Partial<Record<DType, number>>> = {
   f16: 6.103515625e-5,
 };
 
-const foldability = new WeakMap<Node, boolean>();
-
-/** Whether only parameters and constants are below a value, so that it can be computed before the graph runs. */
-export function isFoldable(value: Value): boolean {
-  const stack = [value.node];
-  while (stack.length > 0) {
-    const node = stack.at(-1)!;
-    if (foldability.has(node)) {
-      stack.pop();
-      continue;
-    }
-    const open = node.operands.find((operand) => !foldability.has(operand.node));
-    if (open && !staticallyUnknown(node)) {
-      stack.push(open.node);
-      continue;
-    }
-    foldability.set(node, !staticallyUnknown(node) && node.operands.every(({ node: n }) => foldability.get(n)));
-    stack.pop();
-  }
-  return foldability.get(value.node)!;
-}
-
-const staticallyUnknown = (node: Node): boolean =>
-  node.op === "input" ||
-  node.op === "if" ||
-  (node.op === "size" && typeof node.attrs.get("of") !== "number") ||
-  node.results.some(({ type }) => type.shape.some((dim) => typeof dim !== "number"));
-
 const ones = new Map<string, HostTensor>();
 
 /** Ones along one axis; the same tensor each time, so that equal nodes are one. */
