@@ -1,6 +1,6 @@
 import type { Arena } from "../../ir/arena.ts";
 import { type DType, isFloat } from "../../ir/dtype.ts";
-import type { Node, Value } from "../../ir/graph.ts";
+import type { Value } from "../../ir/graph.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 
 const uniform = new WeakMap<HostTensor, number | null>();
