@@ -8,7 +8,7 @@ import { einsum, input, model, param } from "qkv";
  * left to the compiler.
  */
 export default model("linear-attention", { d: 64 }, ({ d }) => {
-  const x = input("x", "f32", [d, "n"]);
+  const x = input("x", "f32", [d, "seq"]);
   const wq = param("wq", [d, d]);
   const wk = param("wk", [d, d]);
   const wv = param("wv", [d, d]);

@@ -23,7 +23,7 @@ import {
  * - `rope`: turns queries and keys instead of x; Su et al. (arXiv:2104.09864).
  */
 export default model("positional", { d: 64, tokens: 16, encoding: "index" }, ({ d, tokens, encoding }) => {
-  const x = input("x", "f32", [d, encoding === "index" ? tokens : "n"]);
+  const x = input("x", "f32", [d, encoding === "index" ? tokens : "seq"]);
   const marked = encode(x, encoding, d, tokens);
   const width = marked.dim(0) as number;
 

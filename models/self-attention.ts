@@ -7,7 +7,7 @@ import { einsum, input, model, param, softmax } from "qkv";
  * The same as Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), transposed.
  */
 export default model("self-attention", { d: 64 }, ({ d }) => {
-  const x = input("x", "f32", [d, "n"]);
+  const x = input("x", "f32", [d, "seq"]);
   const wq = param("wq", [d, d]);
   const wk = param("wk", [d, d]);
   const wv = param("wv", [d, d]);

@@ -1,12 +1,10 @@
-import { encodeModel } from "./backends/onnx/encode.ts";
 import { compareOutputs } from "./backends/ort/compare-outputs.ts";
-import { openSession } from "./backends/ort/session.ts";
 import type { Compiled } from "./compile.ts";
 import { randomFeeds, symbolsIn } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { evaluate } from "./ir/dim.ts";
-import type { HostTensor } from "./ir/tensor.ts";
+import { runModel } from "./session.ts";
 
 /** More work than this is not done just to check a file. */
 const flopLimit = 2e10;
@@ -20,8 +18,8 @@ export async function checkAgainst(naive: Compiled, compiled: Compiled, seed = 0
   const dims = new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize]));
   if (evaluate(costOf(naive.declared).flops, dims) > flopLimit) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);
-  const expected = await runOnce(naive, feeds);
-  const actual = await runOnce(compiled, feeds);
+  const expected = await runModel(naive.onnx(), feeds);
+  const actual = await runModel(compiled.onnx(), feeds);
   const wrong = compareOutputs(expected, actual).outputs.filter(({ equal }) => !equal);
   if (wrong.length > 0)
     fail("QKV506", "the compiled graph does not give the outputs of the declared one; nothing was written", {
@@ -29,13 +27,4 @@ export async function checkAgainst(naive: Compiled, compiled: Compiled, seed = 0
       help: "this is a bug in a pass: qkv verify names it",
     });
   return true;
-}
-
-async function runOnce(compiled: Compiled, feeds: ReadonlyMap<string, HostTensor>) {
-  const session = await openSession(encodeModel(compiled.onnx(), { externalDataLimit: 1.5 * 2 ** 30 }).model);
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.close();
-  }
 }

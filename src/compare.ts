@@ -1,7 +1,5 @@
 import { cpus, totalmem } from "node:os";
-import { encodeModel } from "./backends/onnx/encode.ts";
 import { exportGraph } from "./backends/onnx/export.ts";
-import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { compareOutputs } from "./backends/ort/compare-outputs.ts";
 import { type Latency, type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
@@ -15,13 +13,14 @@ import {
 } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
 import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
-import { completeDims, randomFeeds } from "./feeds.ts";
+import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { costOf, type GraphCost } from "./ir/cost.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
+import { modelBytes, runModel } from "./session.ts";
 import { reference } from "./verify.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
@@ -36,7 +35,7 @@ export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | 
   /** Measure peak memory, each variant in a process of its own. Default true. */
   readonly memory?: boolean;
   readonly measure?: MeasureOptions;
-  /** Inputs to use instead of random ones. */
+  /** Inputs to use instead of random ones; sizes are theirs. */
   readonly feeds?: ReadonlyMap<string, HostTensor>;
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
@@ -100,8 +99,6 @@ interface Candidate {
 
 /** Above this many floating-point operations the reference runs in the runtime, in float64. */
 const referenceFlops = 2e8;
-/** Models stay one file up to this size when measured. */
-const inlineLimit = 1.5 * 2 ** 30;
 
 /**
  * Compiles a model naively and for a target, runs both (and the naive graph under the runtime's own optimiser) on the
@@ -138,7 +135,7 @@ async function compareOnce(
 ) {
   onProgress("compiling", 0, 1);
   const built = "build" in model ? model.build(options.settings) : model;
-  const dims = completeDims(built.graph, given);
+  const dims = options.feeds ? dimsOfFeeds(built.graph, options.feeds, given) : completeDims(built.graph, given);
   const { runs: _runs, measure: timing, ...compileOptions } = options;
   const naive = await compile(built, { ...compileOptions, hints: dims, naive: true });
   const optimised = await compile(built, { ...compileOptions, hints: dims });
@@ -153,15 +150,13 @@ async function compareOnce(
   };
 }
 
-const bytesOfModel = (model: OnnxModel): Uint8Array => encodeModel(model, { externalDataLimit: inlineLimit }).model;
-
 function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array): Candidate {
   const onnx = compiled.onnx();
   const params = onnx.graph.initializers.reduce(
     (total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1),
     0,
   );
-  return { name, model: bytes ?? bytesOfModel(onnx), level, cost: costOf(compiled.graph), params, compiled };
+  return { name, model: bytes ?? modelBytes(onnx), level, cost: costOf(compiled.graph), params, compiled };
 }
 
 async function candidatesOf(
@@ -171,7 +166,7 @@ async function candidatesOf(
   dims: ReadonlyMap<string, number>,
   options: CompareOptions,
 ): Promise<readonly Candidate[]> {
-  const bytes = bytesOfModel(naive.onnx());
+  const bytes = modelBytes(naive.onnx());
   const list = [
     candidate("naive", naive, "disabled", bytes),
     candidate("ort", naive, "all", bytes),
@@ -249,6 +244,8 @@ export async function referenceOutputs(
   return runtimeReference(naive, feeds);
 }
 
+const unoptimised = { level: "disabled" } as const;
+
 async function runtimeReference(naive: Compiled, feeds: ReadonlyMap<string, HostTensor>) {
   const { arena, weights } = naive;
   try {
@@ -268,19 +265,10 @@ async function runtimeReference(naive: Compiled, feeds: ReadonlyMap<string, Host
       dims: new Map(),
     });
     const wide = new Map(Array.from(feeds, ([name, x]) => [name, x.dtype === "f32" ? castTensor(x, "f64") : x]));
-    return { reference: "naive graph in float64", expected: await runOnce(bytesOfModel(model), wide) } as const;
+    return { reference: "naive graph in float64", expected: await runModel(model, wide, unoptimised) } as const;
   } catch {
     // The runtime lacks some float64 kernels; then the float32 graph, unoptimised, is the best there is, and is said to be.
-    return { reference: "naive graph in float32", expected: await runOnce(bytesOfModel(naive.onnx()), feeds) } as const;
-  }
-}
-
-async function runOnce(model: Uint8Array, feeds: ReadonlyMap<string, HostTensor>) {
-  const session = await openSession(model, { level: "disabled" });
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.close();
+    return { reference: "naive graph in float32", expected: await runModel(naive.onnx(), feeds, unoptimised) } as const;
   }
 }
 

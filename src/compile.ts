@@ -15,6 +15,7 @@ import { type Instrument, type PassStep, verifyEach } from "./passes/instruments
 import { defaultPassOptions, type Pass, type PassOptions } from "./passes/pass.ts";
 import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts";
 import { naiveTarget, type Target, targets } from "./passes/target.ts";
+import { version } from "./version.ts";
 
 /** A graph as its author declared it, in its arena. */
 export type Declared = Built;
@@ -97,7 +98,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
     steps,
     weights,
     warnings: () => weights.warnings().map(({ message }) => message),
-    onnx: () => (onnx ??= exportGraph(graph, { arena, target, weights, metadata, dims })),
+    onnx: () => (onnx ??= exportGraph(graph, { arena, target, weights, metadata, dims, producerVersion: version })),
   };
 }
 

@@ -1,12 +1,10 @@
-import { encodeModel } from "./backends/onnx/encode.ts";
 import { exportGraph } from "./backends/onnx/export.ts";
-import { openSession } from "./backends/ort/session.ts";
 import { type Arena, graphOf } from "./ir/arena.ts";
 import { invariant } from "./ir/diagnostics.ts";
-import type { ConstantRuntime } from "./passes/pass.ts";
-import { defaultPassOptions } from "./passes/pass.ts";
+import { type ConstantRuntime, defaultPassOptions } from "./passes/pass.ts";
 import { naive, runPipeline } from "./passes/pipeline.ts";
 import { naiveTarget } from "./passes/target.ts";
+import { runModel } from "./session.ts";
 
 /** Computes constant subgraphs in ONNX Runtime: the fast way to multiply large weights ahead of time. */
 export const constantRuntime = (arena: Arena): ConstantRuntime => ({
@@ -21,12 +19,7 @@ export const constantRuntime = (arena: Arena): ConstantRuntime => ({
     const { graph } = await runPipeline(declared, naive, cx);
     invariant(weights, "constants of parameters are computed only with weights");
     const model = exportGraph(graph, { arena, target, weights, metadata: new Map(), dims: new Map() });
-    const session = await openSession(encodeModel(model, { externalDataLimit: 2 ** 30 }).model, { level: "disabled" });
-    try {
-      const outputs = await session.run(new Map());
-      return values.map((_, i) => outputs.get(`c${i}`)!);
-    } finally {
-      await session.close();
-    }
+    const outputs = await runModel(model, new Map(), { level: "disabled" });
+    return values.map((_, i) => outputs.get(`c${i}`)!);
   },
 });

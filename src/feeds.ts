@@ -1,5 +1,6 @@
 import { type InputSpec, randomInputs } from "./backends/ort/inputs.ts";
 import { attrsOf } from "./ir/arena.ts";
+import { bindDims } from "./ir/bind-dims.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { evaluate, symbolsOf } from "./ir/dim.ts";
 import { isInteger } from "./ir/dtype.ts";
@@ -28,6 +29,29 @@ export function checkDims(graph: Graph, given: ReadonlyMap<string, number>): voi
 export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   checkDims(graph, given);
   return new Map(symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)]));
+}
+
+/**
+ * A size for every symbol of the graph's inputs, as these tensors have them. Throws QKV240 and QKV241 where they are not
+ * the graph's inputs, QKV242 where they contradict its shapes or the sizes given, QKV504.
+ */
+export function dimsOfFeeds(
+  graph: Graph,
+  feeds: ReadonlyMap<string, HostTensor>,
+  given: ReadonlyMap<string, number> = new Map(),
+): ReadonlyMap<string, number> {
+  const declared = new Map(graph.inputs.map(({ node }) => [attrsOf(node, "input").name, attrsOf(node, "input")]));
+  const names = [...declared.keys()].join(", ");
+  for (const name of feeds.keys())
+    if (!declared.has(name))
+      fail("QKV241", `@${graph.name} has no input "${name}"`, { help: `its inputs are ${names}` });
+  const pairs = Array.from(declared, ([name, { dtype, shape }]) => {
+    const { dims, dtype: actual } = feeds.get(name) ?? fail("QKV240", `no tensor is given for the input "${name}"`);
+    if (actual !== dtype) fail("QKV242", `the input "${name}" is ${dtype}, ${actual} was given`);
+    return { name, shape, dims };
+  });
+  checkDims(graph, given);
+  return completeDims(graph, bindDims(pairs, given));
 }
 
 /**

@@ -1,4 +1,3 @@
-import { encodeModel } from "./backends/onnx/encode.ts";
 import { compareOutputs, type Tolerance } from "./backends/ort/compare-outputs.ts";
 import { type OptimizationLevel, openSession } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
@@ -10,6 +9,7 @@ import { isFloat } from "./ir/dtype.ts";
 import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
 import { fromNumbers, type HostTensor } from "./ir/tensor.ts";
+import { modelBytes } from "./session.ts";
 
 export interface StageCheck {
   /** A pass, or the runtime at an optimisation level. */
@@ -46,7 +46,7 @@ const rounds = 4;
  */
 export async function verify(model: Buildable | Declared, options: VerifyOptions = {}): Promise<VerifyReport> {
   const compiled = await compile(model, options);
-  const file = encodeModel(compiled.onnx(), { externalDataLimit: 1.5 * 2 ** 30 }).model;
+  const file = modelBytes(compiled.onnx());
   const runs: { dims: Readonly<Record<string, number>>; stages: readonly StageCheck[] }[] = [];
   const skipped: Readonly<Record<string, number>>[] = [];
   const sizes = sizesToTry(compiled.declared);

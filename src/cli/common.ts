@@ -1,8 +1,9 @@
 import { type Command, Option } from "commander";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
-import type { CompileOptions } from "../compile.ts";
+import type { CompileOptions, Declared } from "../compile.ts";
+import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
 import { loadModel } from "../dsl/load.ts";
-import type { Model } from "../dsl/model.ts";
+import type { Settings } from "../dsl/model.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
 
@@ -17,6 +18,7 @@ export interface ModelFlags {
   readonly passes?: string;
   readonly dispatch?: boolean;
   readonly set?: string;
+  readonly types: boolean;
 }
 
 /** Adds the options of `ModelFlags`. */
@@ -31,14 +33,19 @@ export const withModelFlags = (command: Command): Command =>
     .option("--seed <n>", "seed of random weights, where none are given")
     .option("--passes <list>", "passes to run instead of the target's, as canonicalise,reassociate")
     .option("--dispatch", "emit both forms behind If where the cheaper one depends on a length")
-    .option("--set <list>", "parameters of the model, as layers=12,window=256");
+    .option("--set <list>", "parameters of the model, as layers=12,window=256")
+    .option("--no-types", "do not run the type checker over the model file");
 
-/** Loads the model file and everything its options name. */
-export async function openModel(path: string, flags: ModelFlags): Promise<{ model: Model; options: CompileOptions }> {
+/** Loads and builds the model file, and everything its options name. */
+export async function openModel(
+  path: string,
+  flags: ModelFlags,
+): Promise<{ declared: Declared; options: CompileOptions }> {
   const opset = flags.opset === undefined ? undefined : parseNatural("--opset", flags.opset);
   if (opset !== undefined && (opset < 17 || opset > 24)) fail("QKV501", `--opset ${opset} is not one of 17 to 24`);
   const weights = flags.weights === undefined ? undefined : openCheckpoint(flags.weights);
-  const model = await loadModel(path);
+  const settings = flags.set === undefined ? {} : parseSettings(flags.set);
+  const declared = flags.types ? await buildChecked(path, settings) : (await loadModel(path)).build(settings);
   const options: CompileOptions = {
     ...(flags.target && { target: flags.target }),
     ...(opset !== undefined && { opset }),
@@ -47,10 +54,24 @@ export async function openModel(path: string, flags: ModelFlags): Promise<{ mode
     ...(flags.seed !== undefined && { seed: parseNatural("--seed", flags.seed) }),
     ...(flags.passes !== undefined && { passes: flags.passes.split(",").map((name) => name.trim()) }),
     ...(flags.dispatch && { dispatch: true }),
-    ...(flags.set !== undefined && { settings: parseSettings(flags.set) }),
     source: path.split(/[\\/]/).at(-1)!,
   };
-  return { model, options };
+  return { declared, options };
+}
+
+/** Builds a model file while the type checker reads it. What the build says comes first: it names the author's values. */
+async function buildChecked(path: string, settings: Settings): Promise<Declared> {
+  const model = await loadModel(path);
+  const stop = new AbortController();
+  const problems = checkTypesBeside(path, stop.signal);
+  try {
+    const declared = model.build(settings);
+    const error = typeError(await problems);
+    if (error) throw error;
+    return declared;
+  } finally {
+    stop.abort();
+  }
 }
 
 export const dimsOf = (flags: ModelFlags): ReadonlyMap<string, number> => parseDims(flags.dims ?? "");

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { requireProvider } from "../backends/ort/providers.ts";
@@ -51,10 +51,10 @@ Examples:
 async function run(path: string, flags: Flags): Promise<void> {
   const ep = await requireProvider(flags.ep);
   const dims = dimsOf(flags);
-  const { model, options } = await openModel(path, flags);
+  const { declared, options } = await openModel(path, flags);
   const sweep = flags.sweep === undefined ? undefined : parseSweep(flags.sweep);
   const line = progress();
-  const report = await compare(model, {
+  const report = await compare(declared, {
     ...options,
     ep,
     runs: sweep ? sweep.sizes.map((size) => new Map([...dims, [sweep.symbol, size]])) : [dims],
@@ -66,9 +66,9 @@ async function run(path: string, flags: Flags): Promise<void> {
     ...(flags.inputs !== undefined && { feeds: readTensors(flags.inputs) }),
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
   }).finally(line.done);
-  if (flags.json === "-") return void process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  if (flags.json !== undefined) writeJson(flags.json, report);
-  process.stdout.write(renderReport(report));
+  if (flags.json === "-") process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else process.stdout.write(renderReport(report));
+  if (flags.json !== undefined && flags.json !== "-") writeJson(flags.json, report);
   const wrong = report.runs.flatMap(({ variants }) =>
     variants.filter(({ name, equal }) => name === "optimised" && !equal),
   );
@@ -78,7 +78,10 @@ async function run(path: string, flags: Flags): Promise<void> {
 
 function writeJson(path: string, report: CompareReport): void {
   try {
-    writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+    // Beside the file first, then in its place: a report is there whole or not at all.
+    const temporary = `${path}.${process.pid}.tmp`;
+    writeFileSync(temporary, `${JSON.stringify(report, null, 2)}\n`);
+    renameSync(temporary, path);
   } catch (error) {
     fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }

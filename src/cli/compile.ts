@@ -36,8 +36,7 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
-  const { model, options } = await openModel(path, flags);
-  const declared = model.build(options.settings);
+  const { declared, options } = await openModel(path, flags);
   const { arena } = declared;
   const wanted = flags.printAfter?.split(",").map((name) => name.trim()) ?? [];
   passesNamed(wanted.filter((name) => name !== "all"));

@@ -4,14 +4,14 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Tokenizer } from "@huggingface/tokenizers";
 import type { Command } from "commander";
-import { encodeModel, writeModel } from "../backends/onnx/encode.ts";
-import { openSession } from "../backends/ort/session.ts";
+import { writeModel } from "../backends/onnx/encode.ts";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
 import { compare } from "../compare.ts";
 import { type Compiled, compile } from "../compile.ts";
 import { loadModel } from "../dsl/load.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../ir/tensor.ts";
+import { runModel } from "../session.ts";
 import { renderReport } from "./compare.ts";
 import { bar, progress } from "./progress.ts";
 import { renderTable, showBytes } from "./table.ts";
@@ -29,7 +29,6 @@ const defaultSentences = [
 
 interface Flags {
   readonly output: string;
-  readonly json?: string;
 }
 
 export function addDemo(program: Command): void {
@@ -71,7 +70,11 @@ async function run(given: readonly string[], flags: Flags): Promise<void> {
   const variants = [];
   for (const naive of [true, false]) {
     const compiled = await compile(model, { weights, hints, naive, source: "minilm.ts" });
-    variants.push({ name: naive ? "naive" : "optimised", embeddings: await embed(compiled.onnx(), feeds), compiled });
+    variants.push({
+      name: naive ? "naive" : "optimised",
+      embeddings: (await runModel(compiled.onnx(), feeds)).get("sentence_embedding")!,
+      compiled,
+    });
   }
   const { files, byteLength } = write(flags.output, variants[1]!.compiled);
   const report = await compare(model, {
@@ -108,16 +111,6 @@ export function tokenize(folder: string, sentences: readonly string[]): Map<stri
     ["attention_mask", padded((row, i) => Number(i < row.length))],
     ["token_type_ids", padded(() => 0)],
   ]);
-}
-
-async function embed(onnx: Parameters<typeof encodeModel>[0], feeds: ReadonlyMap<string, HostTensor>) {
-  const session = await openSession(encodeModel(onnx, { externalDataLimit: 2 ** 30 }).model);
-  try {
-    const outputs = await session.run(feeds, ["sentence_embedding"]);
-    return outputs.get("sentence_embedding")!;
-  } finally {
-    await session.close();
-  }
 }
 
 function renderSimilarities(name: string, sentences: readonly string[], embeddings: HostTensor): string {

@@ -26,9 +26,9 @@ Examples:
 }
 
 async function run(path: string, rule: string | undefined, flags: ModelFlags & { json?: boolean }): Promise<void> {
-  const { model, options } = await openModel(path, flags);
+  const { declared, options } = await openModel(path, flags);
   // Sizes are hints here: formulas stay formulas.
-  const { steps } = await compile(model, { ...options, hints: dimsOf(flags) });
+  const { steps } = await compile(declared, { ...options, hints: dimsOf(flags) });
   const chosen = rule === undefined ? steps : steps.filter((step) => concerns(step, rule));
   if (rule !== undefined && chosen.length === 0)
     fail("QKV502", `no pass or rule "${rule}" was considered here`, { help: `the passes are ${passNames(steps)}` });

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { QkvError } from "../ir/diagnostics.ts";
+import { version } from "../version.ts";
 import { addCompare } from "./compare.ts";
 import { addCompile } from "./compile.ts";
 import { addDemo } from "./demo.ts";
@@ -11,10 +11,6 @@ import { addPrint } from "./print.ts";
 import { describeFailure } from "./render.ts";
 import { addRun } from "./run.ts";
 import { addVerify } from "./verify.ts";
-
-const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
 
 const program = new Command("qkv")
   .description("The attention compiler: declare attention in TypeScript, compare naive with optimised, export ONNX.")

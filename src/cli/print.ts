@@ -28,8 +28,8 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
-  const { model, options } = await openModel(path, flags);
-  const compiled = await compile(model, { ...options, dims: dimsOf(flags) });
+  const { declared, options } = await openModel(path, flags);
+  const compiled = await compile(declared, { ...options, dims: dimsOf(flags) });
   const write = (graph: typeof compiled.graph) =>
     void process.stdout.write(
       `${(flags.dot ? toDot(graph, compiled.arena) : printGraph(graph, compiled)).trimEnd()}\n`,

@@ -1,11 +1,11 @@
 import { type Command, Option } from "commander";
-import { encodeModel } from "../backends/onnx/encode.ts";
 import { nodePlacement, strayNodes } from "../backends/ort/placement.ts";
 import { requireProvider } from "../backends/ort/providers.ts";
 import { openSession } from "../backends/ort/session.ts";
 import { formatTensors, readTensors, writeTensors } from "../backends/ort/tensor-files.ts";
 import { compile } from "../compile.ts";
 import { completeDims, randomFeeds } from "../feeds.ts";
+import { modelBytes } from "../session.ts";
 import { dimsOf, type ModelFlags, openModel, printWarnings, withModelFlags } from "./common.ts";
 import { parseNatural } from "./options.ts";
 
@@ -38,13 +38,13 @@ Examples:
 
 async function run(path: string, flags: Flags): Promise<void> {
   const ep = await requireProvider(flags.ep);
-  const { model, options } = await openModel(path, flags);
+  const { declared, options } = await openModel(path, flags);
   const given = flags.inputs === undefined ? undefined : readTensors(flags.inputs);
   const dims = dimsOf(flags);
-  const compiled = await compile(model, { ...options, dims });
+  const compiled = await compile(declared, { ...options, dims });
   // Dims given are frozen by now.
   const feeds = given ?? randomFeeds(compiled.declared, completeDims(compiled.declared, new Map()), options.seed ?? 0);
-  const bytes = encodeModel(compiled.onnx(), { externalDataLimit: 1.5 * 2 ** 30 }).model;
+  const bytes = modelBytes(compiled.onnx());
   printWarnings(compiled.warnings());
   const threads = flags.threads === undefined ? {} : { threads: parseNatural("--threads", flags.threads) };
   const session = await openSession(bytes, { ep, ...threads });

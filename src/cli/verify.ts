@@ -21,9 +21,9 @@ export function addVerify(program: Command): void {
 }
 
 async function run(path: string, flags: ModelFlags & { json?: boolean }): Promise<void> {
-  const { model, options } = await openModel(path, flags);
+  const { declared, options } = await openModel(path, flags);
   const line = progress();
-  const report = await verify(model, {
+  const report = await verify(declared, {
     ...options,
     dims: dimsOf(flags),
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),

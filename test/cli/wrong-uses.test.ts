@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { built, buildTimeout, expectMistake, qkv, temporaryFolder } from "./support/command.ts";
+import { buildTimeout, built, expectMistake, qkv, temporaryFolder } from "./support/command.ts";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -32,7 +32,10 @@ beforeAll(async () => {
       new Uint8Array(40960),
     ),
   );
-  writeFileSync(at("misspelt"), safetensors({ wq: matrix(0), wk: matrix(16384), vw: matrix(32768) }, new Uint8Array(49152)));
+  writeFileSync(
+    at("misspelt"),
+    safetensors({ wq: matrix(0), wk: matrix(16384), vw: matrix(32768) }, new Uint8Array(49152)),
+  );
   writeFileSync(at("bad.json"), "{ x: 1 ");
   writeFileSync(at("list.json"), "[1, 2]");
   writeFileSync(at("wrong-dims.json"), JSON.stringify({ x: { dtype: "f32", dims: [3, 2], data: [1, 2, 3, 4, 5, 6] } }));
@@ -65,22 +68,22 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["compile", linear], code: "QKV501", says: /--output/ },
     { args: ["print", linear, "extra"], code: "QKV501" },
     { args: ["print", linear, "--dims", "n"], code: "QKV501" },
-    { args: ["print", linear, "--dims", "n=x"], code: "QKV501" },
-    { args: ["print", linear, "--dims", "n=-1"], code: "QKV501" },
-    { args: ["print", linear, "--dims", "n=1.5"], code: "QKV501" },
-    { args: ["print", linear, "--dims", "n=99999999999999999999"], code: "QKV501" },
-    { args: ["print", linear, "--dims", "n=1,n=2"], code: "QKV501", says: /twice/ },
+    { args: ["print", linear, "--dims", "seq=x"], code: "QKV501" },
+    { args: ["print", linear, "--dims", "seq=-1"], code: "QKV501" },
+    { args: ["print", linear, "--dims", "seq=1.5"], code: "QKV501" },
+    { args: ["print", linear, "--dims", "seq=99999999999999999999"], code: "QKV501" },
+    { args: ["print", linear, "--dims", "seq=1,seq=2"], code: "QKV501", says: /twice/ },
     { args: ["print", linear, "--dims", "seq=1"], code: "QKV504", says: /seq[\s\S]*help: it has n/ },
     { args: ["run", linear, "--dims", "constructor=1"], code: "QKV504" },
     { args: ["compile", linear, "-o", out, "--dims", "seq=1"], code: "QKV504" },
     { args: ["compare", linear, "--dims", "seq=1"], code: "QKV504" },
     { args: ["compare", linear, "--sweep", "seq=1,2"], code: "QKV504" },
     { args: ["compare", linear, "--sweep", "n"], code: "QKV501" },
-    { args: ["compare", linear, "--sweep", "n=1,,2"], code: "QKV501" },
-    { args: ["compare", linear, "--sweep", "n=99999999999999999999"], code: "QKV501" },
-    { args: ["compare", linear, "--rounds", "0", "--dims", "n=4"], code: "QKV451" },
+    { args: ["compare", linear, "--sweep", "seq=1,,2"], code: "QKV501" },
+    { args: ["compare", linear, "--sweep", "seq=99999999999999999999"], code: "QKV501" },
+    { args: ["compare", linear, "--rounds", "0", "--dims", "seq=4"], code: "QKV451" },
     { args: ["compare", linear, "--rounds", "x"], code: "QKV501" },
-    { args: ["compare", linear, "--threads", "0", "--dims", "n=4"], code: "QKV451" },
+    { args: ["compare", linear, "--threads", "0", "--dims", "seq=4"], code: "QKV451" },
     { args: ["compare", linear, "--ep", "tpu"], code: "QKV501" },
     { args: ["print", linear, "--opset", "16"], code: "QKV501", says: /17 to 24/ },
     { args: ["print", linear, "--opset", "25"], code: "QKV501" },
@@ -125,12 +128,12 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
   outputs: [
     { args: ["compile", linear, "-o", at("absent/out.onnx")], code: "QKV415" },
     { args: ["compile", linear, "-o", at("folder")], code: "QKV415" },
-    { args: ["run", linear, "--dims", "n=2", "--outputs", at("absent/y.json")], code: "QKV446" },
-    { args: ["run", linear, "--dims", "n=2", "--outputs", at("y.csv")], code: "QKV446" },
-    { args: ["run", linear, "--dims", "n=2", "--outputs", at("absent/y.safetensors")], code: "QKV4(46|36)" },
-    { args: ["compare", linear, "--dims", "n=2", "--json", at("absent/report.json")], code: "QKV507" },
-    { args: ["compare", linear, "--against", at("absent.onnx"), "--dims", "n=2"], code: "QKV4" },
-    { args: ["compare", linear, "--against", at("text.txt"), "--dims", "n=2"], code: "QKV4" },
+    { args: ["run", linear, "--dims", "seq=2", "--outputs", at("absent/y.json")], code: "QKV446" },
+    { args: ["run", linear, "--dims", "seq=2", "--outputs", at("y.csv")], code: "QKV446" },
+    { args: ["run", linear, "--dims", "seq=2", "--outputs", at("absent/y.safetensors")], code: "QKV4(46|36)" },
+    { args: ["compare", linear, "--dims", "seq=2", "--json", at("absent/report.json")], code: "QKV507" },
+    { args: ["compare", linear, "--against", at("absent.onnx"), "--dims", "seq=2"], code: "QKV4" },
+    { args: ["compare", linear, "--against", at("text.txt"), "--dims", "seq=2"], code: "QKV4" },
     { args: ["demo", "one sentence", "-o", at("absent/out.onnx")], code: "QKV415" },
   ],
 };

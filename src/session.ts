@@ -1,0 +1,30 @@
+import { encodeModel } from "./backends/onnx/encode.ts";
+import type { OnnxModel } from "./backends/onnx/schema.ts";
+import { openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
+import type { Compiled } from "./compile.ts";
+import type { HostTensor } from "./ir/tensor.ts";
+
+/** In memory a model is one piece up to this size; the format ends at 2 GiB. */
+const inlineLimit = 1.5 * 2 ** 30;
+
+/** A model as bytes the runtime loads, weights included. Throws QKV40x where they exceed the format. */
+export const modelBytes = (model: OnnxModel): Uint8Array =>
+  encodeModel(model, { externalDataLimit: inlineLimit }).model;
+
+/** A compiled model in ONNX Runtime, ready to run. Close it when done. Throws QKV44x where the runtime cannot load it. */
+export const session = (compiled: Compiled, options: SessionOptions = {}): Promise<Session> =>
+  openSession(modelBytes(compiled.onnx()), options);
+
+/** Runs a model once, at an optimisation level: loads it, runs it, frees it. */
+export async function runModel(
+  model: OnnxModel,
+  feeds: ReadonlyMap<string, HostTensor>,
+  options: SessionOptions = {},
+): Promise<Map<string, HostTensor>> {
+  const open = await openSession(modelBytes(model), options);
+  try {
+    return await open.run(feeds);
+  } finally {
+    await open.close();
+  }
+}

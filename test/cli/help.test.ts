@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { buildTimeout, built, checkout, qkv, qkvRight } from "./support/command.ts";
+
+beforeAll(built, buildTimeout);
+
+const commands = ["compile", "compare", "run", "print", "explain", "verify", "doctor", "demo"];
+
+test("lists every command", async () => {
+  const text = await qkvRight(["--help"]);
+  for (const command of commands) expect(text).toMatch(new RegExp(`^  ${command}\\b`, "m"));
+});
+
+test.each(commands)("%s --help has examples", async (command) => {
+  const text = await qkvRight([command, "--help"]);
+  expect(text).toMatch(new RegExp(`^Usage: qkv ${command}`));
+  expect(text).toMatch(new RegExp(`\nExamples:\n  qkv ${command}`));
+});
+
+test.each(commands)("%s is in the manual with all its options", async (command) => {
+  const manual = readFileSync(join(checkout, "docs/cli.md"), "utf8");
+  const text = await qkvRight([command, "--help"]);
+  const options = [...text.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, option]) => option!);
+  expect(options.filter((option) => option !== "--help" && !manual.includes(`${option}`))).toEqual([]);
+});
+
+test("without a command it shows the help and fails", async () => {
+  const { code, stdout, stderr } = await qkv([]);
+  expect(code).toBe(2);
+  expect(stdout + stderr).toContain("Usage: qkv");
+});
+
+test("says its version", async () => {
+  const { version } = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8")) as { version: string };
+  expect(await qkvRight(["--version"])).toBe(`${version}\n`);
+});
