@@ -1,4 +1,5 @@
 import { opDef } from "../../ir/arena.ts";
+import { product } from "../../ir/dim.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
@@ -230,8 +231,8 @@ const mean: readonly Rule[] = [
     right: (m, b) => {
       const { shape, dtype } = m.value("x").type;
       const axes = m.attr<readonly number[]>("axes");
-      const count = axes.reduce((n, axis) => n * Number(shape.at(axis)), 1);
-      if (!isFloat(dtype) || Math.abs(m.number("c") * count - 1) > 1e-6) return undefined;
+      const count = product(axes.map((axis) => shape.at(axis)!));
+      if (!isFloat(dtype) || typeof count !== "number" || Math.abs(m.number("c") * count - 1) > 1e-6) return undefined;
       return b.reduceMean(m.value("x"), { axes, keepDims: m.attr("keep") });
     },
     tolerance: "reordered",
