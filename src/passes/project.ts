@@ -1,13 +1,14 @@
 import type { Graph } from "../ir/graph.ts";
 import { canonicaliseRules } from "./canonicalise.ts";
 import type { Pass, PassContext } from "./pass.ts";
+import { keyBiasUnseen, valueBiasThrough } from "./projection/bias.ts";
 import { mergeProjections } from "./projection/merge.ts";
 import { scaleIntoWeights } from "./projection/scale.ts";
 import { normalise } from "./rewrite/normalise.ts";
 import { silent } from "./rewrite/report.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 
-export const projectStages: Stages = [[scaleIntoWeights]];
+export const projectStages: Stages = [[scaleIntoWeights, keyBiasUnseen, valueBiasThrough]];
 
 function run(graph: Graph, cx: PassContext): Graph {
   const scaled = runStages(graph, projectStages, cx);
@@ -18,6 +19,6 @@ function run(graph: Graph, cx: PassContext): Graph {
 /** Needs a canonical graph; leaves one. What it writes on weights, `fold-constants` computes. */
 export const project: Pass = {
   name: "project",
-  doc: "Factors go into the weights they follow; projections of one input become one product where the target gains.",
+  doc: "Factors and biases go into the weights they follow; projections of one input become one product where the target gains.",
   run,
 };

@@ -1,4 +1,5 @@
 import { type Dim, evaluate, isStatic, show, symbolsOf } from "../ir/dim.ts";
+import { assumedSize } from "./assumed-size.ts";
 import { contractionOrder, type OrderProblem, orderCost, type Step } from "./contraction-order.ts";
 import { orderFormula, orderKey, partsOf } from "./contraction-steps.ts";
 import { type Crossover, crossover, priced } from "./crossover.ts";
@@ -28,11 +29,6 @@ export interface Choice {
   /** Symbols that had to be assumed, with what was assumed. */
   readonly assumed: ReadonlyMap<string, number>;
 }
-
-/** What an unknown length is taken to be; an unknown batch is 1. */
-export const assumedLength = 512;
-const batchLike = /^(b|bs|batch\w*)$/i;
-export const assumedSize = (name: string): number => (batchLike.test(name) ? 1 : assumedLength);
 
 export interface ChooseOptions {
   readonly dims: ReadonlyMap<string, number>;

@@ -4,7 +4,7 @@ import type { OpName } from "../ir/ops/index.ts";
 export interface TargetChoices {
   /** `packedAttention` (heads side by side) beats `attention` between head transposes. */
   readonly packAttention: boolean;
-  /** Products of one input are merged up to this width of the input; 0 never merges. */
+  /** Products of one input are merged while it has up to this many elements; 0 never merges. */
   readonly mergeProjectionsUpTo: number;
   /** From this many queries on, kernels that never hold the scores win: without a mask, and causal. */
   readonly flashFrom: { readonly full: number; readonly causal: number };
@@ -76,7 +76,7 @@ export const ortCpuTarget = (opset = 23): Target => ({
   opset,
   contrib: true,
   kernels: new Set([...standardKernels(opset), ...contribKernels]),
-  choices: { packAttention: true, mergeProjectionsUpTo: 128, flashFrom: { full: 2048, causal: 1024 } },
+  choices: { packAttention: true, mergeProjectionsUpTo: 4096, flashFrom: { full: 1024, causal: 1024 } },
 });
 
 /** What the graph is before anything is optimised: composites every ONNX has, and sums as their author wrote them. */

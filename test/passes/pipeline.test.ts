@@ -58,7 +58,7 @@ describe("the optimising pipeline", () => {
       expect(difference(expected, evaluated(after, sizes, feeds, weights).get("y")!)).toBeLessThan(1e-5);
       expect(countOf(after, "softmax")).toBe(target.contrib ? 0 : 2);
     }
-    const { steps } = await runPipeline(graph, optimise(ortCpuTarget()), contextOf({ arena, weights }));
+    const { steps } = await runPipeline(graph, optimise(ortCpuTarget()), contextOf({ arena, weights, dims: sizes }));
     const fired = new Map(steps.flatMap(({ tally }) => [...tally.fired]));
     expect(fired.get("attention")).toBe(2);
     expect(fired.get("attention-packed-heads")).toBe(2);

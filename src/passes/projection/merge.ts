@@ -1,6 +1,8 @@
 import type { Build } from "../../ir/arena.ts";
-import { type Dim, isStatic } from "../../ir/dim.ts";
+import { type Dim, evaluate, isStatic, symbolsOf } from "../../ir/dim.ts";
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
+import { volume } from "../../ir/types.ts";
+import { assumedSize } from "../assumed-size.ts";
 import type { PassContext } from "../pass.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import { noteOf } from "../rewrite/report.ts";
@@ -46,11 +48,11 @@ const sizeAlong = ({ weight, weightLabels }: Linear, label: string): Dim =>
   weight.type.shape[weightLabels.indexOf(label)]!;
 
 /** Equal where two projections do the same to the same input, up to the size of what comes out. */
-function signature({ linear, out, bias }: Member): string {
+function signature({ linear, out }: Member): string {
   const name = (label: string) => (label === out ? "out" : String(linear.xLabels.indexOf(label)));
   const summed = linear.xLabels.map((label) => (linear.weightLabels.includes(label) ? "s" : "k")).join("");
   const place = `${linear.x.node.id}.${linear.x.index}`;
-  return [place, summed, linear.result.map(name).join(" "), bias ? "biased" : "plain"].join("|");
+  return [place, summed, linear.result.map(name).join(" ")].join("|");
 }
 
 /** The weight as [what is summed …, out], in the order the input has its axes. */
@@ -67,31 +69,33 @@ function merge(b: Build, members: readonly Member[]): readonly Value[] {
   const weight = b.concat(...members.map((member) => weightMatrix(b, member)), { axis: -1 });
   const spec = `${linear.xLabels.join(" ")}, ${[...summed, out].join(" ")} -> ${linear.result.join(" ")}`;
   const product = b.contract(linear.x, weight, { spec });
-  const biases = members.flatMap(({ bias }) => (bias ? [bias] : []));
-  const all = biases.length > 0 ? b.add(product, b.concat(...biases, { axis: 0 })) : product;
   const sizes = members.map((member) => sizeAlong(member.linear, member.out));
-  return splitResults(b, all, linear.result.indexOf(out), sizes);
+  const cut = (value: Value) => splitResults(b, value, linear.result.indexOf(out), sizes);
+  const biases = members.flatMap(({ bias }) => (bias ? [bias] : []));
+  if (biases.length === members.length) return cut(b.add(product, b.concat(...biases, { axis: 0 })));
+  // Where some have none, the others get theirs after the cut: fewer sums than zeros for all would make.
+  return cut(product).map((part, i) => (members[i]!.bias ? b.add(part, members[i]!.bias) : part));
 }
 
 const splitResults = (b: Build, value: Value, axis: number, sizes: readonly Dim[]): readonly Value[] =>
   b.split(value, { axis, sizes }).node.results;
 
-/** Elements summed for each result: what decides whether one wide product beats several narrow ones. */
-const widthOf = ({ linear }: Member): number =>
-  linear.xLabels.reduce(
-    (product, label, axis) =>
-      linear.weightLabels.includes(label) ? product * Number(linear.x.type.shape[axis]) : product,
-    1,
-  );
+/** Elements of the shared input: what decides whether the calls saved outweigh the copies of cutting apart. */
+function inputSize({ linear }: Member, dims: PassContext["dims"]): number {
+  const symbols = linear.x.type.shape.flatMap(symbolsOf);
+  return evaluate(volume(linear.x.type), new Map(symbols.map((name) => [name, dims.get(name) ?? assumedSize(name)])));
+}
 
-export const mergeRefusals = ["no gain at this width", "the weight is also used elsewhere"] as const;
+export const mergeRefusals = ["no gain at this size", "the weight is also used elsewhere"] as const;
 
 function refusalOf(members: readonly Member[], uses: Uses, cx: PassContext): string | undefined {
   if (members.some(({ linear }) => (uses.users.get(linear.weight)?.length ?? 0) > 1))
     return "the weight is also used elsewhere";
   const limit = cx.target.choices.mergeProjectionsUpTo;
-  const width = widthOf(members[0]!);
-  return width > limit ? `no gain at this width: ${width}, ${cx.target.name} gains up to ${limit}` : undefined;
+  const size = inputSize(members[0]!, cx.dims);
+  return size > limit
+    ? `no gain at this size: ${size} elements go in, ${cx.target.name} gains up to ${limit}`
+    : undefined;
 }
 
 /** Projections of one input, weights side by side, as one product that is cut apart again. */
