@@ -95,7 +95,9 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
         return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
       scale *= step.factor;
     } else if (step.kind === "mask") {
-      note(step.keeps ? step.mask : b.not(step.mask), step.fill * scale);
+      // Whatever the scores were is gone: the lowest number swallows them in every precision, so that a row that sees
+      // nothing still weighs all keys alike.
+      note(step.keeps ? step.mask : b.not(step.mask), Math.min(step.fill * scale, -Number.MAX_VALUE));
     } else if (step.kind === "bias") {
       const mask = step.negate ? undefined : maskOfBias(step.value, isMasked);
       if (mask) note(mask.mask, mask.fill * scale);
