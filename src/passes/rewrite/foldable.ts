@@ -11,16 +11,18 @@ const foldability = new WeakMap<Node, boolean>();
  * Control flow is left to run.
  */
 export function isFoldable(value: Value): boolean {
-  const stack = [value.node];
+  const stack = [{ node: value.node, next: 0 }];
   while (stack.length > 0) {
-    const node = stack.at(-1)!;
-    const open = foldability.has(node) ? undefined : node.operands.find((operand) => !foldability.has(operand.node));
-    if (open && isNumeric(node)) stack.push(open.node);
-    else {
-      stack.pop();
-      if (!foldability.has(node))
-        foldability.set(node, isNumeric(node) && node.operands.every((operand) => foldability.get(operand.node)));
+    const top = stack.at(-1)!;
+    const { node } = top;
+    const open = foldability.has(node) || !isNumeric(node) ? undefined : node.operands[top.next++];
+    if (open) {
+      if (!foldability.has(open.node)) stack.push({ node: open.node, next: 0 });
+      continue;
     }
+    stack.pop();
+    if (!foldability.has(node))
+      foldability.set(node, isNumeric(node) && node.operands.every((operand) => foldability.get(operand.node)));
   }
   return foldability.get(value.node)!;
 }

@@ -44,6 +44,8 @@ class Normaliser {
   readonly #done = new Map<Node, readonly Value[]>();
   /** What a node's results were replaced by, which is still to be rewritten itself. */
   readonly #forward = new Map<Node, readonly Value[]>();
+  /** How many values of a list are known to be done. */
+  readonly #checked = new Map<readonly Value[], number>();
   readonly #misses = new Map<Node, Map<Rule, Miss>>();
   readonly #recent: string[] = [];
   #fuel = 0;
@@ -91,8 +93,13 @@ class Normaliser {
 
   /** A node that must be finished before this one can go on. */
   #waitingFor(node: Node): Node | undefined {
-    const forward = this.#forward.get(node);
-    return (forward ?? node.operands).find((value) => !this.#done.has(value.node))?.node;
+    const values = this.#forward.get(node) ?? node.operands;
+    // What is done stays done: a node of many operands is looked through once.
+    const known = this.#checked.get(values) ?? 0;
+    let at = known;
+    while (at < values.length && this.#done.has(values[at]!.node)) at++;
+    if (at > known) this.#checked.set(values, at);
+    return values[at]?.node;
   }
 
   /** Takes a node one step further; true where it is finished. */
