@@ -19,26 +19,44 @@ const rule = "fold-constants";
 /** What a foldable value is computed from. */
 interface Cone {
   readonly nodes: readonly Node[];
+  /** Values below that are folded by themselves. */
+  readonly folded: readonly Value[];
   readonly bytes: number;
   readonly work: number;
-  readonly missing: string | undefined;
 }
 
-function coneOf(value: Value, cx: PassContext): Cone {
-  const nodes = topological([value]);
-  let bytes = 0;
-  let work = 0;
-  let missing: string | undefined;
+/** Down to what is already to be folded, which is a constant then: however many values share a part, it is read once. */
+function coneOf(value: Value, planned: ReadonlyMap<Value, Plan>): Cone {
+  const { nodes, folded } = partOf(value, planned);
+  let bytes = folded.reduce((sum, part) => sum + Number(bytesOf(part.type)), 0);
+  let work = folded.reduce((most, part) => Math.max(most, planned.get(part)!.cone.work), 0);
   for (const node of nodes) {
-    if (node.op === "param") {
-      const name = String(node.attrs.get("name"));
-      if (!cx.weights?.has(name)) missing ??= name;
-    }
     if (node.operands.length === 0) bytes += Number(bytesOf(node.results[0]!.type));
     work += evaluateDim(flopsOf(node), noDims);
     for (const { type } of node.results) work += elementCount(type.shape as readonly number[]);
   }
-  return { nodes, bytes, work, missing };
+  return { nodes, folded, bytes, work };
+}
+
+function partOf(value: Value, planned: ReadonlyMap<Value, Plan>): Pick<Cone, "nodes" | "folded"> {
+  const nodes = new Set([value.node]);
+  const folded = new Set<Value>();
+  for (const node of nodes)
+    for (const operand of node.operands) {
+      if (planned.has(operand)) folded.add(operand);
+      else nodes.add(operand.node);
+    }
+  return { nodes: [...nodes].sort((p, q) => p.id - q.id), folded: [...folded] };
+}
+
+/** Nodes with a parameter below whose weights are not there. */
+function withoutWeights(values: readonly Value[], cx: PassContext): ReadonlySet<Node> {
+  const found = new Set<Node>();
+  for (const node of topological(values)) {
+    const missing = node.op === "param" && !cx.weights?.has(String(node.attrs.get("name")));
+    if (missing || node.operands.some((operand) => found.has(operand.node))) found.add(node);
+  }
+  return found;
 }
 
 const noDims: ReadonlyMap<string, number> = new Map();
@@ -64,26 +82,28 @@ interface Plan {
 function plan(graph: Graph, cx: PassContext): readonly Plan[] {
   const open = [...frontier(graph)].reverse();
   const seen = new Set(open);
-  const plans: Plan[] = [];
+  const plans = new Map<Value, Plan>();
+  const missing = withoutWeights(open, cx);
   for (let value = open.pop(); value; value = open.pop()) {
-    const cone = coneOf(value, cx);
-    const refusal = refusalOf(value, cone, cx);
-    if (refusal === undefined) {
-      plans.push({ value, cone });
-      continue;
+    if (!missing.has(value.node)) {
+      const cone = coneOf(value, plans);
+      const refusal = refusalOf(value, cone, cx);
+      if (refusal === undefined) {
+        plans.set(value, { value, cone });
+        continue;
+      }
+      cx.report.refused(rule, refusal, noteOf(cx, value.node));
     }
-    if (cone.missing === undefined) cx.report.refused(rule, refusal, noteOf(cx, value.node));
     for (const operand of value.node.operands)
       if (isComputed(operand) && !seen.has(operand)) {
         seen.add(operand);
         open.push(operand);
       }
   }
-  return plans;
+  return [...plans.values()];
 }
 
-function refusalOf(value: Value, { bytes, work, missing }: Cone, cx: PassContext): string | undefined {
-  if (missing !== undefined) return "a parameter has no weights";
+function refusalOf(value: Value, { bytes, work }: Cone, cx: PassContext): string | undefined {
   if (value.node.op === "broadcast") return "repeating a tensor is left to the runtime";
   const growth = Number(bytesOf(value.type)) - bytes;
   if (growth > cx.options.foldLimitBytes) return "the result is too large for what it is made of";
@@ -119,7 +139,8 @@ async function run(whole: Graph, cx: PassContext): Promise<Graph> {
   const replaced = new Map<Value, Value>();
   for (const { value, cone } of plans) {
     const folded = cx.arena.build.constant({ value: tensors.get(value)! });
-    const name = foldedName(cone.nodes, cx.arena);
+    const parts = cone.folded.map((part) => replaced.get(part)!.node);
+    const name = foldedName([...cone.nodes, ...parts], cx.arena);
     if (name !== undefined) cx.arena.hint(folded, { name });
     replaced.set(value, folded);
     cx.report.fired(rule);
