@@ -8,10 +8,10 @@ export const contractions: Measurement = {
   async run(report) {
     const linear = await modelFile("models/linear-attention.ts");
     const cases: readonly Case[] = [
-      ...(report.quick ? [512] : [32, 64, 128, 512, 1024, 4096]).map((n) => ({
-        name: `linear attention, d 64, n ${n}`,
+      ...(report.quick ? [512] : [32, 64, 128, 512, 1024, 4096]).map((seq) => ({
+        name: `linear attention, d 64, seq ${seq}`,
         model: linear,
-        dims: { n },
+        dims: { seq },
       })),
       {
         name: "softmax attention by einsum, 8 heads of 64, seq 1024",

@@ -1,4 +1,5 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { requireProvider } from "../backends/ort/providers.ts";
@@ -49,6 +50,8 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
+  const file = flags.json === "-" ? undefined : flags.json;
+  if (file !== undefined) checkPlace(file);
   const ep = await requireProvider(flags.ep);
   const dims = dimsOf(flags);
   const { declared, options } = await openModel(path, flags);
@@ -68,7 +71,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   }).finally(line.done);
   if (flags.json === "-") process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else process.stdout.write(renderReport(report));
-  if (flags.json !== undefined && flags.json !== "-") writeJson(flags.json, report);
+  if (file !== undefined) writeJson(file, report);
   const wrong = report.runs.flatMap(({ variants }) =>
     variants.filter(({ name, equal }) => name === "optimised" && !equal),
   );
@@ -76,13 +79,25 @@ async function run(path: string, flags: Flags): Promise<void> {
     fail("QKV506", "the optimised graph does not give the same outputs", { help: "qkv verify names the guilty pass" });
 }
 
-function writeJson(path: string, report: CompareReport): void {
+/** Throws QKV507 for a path that cannot be written, before minutes of measuring are spent. */
+function checkPlace(path: string): void {
+  const about = statSync(path, { throwIfNoEntry: false });
+  if (about && !about.isFile()) fail("QKV507", `cannot write ${path}: it is no plain file`);
   try {
-    // Beside the file first, then in its place: a report is there whole or not at all.
-    const temporary = `${path}.${process.pid}.tmp`;
+    accessSync(dirname(path), constants.W_OK);
+  } catch (error) {
+    fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function writeJson(path: string, report: CompareReport): void {
+  // Beside the file first, then in its place: a report is there whole or not at all.
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
     writeFileSync(temporary, `${JSON.stringify(report, null, 2)}\n`);
     renameSync(temporary, path);
   } catch (error) {
+    rmSync(temporary, { force: true });
     fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -42,8 +42,8 @@ describe("--json", () => {
         ep: "cpu",
         threads: number,
       },
-      runs: [3, 65].map((n) => ({
-        dims: { n },
+      runs: [3, 65].map((seq) => ({
+        dims: { seq },
         reference: "float64 reference",
         variants: ["naive", "ort", "optimised"].map((name) => variant(name, number)),
       })),
@@ -64,7 +64,7 @@ describe("--json", () => {
     }
   });
 
-  test("counts what runs: the formulas of the notes at n = 65", async () => {
+  test("counts what runs: the formulas of the notes at 65 tokens", async () => {
     const report = JSON.parse(
       await qkvRight(["compare", linear, "--dims", "seq=65", ...brief, "--json", "-"]),
     ) as CompareReport;
@@ -74,8 +74,8 @@ describe("--json", () => {
     expect(optimised!.flops).toBeLessThanOrEqual(5 * 2 * 64 * 64 * 65);
     expect(naive!.params).toBe(3 * 64 * 64);
     expect(naive!.nodes).toBe(5);
-    expect(report.passes[0]!.flops.before).toContain("n^2");
-    expect(report.passes.at(-1)!.flops.after).not.toContain("n^2");
+    expect(report.passes[0]!.flops.before).toContain("seq^2");
+    expect(report.passes.at(-1)!.flops.after).not.toContain("seq^2");
   });
 
   test("into a file, beside the table", async () => {
@@ -133,7 +133,7 @@ test("sizes come from --inputs where --dims gives none", async () => {
   const report = JSON.parse(
     await qkvRight(["compare", linear, ...brief, "--inputs", at("two.json"), "--json", "-"]),
   ) as CompareReport;
-  expect(report.runs[0]!.dims).toEqual({ n: 2 });
+  expect(report.runs[0]!.dims).toEqual({ seq: 2 });
 });
 
 test("sizes that contradict --inputs are refused", async () => {

@@ -78,7 +78,7 @@ test("--naive keeps what was declared, and both give the same", async () => {
 test("--dims freezes dims in the file; without, their names stay", async () => {
   const dims = async (args: readonly string[]) =>
     decodeModel(await compileTo("dims.onnx", [linear, ...args])).graph.inputs[0]!.shape;
-  expect(await dims([])).toEqual([64, "n"]);
+  expect(await dims([])).toEqual([64, "seq"]);
   expect(await dims(["--dims", "seq=7"])).toEqual([64, 7]);
 });
 

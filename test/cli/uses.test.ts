@@ -49,7 +49,7 @@ describe("run", () => {
 });
 
 describe("print", () => {
-  test.each(["linear-attention", "self-attention", "multi-head", "encoder", "mla", "positional"])(
+  test.each(["linear-attention", "self-attention", "multi-head", "mla", "positional"])(
     "%s as text that reads back",
     async (name) => {
       const text = await qkvRight(["print", `models/${name}.ts`]);
@@ -73,8 +73,8 @@ describe("explain", () => {
   test("says what fired, both formulas and the crossover", async () => {
     const text = await qkvRight(["explain", linear]);
     expect(text).toMatch(/^reassociate: /m);
-    expect(text).toContain("n^2");
-    expect(text).toMatch(/cheaper where n > \d+/);
+    expect(text).toContain("seq^2");
+    expect(text).toMatch(/cheaper where seq > \d+/);
   });
 
   test("one pass only, and JSON", async () => {
