@@ -8,6 +8,11 @@ import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 
 const maskedBelow = -1e4;
+/**
+ * Added where a mask is off. It swallows any score in every precision, so that a row that sees nothing weighs its keys
+ * alike, as it does where scores are replaced; kernels clear such rows only for the very lowest number.
+ */
+const swallows = -1e38;
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
 /** Builds the composite a candidate stands for: movement, `attention` on rank 4, movement back. */
@@ -95,9 +100,7 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
         return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
       scale *= step.factor;
     } else if (step.kind === "mask") {
-      // Whatever the scores were is gone: the lowest number swallows them in every precision, so that a row that sees
-      // nothing still weighs all keys alike.
-      note(step.keeps ? step.mask : b.not(step.mask), Math.min(step.fill * scale, -Number.MAX_VALUE));
+      note(step.keeps ? step.mask : b.not(step.mask), Math.min(step.fill * scale, swallows));
     } else if (step.kind === "bias") {
       const mask = step.negate ? undefined : maskOfBias(step.value, isMasked);
       if (mask) note(mask.mask, mask.fill * scale);
@@ -141,6 +144,9 @@ const least: Readonly<Record<string, number>> = {
   f64: -Number.MAX_VALUE,
 };
 
-/** A very negative number its type can hold; infinity stays what it is. */
-const finite = (fill: number, dtype: string): number =>
-  fill === Number.NEGATIVE_INFINITY ? fill : Math.max(fill, least[dtype] ?? fill);
+/** A very negative number its type can hold, and not its lowest where that swallows too; infinity stays what it is. */
+const finite = (fill: number, dtype: string): number => {
+  if (fill === Number.NEGATIVE_INFINITY) return fill;
+  const lowest = least[dtype] ?? fill;
+  return lowest < swallows ? Math.max(fill, swallows) : Math.max(fill, lowest);
+};
