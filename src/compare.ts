@@ -137,7 +137,9 @@ async function compareOnce(
   const built = "build" in model ? model.build(options.settings) : model;
   const dims = options.feeds ? dimsOfFeeds(built.graph, options.feeds, given) : completeDims(built.graph, given);
   const { runs: _runs, measure: timing, ...compileOptions } = options;
-  const naive = await compile(built, { ...compileOptions, hints: dims, naive: true });
+  // What is compared against is as declared, whatever passes were asked for.
+  const { passes: _passes, ...naiveOptions } = compileOptions;
+  const naive = await compile(built, { ...naiveOptions, hints: dims, naive: true });
   const optimised = await compile(built, { ...compileOptions, hints: dims });
   const feeds = options.feeds ?? randomFeeds(naive.declared, dims, options.seed ?? 0);
   const candidates = await candidatesOf(built, naive, optimised, dims, options);

@@ -34,7 +34,7 @@ export interface VerifyOptions extends CompileOptions {
 }
 
 /** Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision. */
-const passTolerance: Tolerance = { absolute: 1e-6, relative: 1e-5 };
+const passTolerance: Tolerance = { absolute: 1e-8, relative: 1e-5 };
 const flopLimit = 4e9;
 const levels: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "all"];
 const oddSizes = [1, 17, 33, 15, 31, 64, 65] as const;
