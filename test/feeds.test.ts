@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { checkDims, completeDims, dimsOfFeeds, randomFeeds, symbolsIn } from "../src/feeds.ts";
+import { cast, concat, embedding, input, model, param, reshape, transpose } from "../src/index.ts";
+import { fromNumbers, toFloat64 } from "../src/ir/tensor.ts";
+
+const tokens = model("tokens", { vocab: 7 }, ({ vocab }) => {
+  const ids = input("ids", "i64", ["batch", "seq"]);
+  const mask = input("mask", "i64", ["batch", "seq"]);
+  const x = input("x", "f32", ["batch", "seq", 4]);
+  const seen = input("seen", "bool", ["batch", "seq"]);
+  return { y: embedding(ids, vocab, 4, { name: "table" }).add(x), m: cast(mask, "f32"), s: cast(seen, "f32") };
+});
+const { graph } = tokens.build();
+const sizes = new Map([
+  ["batch", 3],
+  ["seq", 65],
+]);
+
+describe("random feeds", () => {
+  const feeds = randomFeeds(graph, sizes, 0);
+
+  test("indices stay within what they index and reach all of it", () => {
+    const ids = toFloat64(feeds.get("ids")!);
+    expect(ids.every((id) => Number.isInteger(id) && id >= 0 && id < 7)).toBe(true);
+    expect(new Set(ids).size).toBe(7);
+  });
+
+  test("other integers and bools are zeros and ones, with something seen in every row", () => {
+    for (const name of ["mask", "seen"]) {
+      const mask = toFloat64(feeds.get(name)!);
+      expect(mask.every((bit) => bit === 0 || bit === 1)).toBe(true);
+    }
+    const mask = toFloat64(feeds.get("mask")!);
+    for (let row = 0; row < 3; row++) expect(mask.subarray(row * 65, (row + 1) * 65)).toContain(1);
+  });
+
+  test("floats are about normal", () => {
+    const x = toFloat64(feeds.get("x")!);
+    const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+    const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length;
+    expect(Math.abs(mean)).toBeLessThan(0.2);
+    expect(Math.abs(variance - 1)).toBeLessThan(0.3);
+  });
+
+  test("depend on the seed and on nothing else", () => {
+    expect(randomFeeds(graph, sizes, 0)).toEqual(feeds);
+    expect(randomFeeds(graph, sizes, 1).get("x")).not.toEqual(feeds.get("x"));
+  });
+
+  test("the smallest table indexed is the limit, through movement", () => {
+    const { graph: two } = model("two", {}, () => {
+      const ids = input("ids", "i64", [2, "n"]);
+      const wide = embedding(ids, 100, 2, { name: "wide" });
+      const narrow = embedding(transpose(ids), 3, 2, { name: "narrow" });
+      return { wide, narrow };
+    }).build();
+    const ids = toFloat64(randomFeeds(two, new Map([["n", 40]]), 0).get("ids")!);
+    expect(Math.max(...ids)).toBe(2);
+  });
+
+  test("through reshape and concat", () => {
+    const { graph: joined } = model("joined", {}, () => {
+      const a = input("a", "i64", [2, 8]);
+      const b = input("b", "i32", [16]);
+      return { y: embedding(concat([reshape(a, [16]), cast(b, "i64")], 0), 5, 2, { name: "t" }) };
+    }).build();
+    const feeds = randomFeeds(joined, new Map(), 3);
+    for (const name of ["a", "b"]) expect(Math.max(...toFloat64(feeds.get(name)!))).toBeLessThan(5);
+  });
+
+  test("sizes of one and of none", () => {
+    const empty = new Map([
+      ["batch", 1],
+      ["seq", 0],
+    ]);
+    expect(randomFeeds(graph, empty, 0).get("x")!.dims).toEqual([1, 0, 4]);
+  });
+});
+
+describe("dims", () => {
+  test("are those of the inputs, in their order", () => {
+    expect(symbolsIn(graph)).toEqual(["batch", "seq"]);
+  });
+
+  test("not given are 1 for a batch and 128 for others", () => {
+    expect([...completeDims(graph, new Map())]).toEqual([
+      ["batch", 1],
+      ["seq", 128],
+    ]);
+    expect(completeDims(graph, new Map([["seq", 5]])).get("seq")).toBe(5);
+  });
+
+  test.each(["sequence", "constructor", "__proto__"])("there is no %s", (name) => {
+    const given = new Map([[name, 1]]);
+    expect(() => checkDims(graph, given)).toThrow(
+      expect.objectContaining({ code: "QKV504", details: { help: "it has batch, seq" } }),
+    );
+  });
+
+  test("a graph of fixed sizes says so", () => {
+    const { graph: fixed } = model("fixed", {}, () => ({ y: input("x", "f32", [2]).mul(param("w", [2])) })).build();
+    expect(() => checkDims(fixed, new Map([["seq", 1]]))).toThrow(
+      expect.objectContaining({ details: { help: "all its dimensions are fixed" } }),
+    );
+  });
+});
+
+describe("dims of given inputs", () => {
+  const { graph: pair } = model("pair", {}, () => {
+    const a = input("a", "f32", ["n", 2]);
+    const b = input("b", "f32", ["n"]);
+    return { y: a.mul(2), z: b.mul(2) };
+  }).build();
+  const f32 = (dims: readonly number[]) => fromNumbers("f32", dims, new Float64Array(dims.reduce((x, y) => x * y, 1)));
+
+  test("are read off them", () => {
+    expect(
+      dimsOfFeeds(
+        pair,
+        new Map([
+          ["a", f32([5, 2])],
+          ["b", f32([5])],
+        ]),
+      ),
+    ).toEqual(new Map([["n", 5]]));
+  });
+
+  const given = new Map([["n", 4]]);
+  test.each([
+    ["one missing", { a: f32([5, 2]) }, undefined, "QKV240"],
+    ["one too many", { a: f32([5, 2]), b: f32([5]), c: f32([1]) }, undefined, "QKV241"],
+    ["two sizes for one name", { a: f32([5, 2]), b: f32([4]) }, undefined, "QKV242"],
+    ["another rank", { a: f32([5]), b: f32([5]) }, undefined, "QKV242"],
+    ["another fixed size", { a: f32([5, 3]), b: f32([5]) }, undefined, "QKV242"],
+    ["another element type", { a: f32([5, 2]), b: fromNumbers("i64", [5], new Float64Array(5)) }, undefined, "QKV242"],
+    ["sizes given that are others", { a: f32([5, 2]), b: f32([5]) }, given, "QKV242"],
+    ["a name that is none", { a: f32([5, 2]), b: f32([5]) }, new Map([["m", 5]]), "QKV504"],
+  ] as const)("%s", (_, feeds, sizes, code) => {
+    expect(() => dimsOfFeeds(pair, new Map(Object.entries(feeds)), sizes)).toThrow(expect.objectContaining({ code }));
+  });
+});
