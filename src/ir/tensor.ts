@@ -34,20 +34,26 @@ export function toFloat64(tensor: HostTensor): Float64Array<ArrayBuffer> {
   return out;
 }
 
+/** How a number is stored where assigning it to an element would not do. */
+const conversions: ReadonlyMap<DType, (value: number) => number | bigint> = new Map<
+  DType,
+  (value: number) => number | bigint
+>([
+  ["f16", numberToFloat16],
+  ["bf16", numberToBfloat16],
+  ["i64", (value) => (Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n)],
+  ["bool", (value) => (value !== 0 ? 1 : 0)],
+]);
+
 /**
  * A tensor of `dtype` from numbers: floats round to nearest even, integers truncate and wrap (NaN and infinities are 0),
  * bool is `!== 0`.
  */
 export function fromNumbers(dtype: DType, dims: readonly number[], values: ArrayLike<number>): HostTensor {
   const data = allocate(dtype, values.length);
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    if (dtype === "f16") data[i] = numberToFloat16(value);
-    else if (dtype === "bf16") data[i] = numberToBfloat16(value);
-    else if (dtype === "i64") data[i] = Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
-    else if (dtype === "bool") data[i] = value !== 0 ? 1 : 0;
-    else data[i] = value;
-  }
+  const convert = conversions.get(dtype);
+  if (convert) for (let i = 0; i < values.length; i++) data[i] = convert(values[i]!);
+  else (data as Float64Array).set(values);
   return hostTensor(dtype, dims, data);
 }
 
