@@ -1,4 +1,5 @@
 import { compileTime } from "./compile-time.ts";
+import { contractionOrders } from "./contraction-order.ts";
 import { contractions } from "./contractions.ts";
 import type { Measurement } from "./measurement.ts";
 import { minilm } from "./minilm.ts";
@@ -9,6 +10,7 @@ import { smallLayers } from "./small-layers.ts";
 export const measurements: readonly Measurement[] = [
   smallLayers,
   contractions,
+  contractionOrders,
   minilm,
   peakMemoryOfAttention,
   compileTime,
