@@ -106,7 +106,17 @@ function writeJson(path: string, report: CompareReport): void {
 export function renderReport(report: CompareReport): string {
   const { machine } = report;
   const head = `${pc.bold(report.model)} for ${report.target} on ${machine.cpu}, ${machine.threads} threads, ONNX Runtime ${machine.onnxruntime}`;
-  return `${[head, ...report.runs.map(renderRun), renderPasses(report)].join("\n\n")}\n`;
+  const parts = report.runs.flatMap((run) => [renderRun(run), ...(machine.ep === "cpu" ? [] : [renderPlacement(run)])]);
+  return `${[head, ...parts, renderPasses(report)].join("\n\n")}\n`;
+}
+
+/** Where nodes ran: providers leave what they lack to the CPU without a word. */
+function renderPlacement({ variants }: RunReport): string {
+  const lines = variants.map(({ name, placement }) => {
+    const counts = Object.entries(placement).map(([provider, count]) => `${count} on ${provider}`);
+    return `  ${name}: ${counts.join(", ")}`;
+  });
+  return ["nodes ran", ...lines].join("\n");
 }
 
 function renderRun({ dims, reference, variants }: RunReport): string {
