@@ -43,7 +43,7 @@ export const activation = {
       cx.require(approximate === "none" || approximate === "tanh", "C2", `"${approximate}" is no approximation`);
       return floatSame(cx);
     },
-    cost: ({ types }) => mul(8, volume(types[0]!)),
+    cost: ({ types, attrs }) => mul(attrs.approximate === "tanh" ? 9 : 5, volume(types[0]!)),
     decompose: (b, [x], { approximate }) => (approximate === "tanh" ? tanhGelu(b, x!) : exactGelu(b, x!)),
   }),
   silu: defineOp({
@@ -54,7 +54,7 @@ export const activation = {
     traits: ["elementwise", "composite"],
     constraints,
     infer: floatSame,
-    cost: ({ types }) => mul(4, volume(types[0]!)),
+    cost: ({ types }) => mul(2, volume(types[0]!)),
     decompose: (b, [x]) => b.mul(x!, b.sigmoid(x!)),
   }),
   biasGelu: defineOp({
@@ -70,7 +70,7 @@ export const activation = {
       cx.require(fits, "C2", `${showType(bias!)} does not fit ${showType(x!)}`);
       return floatSame(cx);
     },
-    cost: ({ types }) => mul(9, volume(types[0]!)),
+    cost: ({ types }) => mul(6, volume(types[0]!)),
     decompose: (b, [x, bias]) => exactGelu(b, b.add(x!, bias!)),
   }),
 };

@@ -1,5 +1,5 @@
 import { optional } from "../attrs.ts";
-import { add, mul } from "../dim.ts";
+import { mul } from "../dim.ts";
 import { isFloat } from "../dtype.ts";
 import type { Value } from "../graph.ts";
 import { defineOp, type Emit, type InferContext } from "../op-def.ts";
@@ -65,7 +65,7 @@ export const norm = {
     traits: ["composite"],
     constraints,
     infer: (cx) => inferNorm(cx, cx.types.slice(1)),
-    cost: ({ types }) => mul(8, volume(types[0]!)),
+    cost: ({ types }) => mul(types.length > 2 ? 7 : 6, volume(types[0]!)),
     decompose: (b, [x, scale, bias], attrs) => affine(b, normalised(b, x!, attrs.epsilon), scale!, bias),
   }),
   rmsNorm: defineOp({
@@ -76,7 +76,7 @@ export const norm = {
     traits: ["composite"],
     constraints,
     infer: (cx) => inferNorm(cx, cx.types.slice(1)),
-    cost: ({ types }) => mul(5, volume(types[0]!)),
+    cost: ({ types }) => mul(4, volume(types[0]!)),
     decompose: (b, [x, scale], attrs) => b.mul(rootMeanSquared(b, x!, attrs.epsilon), scale!),
   }),
   skipLayerNorm: defineOp({
@@ -87,7 +87,7 @@ export const norm = {
     traits: ["composite"],
     constraints: { ...constraints, C3: "x and skip have one type" },
     infer: inferSkip,
-    cost: ({ types }) => mul(types.length > 4 ? 10 : 9, volume(types[0]!)),
+    cost: ({ types }) => mul(types.length > 4 ? 9 : 8, volume(types[0]!)),
     decompose: (b, [x, skip, scale, bias, inputBias], attrs) => {
       const total = sumOf(b, x!, skip!, inputBias);
       return [affine(b, normalised(b, total, attrs.epsilon), scale!, bias), total];
@@ -101,7 +101,7 @@ export const norm = {
     traits: ["composite"],
     constraints: { ...constraints, C3: "x and skip have one type" },
     infer: inferSkip,
-    cost: ({ types }) => add(volume(types[0]!), mul(5, volume(types[0]!))),
+    cost: ({ types }) => mul(5, volume(types[0]!)),
     decompose: (b, [x, skip, scale], attrs) => {
       const total = b.add(x!, skip!);
       return [b.mul(rootMeanSquared(b, total, attrs.epsilon), scale!), total];
