@@ -15,27 +15,23 @@ export function inheritAll(arena: Arena, from: readonly Value[], to: readonly Va
 export function substitute(graph: Graph, replaced: ReadonlyMap<Value, Value>, arena: Arena): Graph {
   if (replaced.size === 0) return graph;
   const done = new Map<Value, Value>();
-  const stack: Value[] = [];
   const resolve = (root: Value): Value => {
-    stack.push(root);
+    const stack = [{ value: root, next: 0 }];
     while (stack.length > 0) {
-      const value = stack.at(-1)!;
-      const open = done.has(value) ? undefined : nextOpen(value, replaced, done);
-      if (open) stack.push(open);
-      else {
+      const top = stack.at(-1)!;
+      const other = replaced.get(top.value);
+      const open = done.has(top.value) ? undefined : other ? [other][top.next] : top.value.node.operands[top.next];
+      if (open) {
+        top.next++;
+        if (!done.has(open)) stack.push({ value: open, next: 0 });
+      } else {
         stack.pop();
-        if (!done.has(value)) finish(value, replaced, done, arena);
+        if (!done.has(top.value)) finish(top.value, replaced, done, arena);
       }
     }
     return done.get(root)!;
   };
   return withOutputs(graph, resolve);
-}
-
-function nextOpen(value: Value, replaced: ReadonlyMap<Value, Value>, done: ReadonlyMap<Value, Value>) {
-  const other = replaced.get(value);
-  if (other) return done.has(other) ? undefined : other;
-  return value.node.operands.find((operand) => !done.has(operand));
 }
 
 function finish(value: Value, replaced: ReadonlyMap<Value, Value>, done: Map<Value, Value>, arena: Arena): void {
@@ -46,13 +42,17 @@ function finish(value: Value, replaced: ReadonlyMap<Value, Value>, done: Map<Val
     done.set(value, final);
     return;
   }
+  const { operands, results } = value.node;
   const node = arena.rebuild(
     value.node,
-    value.node.operands.map((operand) => done.get(operand)!),
+    operands.map((operand) => done.get(operand)!),
   );
-  const final = node.results[value.index]!;
-  arena.inherit(value, final);
-  done.set(value, final);
+  for (const result of results) {
+    if (replaced.has(result)) continue;
+    const final = node.results[result.index]!;
+    arena.inherit(result, final);
+    done.set(result, final);
+  }
 }
 
 /** The graph with other outputs; the same object where they are the same. */
