@@ -5,7 +5,7 @@ import { type Graph, type Hint, Node, Value } from "./graph.ts";
 import { arity, constraintFailure, type Emit, type OpDef, type OpFunction } from "./op-def.ts";
 import { type OpName, ops } from "./ops/index.ts";
 import { fromNumbers } from "./tensor.ts";
-import type { TensorType } from "./types.ts";
+import { sameType, type TensorType } from "./types.ts";
 
 type SingleResult = { readonly [K in OpName]: OpFunction<(typeof ops)[K]> };
 
@@ -42,17 +42,31 @@ export class Arena {
   node(op: string, operands: readonly Value[], attrs: Readonly<Record<string, unknown>> = {}): Node {
     const def = opDef(op);
     const complete = completeAttrs(def, attrs);
-    const key = nodeKey(def, operands, complete);
+    return this.#intern(def, operands, complete, () => inferTypes(def, operands, complete));
+  }
+
+  #intern(
+    def: OpDef,
+    operands: readonly Value[],
+    attrs: ReadonlyMap<string, AttrValue>,
+    types: () => readonly TensorType[],
+  ): Node {
+    const key = nodeKey(def, operands, attrs);
     const existing = this.#nodes.get(key);
     if (existing) return existing;
-    const node = new Node(this.#next++, op, operands, complete, inferTypes(def, operands, complete));
+    const node = new Node(this.#next++, def.name, operands, attrs, types());
     this.#nodes.set(key, node);
     return node;
   }
 
   /** The node again with other operands; the same node where they are the same. */
   rebuild(node: Node, operands: readonly Value[]): Node {
-    if (operands.every((value, i) => value === node.operands[i])) return node;
+    if (operands.length === node.operands.length) {
+      if (operands.every((value, i) => value === node.operands[i])) return node;
+      // Types follow from attributes and the operands' types: what those give is known.
+      if (operands.every((value, i) => sameType(value.type, node.operands[i]!.type)))
+        return this.#intern(opDef(node.op), operands, node.attrs, () => node.results.map(({ type }) => type));
+    }
     return this.node(node.op, operands, Object.fromEntries(node.attrs));
   }
 
