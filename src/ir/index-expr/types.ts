@@ -1,0 +1,102 @@
+import { invariant } from "../diagnostics.ts";
+import type { Value } from "../graph.ts";
+import { type IndexFn, indexFunctions } from "./functions.ts";
+
+export type IndexName = "b" | "h" | "q" | "k";
+export type LengthName = "B" | "H" | "Q" | "K";
+
+/**
+ * A formula over the indices of one attention score: what a mask, score or prob function means. Booleans are 0 and 1.
+ * Interned: the same formula is the same object, so `===` compares and shared parts are shared.
+ */
+export type IndexExpr =
+  | { readonly kind: "number"; readonly value: number }
+  /** Batch, query head, query and key, each counted from 0. */
+  | { readonly kind: "index"; readonly name: IndexName }
+  /** How many there are of each; may be symbolic when the model is compiled. */
+  | { readonly kind: "length"; readonly name: LengthName }
+  /** The score (or the probability) the function is given. */
+  | { readonly kind: "score" }
+  | { readonly kind: "apply"; readonly fn: IndexFn; readonly args: readonly IndexExpr[] }
+  /** Element of table number `table`; as many indices as it has axes. */
+  | { readonly kind: "lookup"; readonly table: number; readonly at: readonly IndexExpr[] };
+
+/** What `lookup` reads. */
+export type IndexTable = { readonly name: string; readonly truth: boolean } & (
+  | { readonly kind: "constant"; readonly dims: readonly number[]; readonly data: Float64Array }
+  /** A tensor of the model; its shape may be symbolic. */
+  | { readonly kind: "tensor"; readonly value: Value }
+);
+
+/** An expression with the tables it reads. */
+export interface IndexFormula {
+  readonly expr: IndexExpr;
+  readonly tables: readonly IndexTable[];
+}
+
+const interned = new Map<string, IndexExpr>();
+const numbers = new WeakMap<IndexExpr, number>();
+
+function intern(key: string, expr: IndexExpr): IndexExpr {
+  const known = interned.get(key);
+  if (known) return known;
+  interned.set(key, Object.freeze(expr));
+  numbers.set(expr, interned.size);
+  return expr;
+}
+
+const keys = (args: readonly IndexExpr[]) => args.map((arg) => numbers.get(arg)).join(" ");
+
+/** A number; `true` and `false` are 1 and 0. -0 and 0 differ. */
+export function constant(value: number | boolean): IndexExpr {
+  const number = Number(value);
+  return intern(`n${Object.is(number, -0) ? "-0" : number}`, { kind: "number", value: number });
+}
+
+export const index = (name: IndexName): IndexExpr => intern(name, { kind: "index", name });
+export const length = (name: LengthName): IndexExpr => intern(name, { kind: "length", name });
+export const score = (): IndexExpr => intern("s", { kind: "score" });
+
+/** `fn` of `args`, as it stands: nothing is simplified. */
+export function applied(fn: IndexFn, ...args: readonly IndexExpr[]): IndexExpr {
+  invariant(args.length === indexFunctions[fn].arity, `${fn} takes ${indexFunctions[fn].arity} arguments`);
+  return intern(`${fn} ${keys(args)}`, { kind: "apply", fn, args });
+}
+
+export const lookup = (table: number, at: readonly IndexExpr[]): IndexExpr =>
+  intern(`t${table} ${keys(at)}`, { kind: "lookup", table, at });
+
+/** What an expression is made of directly. */
+export const partsOf = (expr: IndexExpr): readonly IndexExpr[] =>
+  expr.kind === "apply" ? expr.args : expr.kind === "lookup" ? expr.at : [];
+
+/** Every part of an expression once, parts before what is made of them; itself last. */
+export function partsInOrder(root: IndexExpr): readonly IndexExpr[] {
+  const order: IndexExpr[] = [];
+  const seen = new Set<IndexExpr>();
+  const stack: { readonly expr: IndexExpr; next: number }[] = [{ expr: root, next: 0 }];
+  seen.add(root);
+  while (stack.length > 0) {
+    const top = stack.at(-1)!;
+    const part = partsOf(top.expr)[top.next++];
+    if (part === undefined) {
+      order.push(top.expr);
+      stack.pop();
+    } else if (!seen.has(part)) {
+      seen.add(part);
+      stack.push({ expr: part, next: 0 });
+    }
+  }
+  return order;
+}
+
+/** Whether an expression answers 0 or 1 because of what it is: a comparison, logic, a table of booleans. */
+export const isTruth = (expr: IndexExpr, tables: readonly IndexTable[] = []): boolean =>
+  expr.kind === "apply"
+    ? indexFunctions[expr.fn].truth === true || (expr.fn === "select" && bothTruth(expr.args, tables))
+    : expr.kind === "lookup"
+      ? tables[expr.table]?.truth === true
+      : expr.kind === "number" && (expr.value === 1 || Object.is(expr.value, 0));
+
+const bothTruth = ([, x, y]: readonly IndexExpr[], tables: readonly IndexTable[]) =>
+  isTruth(x!, tables) && isTruth(y!, tables);
