@@ -20,7 +20,7 @@ import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
-import { modelBytes, runModel } from "./session.ts";
+import { checkRunnable, modelBytes, runModel } from "./session.ts";
 import { reference } from "./verify.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
@@ -142,6 +142,7 @@ async function compareOnce(
   const naive = await compile(built, { ...naiveOptions, hints: dims, naive: true });
   const optimised = await compile(built, { ...compileOptions, hints: dims });
   const feeds = options.feeds ?? randomFeeds(naive.declared, dims, options.seed ?? 0);
+  for (const compiled of [naive, optimised]) checkRunnable(compiled.onnx(), feeds);
   const candidates = await candidatesOf(built, naive, optimised, dims, options);
   onProgress("computing the reference", 0, 1);
   const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims);

@@ -2,6 +2,7 @@ import { encodeModel } from "./backends/onnx/encode.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
 import type { Compiled } from "./compile.ts";
+import { fail } from "./ir/diagnostics.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
 /** In memory a model is one piece up to this size; the format ends at 2 GiB. */
@@ -10,6 +11,18 @@ const inlineLimit = 1.5 * 2 ** 30;
 /** A model as bytes the runtime loads, weights included. Throws QKV40x where they exceed the format. */
 export const modelBytes = (model: OnnxModel): Uint8Array =>
   encodeModel(model, { externalDataLimit: inlineLimit }).model;
+
+/**
+ * Refuses inputs without elements for a model with Einsum: the runtime's kernel divides by their sizes, which ends the
+ * process. Throws QKV509.
+ */
+export function checkRunnable(model: OnnxModel, feeds: ReadonlyMap<string, HostTensor>): void {
+  const empty = [...feeds].find(([, { data }]) => data.length === 0);
+  if (empty && model.graph.nodes.some(({ opType }) => opType === "Einsum"))
+    fail("QKV509", `the input "${empty[0]}" has no elements, and ONNX Runtime's Einsum cannot take that`, {
+      help: "give every dimension a size of at least 1, or write the sum with matmul",
+    });
+}
 
 /** A compiled model in ONNX Runtime, ready to run. Close it when done. Throws QKV44x where the runtime cannot load it. */
 export const session = (compiled: Compiled, options: SessionOptions = {}): Promise<Session> =>
@@ -21,6 +34,7 @@ export async function runModel(
   feeds: ReadonlyMap<string, HostTensor>,
   options: SessionOptions = {},
 ): Promise<Map<string, HostTensor>> {
+  checkRunnable(model, feeds);
   const open = await openSession(modelBytes(model), options);
   try {
     return await open.run(feeds);

@@ -45,11 +45,12 @@ async function run(path: string, flags: Flags): Promise<void> {
   });
   const dims = dimsOf(flags);
   const compiled = await compile(declared, { ...options, dims, instruments: [printed] });
+  // Written down before the naive graph is made beside it: names are shared within an arena.
+  const onnx = compiled.onnx();
   if (flags.check) {
     const { passes: _passes, ...asDeclared } = options;
     await checkAgainst(await compile(declared, { ...asDeclared, dims, naive: true }), compiled, options.seed);
   }
-  const onnx = compiled.onnx();
   const { files, byteLength } = writeModel(flags.output, onnx);
   printWarnings(compiled.warnings());
   if (flags.json)

@@ -189,8 +189,14 @@ export const min = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? b : atLeast(b, a) ?
 /** True where `a >= b` for all natural values of the symbols; false means "not proven". */
 export const atLeast = (a: Dim, b: Dim): boolean => {
   const difference = sub(a, b);
-  return termsOf(difference).every((term) => term.coefficient >= 0);
+  return termsOf(difference).every(
+    ({ coefficient, factors }) => coefficient === 0 || (coefficient > 0 && factors.every(isNatural)),
+  );
 };
+
+/** Symbols are natural; a quotient of something that may be negative may be so too. */
+const isNatural = ([atom, power]: DimTerm["factors"][number]): boolean =>
+  power % 2 === 0 || atom.kind === "symbol" || atom.fn === "mod" || (atLeast(atom.left, 0) && atLeast(atom.right, 0));
 
 export const show = (dim: Dim): string => (typeof dim === "number" ? String(dim) : dim.key);
 export const isStatic = (dim: Dim): dim is number => typeof dim === "number";

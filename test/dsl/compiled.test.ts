@@ -1,32 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { transformSync } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildTimeout, built } from "../cli/support/command.ts";
 
 /** The loader as it runs from compiled files, on Node alone: its module hooks, source maps and worker. */
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const home = mkdtempSync(join(tmpdir(), "qkv-compiled-"));
+const home = join(root, "dist");
 const models = mkdtempSync(join(tmpdir(), "qkv-models-"));
 
-beforeAll(() => {
-  symlinkSync(join(root, "node_modules"), join(home, "node_modules"));
-  writeFileSync(join(home, "package.json"), `{ "type": "module" }`);
-  for (const layer of ["dsl", "ir"])
-    for (const name of readdirSync(join(root, "src", layer), { recursive: true, encoding: "utf8" }))
-      if (name.endsWith(".ts")) compile(join(layer, name));
-  compile("index.ts");
-});
-afterAll(() => [home, models].forEach((folder) => rmSync(folder, { recursive: true })));
-
-function compile(name: string): void {
-  const out = join(home, "src", name.replace(/ts$/, "js"));
-  mkdirSync(dirname(out), { recursive: true });
-  const { code } = transformSync(readFileSync(join(root, "src", name), "utf8"), { loader: "ts", sourcemap: "inline" });
-  writeFileSync(out, code.replaceAll(/(from "\.[^"]*)\.ts"/g, '$1.js"'));
-}
+beforeAll(built, buildTimeout);
+afterAll(() => rmSync(models, { recursive: true }));
 
 /** Runs `script` with `loadModel` and `checkTypesBeside` at hand; answers what it prints. */
 function node(script: string, path: string): unknown {
