@@ -38,9 +38,15 @@ const table = ({ full, causal }: FlashFrom): Readonly<Record<AttentionCase, read
   ],
 });
 
-/** The forms of a case with the lengths they pay from, shortest first. Each can stand in for those after it. */
-export const formsByLength = (kind: AttentionCase, flashFrom: FlashFrom = measured): readonly Row[] =>
-  table(flashFrom)[kind].filter(([from]) => Number.isFinite(from));
+/**
+ * The forms of a case with the lengths they pay from, shortest first. Each can stand in for those after it. Heads that
+ * are not `packed` must be moved for a kernel that takes them so, which pays later.
+ */
+export const formsByLength = (
+  kind: AttentionCase,
+  packed: boolean,
+  { full, causal }: FlashFrom = measured,
+): readonly Row[] => table({ full: packed ? full : 2 * full, causal })[kind].filter(([from]) => Number.isFinite(from));
 
 /** The length if it is given or hinted. */
 export const knownLength = (keys: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
