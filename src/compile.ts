@@ -8,7 +8,7 @@ import type { Built, Model, Settings } from "./dsl/model.ts";
 import { checkDims } from "./feeds.ts";
 import { type Arena, attrsOf } from "./ir/arena.ts";
 import { fail } from "./ir/diagnostics.ts";
-import { type Graph, nodesOf } from "./ir/graph.ts";
+import { type Graph, type Node, nodesOf } from "./ir/graph.ts";
 import { substituteDims } from "./ir/substitute.ts";
 import { verifyGraph } from "./ir/verify.ts";
 import { type Instrument, type PassStep, verifyEach } from "./passes/instruments.ts";
@@ -72,7 +72,8 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   const { graph: built, arena } = "build" in model ? model.build(options.settings) : model;
   checkDims(built, new Map([...(options.hints ?? []), ...(options.dims ?? [])]));
   const declared = substituteDims(arena, built, options.dims ?? new Map());
-  verifyGraph(declared, { arena });
+  const verified = new WeakSet<Node>();
+  verifyGraph(declared, { arena, verified });
   const target = resolveTarget(options);
   const weights = resolveWeights(declared, options);
   const passOptions: PassOptions = {
@@ -82,7 +83,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   };
   const dims = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
   const cx = { arena, target, dims, weights, runtime: constantRuntime(arena), options: passOptions };
-  const instruments = [verifyEach((graph) => verifyGraph(graph, { arena })), ...(options.instruments ?? [])];
+  const instruments = [verifyEach((graph) => verifyGraph(graph, { arena, verified })), ...(options.instruments ?? [])];
   const { graph, steps } = await runPipeline(declared, pipelineOf(options, target), cx, instruments);
   const metadata = new Map([
     ["qkv.source", options.source ?? declared.name],

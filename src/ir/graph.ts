@@ -86,7 +86,20 @@ export function topological(roots: Iterable<Value>): readonly Node[] {
   return order;
 }
 
-export const nodesOf = (graph: Graph): readonly Node[] => topological(graph.outputs.map(({ value }) => value));
+/** Graphs never change, so what is derived from one is worked out once. */
+function once<T>(derive: (graph: Graph) => T): (graph: Graph) => T {
+  const known = new WeakMap<Graph, { readonly value: T }>();
+  return (graph) => {
+    let entry = known.get(graph);
+    if (!entry) known.set(graph, (entry = { value: derive(graph) }));
+    return entry.value;
+  };
+}
+
+/** Every node of a graph, operands first. */
+export const nodesOf: (graph: Graph) => readonly Node[] = once((graph) =>
+  topological(graph.outputs.map(({ value }) => value)),
+);
 
 /** A use of a value: operand `index` of `node`. Graph outputs are listed apart. */
 export interface Uses {
@@ -94,7 +107,8 @@ export interface Uses {
   readonly outputs: ReadonlySet<Value>;
 }
 
-export function usesOf(graph: Graph): Uses {
+/** Who uses what, within a graph. */
+export const usesOf: (graph: Graph) => Uses = once((graph) => {
   const users = new Map<Value, { node: Node; index: number }[]>();
   for (const node of nodesOf(graph))
     node.operands.forEach((value, index) => {
@@ -103,7 +117,7 @@ export function usesOf(graph: Graph): Uses {
       else users.set(value, [{ node, index }]);
     });
   return { users, outputs: new Set(graph.outputs.map(({ value }) => value)) };
-}
+});
 
 /** How many places need a value, graph outputs included. */
 export const useCount = (uses: Uses, value: Value): number =>

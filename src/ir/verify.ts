@@ -13,6 +13,11 @@ export interface VerifyOptions {
   readonly given?: Iterable<string>;
   /** Bytes one tensor of static shape may take; 2^53 where not given. */
   readonly maxBytes?: number;
+  /**
+   * Nodes found right in another graph of the same inputs, which are not looked at again; those found right now are
+   * added. Nodes never change.
+   */
+  readonly verified?: WeakSet<Node>;
 }
 
 const nameBytesLimit = 1024;
@@ -29,6 +34,7 @@ export function verifyGraph(graph: Graph, options: VerifyOptions = {}): void {
   const checked = new Set<Node>();
   for (const inner of new Set(levels.flat())) verifyLevel(inner, inner === graph, checked, options);
   verifySymbols(graph, new Set(levels.flat()), options);
+  for (const node of checked) options.verified?.add(node);
 }
 
 /** The graph, then the graphs its nodes hold, and so on; a graph held in several places stands once in a level. */
@@ -46,10 +52,11 @@ const innerGraphs = (graph: Graph) => nodesOf(graph).flatMap(subgraphsOf);
 function verifyLevel(graph: Graph, outermost: boolean, checked: Set<Node>, options: VerifyOptions): void {
   const order = nodesOf(graph);
   verifyInputs(graph, order, options, outermost);
-  verifyNames(graph, order);
+  verifyNames(graph, order, options);
   for (const node of [...graph.inputs.map((value) => value.node), ...order]) {
     if (checked.has(node)) continue;
     checked.add(node);
+    if (options.verified?.has(node)) continue;
     verifyNode(node, options);
   }
 }
@@ -105,7 +112,7 @@ function verifyInputs(graph: Graph, order: readonly Node[], options: VerifyOptio
 
 const nameOf = (node: Node) => String(node.attrs.get("name"));
 
-function verifyNames(graph: Graph, order: readonly Node[]): void {
+function verifyNames(graph: Graph, order: readonly Node[], { verified }: VerifyOptions): void {
   verifyName(graph.name, "graph");
   const inputs = new Map<string, Value>();
   for (const value of graph.inputs) claim(inputs, nameOf(value.node), value, `input of @${graph.name}`);
@@ -120,8 +127,8 @@ function verifyNames(graph: Graph, order: readonly Node[]): void {
     if (node.op !== "param") continue;
     const name = nameOf(node);
     const other = params.get(name);
-    if (!other) verifyName(name, "parameter");
-    else if (!sameType(other.results[0]!.type, node.results[0]!.type))
+    if (!other && !verified?.has(node)) verifyName(name, "parameter");
+    if (other && !sameType(other.results[0]!.type, node.results[0]!.type))
       fail(
         "QKV233",
         `the parameter "${name}" is ${showType(other.results[0]!.type)} and ${showType(node.results[0]!.type)}`,
@@ -151,7 +158,7 @@ function verifySymbols(graph: Graph, all: ReadonlySet<Graph>, options: VerifyOpt
   const inputs = graph.inputs.map((input) => `${nameOf(input.node)}: ${showType(input.type)}`).join(", ");
   for (const inner of all)
     for (const node of [...inner.inputs.map((value) => value.node), ...nodesOf(inner)])
-      for (const name of symbolsOfNode(node))
+      for (const name of options.verified?.has(node) ? [] : symbolsOfNode(node))
         if (!bound.has(name))
           refuse("QKV236", node, `uses the dimension "${name}", which no input determines`, options, [
             `inputs: ${inputs || "none"}`,
