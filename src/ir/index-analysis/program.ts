@@ -1,0 +1,261 @@
+import { fail } from "../diagnostics.ts";
+import { indexEvaluator } from "../index-expr/evaluate.ts";
+import {
+  type IndexExpr,
+  type IndexFormula,
+  type IndexTable,
+  type LengthName,
+  partsInOrder,
+  partsOf,
+} from "../index-expr/types.ts";
+import { markBits } from "./bits.ts";
+import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
+import { rangeTable } from "./range-table.ts";
+import {
+  anything,
+  canBeOther,
+  canBeZero,
+  gcd,
+  newSlots,
+  type Slots,
+  setAnything,
+  setInteger,
+  setReal,
+  setTruth,
+} from "./slots.ts";
+import { comparisons, transfers } from "./transfer.ts";
+
+/** How many batches, query heads, queries and keys there are. B and H are 1 where not said. */
+export interface MaskLengths {
+  readonly B?: number;
+  readonly H?: number;
+  readonly Q: number;
+  readonly K: number;
+}
+
+/** What a formula says over a box of indices. */
+export type Verdict = "empty" | "full" | "unknown";
+
+/** A formula compiled to statements about boxes, at given lengths. */
+export interface BoxProgram {
+  readonly formula: IndexFormula;
+  readonly lengths: Required<MaskLengths>;
+  /** Every part once, arguments first; slot numbers index it. The last is the whole. */
+  readonly parts: readonly IndexExpr[];
+  /** Slots of the arguments of each part. */
+  readonly args: readonly (readonly number[])[];
+  readonly slots: Slots;
+  /** The part reads a tensor: what it is, is not known before run time. */
+  readonly fromData: Uint8Array;
+  /** Which indices a part reads: 1 q, 2 k, 4 b, 8 h. */
+  readonly reads: Uint8Array;
+  readonly integral: Uint8Array;
+  /** Sets the heads and batches of the boxes that follow, all within. All of them at first. */
+  over(b: readonly [number, number], h: readonly [number, number]): void;
+  /** The verdict over q in [q0, q1] and k in [k0, k1], all within; leaves what is known of every part in `slots`. */
+  verdict(q0: number, q1: number, k0: number, k1: number): Verdict;
+  /** Whether the formula holds at a point: what `verdict` cannot say where NaN is involved. Not for tensors. */
+  holdsAt(q: number, k: number, h: number, b: number): boolean;
+}
+
+type Step = () => void;
+
+/** Bounds of magnitudes within which integer combinations are exact in float64, whatever their order. */
+const exact = 2 ** 28;
+
+/** Compiles a formula. Throws QKV248 for lengths that are no natural numbers. */
+export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgram {
+  const lengths = { B: given.B ?? 1, H: given.H ?? 1, Q: given.Q, K: given.K };
+  for (const [name, length] of Object.entries(lengths))
+    if (!Number.isInteger(length) || length < 1 || length > exact)
+      fail("QKV248", `the length ${name} of a mask is ${length}; it is an integer from 1 to 2^28`);
+  const parts = partsInOrder(formula.expr);
+  const slotOf = new Map(parts.map((part, slot) => [part, slot]));
+  const args = parts.map((part) => partsOf(part).map((arg) => slotOf.get(arg)!));
+  const integral = integralParts(formula.expr, formula.tables);
+  const forms = linearForms(formula.expr, integral, (name) => lengths[name]);
+  const slots = newSlots(parts.length);
+  markBits(
+    slots,
+    Uint8Array.from(parts, (part) => Number(isBits(part))),
+  );
+  const steps: Step[] = [];
+  const indexSlots = { b: -1, h: -1, q: -1, k: -1 };
+  parts.forEach((part, i) => {
+    if (part.kind === "index") indexSlots[part.name] = i;
+    else if (part.kind === "number" || part.kind === "length")
+      setNumber(slots, i, part.kind === "number" ? part.value : lengths[part.name as LengthName]);
+    else if (part.kind === "lookup") steps.push(lookupStep(slots, i, args[i]!, formula.tables[part.table]!));
+    else if (part.kind === "score") setAnything(slots, i);
+    else steps.push(applyStep(slots, i, part, args[i]!, forms, slotOf));
+  });
+  const root = parts.length - 1;
+  let evaluate: ReturnType<typeof indexEvaluator> | undefined;
+  const setIndex = (name: "b" | "h" | "q" | "k", first: number, last: number) => {
+    const i = indexSlots[name];
+    if (i >= 0) setInteger(slots, i, first, last, 1, 0);
+  };
+  const over: BoxProgram["over"] = (b, h) => {
+    setIndex("b", ...b);
+    setIndex("h", ...h);
+  };
+  over([0, lengths.B - 1], [0, lengths.H - 1]);
+  return {
+    formula,
+    lengths,
+    parts,
+    args,
+    slots,
+    fromData: spread(parts, args, (part) =>
+      Number(part.kind === "lookup" && formula.tables[part.table]?.kind === "tensor"),
+    ),
+    reads: spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0)),
+    integral: Uint8Array.from(parts, (part) => Number(integral.has(part))),
+    over,
+    verdict(q0, q1, k0, k1) {
+      setIndex("q", q0, q1);
+      setIndex("k", k0, k1);
+      for (let i = 0; i < steps.length; i++) steps[i]!();
+      if (!canBeOther(slots, root)) return "empty";
+      return canBeZero(slots, root) ? "unknown" : "full";
+    },
+    holdsAt(q, k, h, b) {
+      evaluate ??= indexEvaluator(formula);
+      return evaluate({ b, h, q, k, lengths }) !== 0;
+    },
+  };
+}
+
+const bitOps = /^(bit|shift)/;
+const isBits = (part: IndexExpr) => part.kind === "apply" && bitOps.test(part.fn);
+
+function setNumber(s: Slots, i: number, value: number): void {
+  if (Number.isInteger(value)) setInteger(s, i, value, value, 0, value);
+  else setReal(s, i, value, value);
+}
+
+/** Flags of leaves, passed on to everything made of them. */
+function spread(
+  parts: readonly IndexExpr[],
+  args: readonly (readonly number[])[],
+  of: (part: IndexExpr) => number,
+): Uint8Array {
+  const flags = new Uint8Array(parts.length);
+  parts.forEach((part, i) => {
+    flags[i] = args[i]!.reduce((all, arg) => all | flags[arg]!, of(part));
+  });
+  return flags;
+}
+
+function applyStep(
+  s: Slots,
+  i: number,
+  part: IndexExpr & { readonly kind: "apply" },
+  args: readonly number[],
+  forms: ReadonlyMap<IndexExpr, LinearForm>,
+  slotOf: ReadonlyMap<IndexExpr, number>,
+): Step {
+  const transfer = transfers[part.fn];
+  const [x = 0, y = 0, z = 0] = args;
+  const plain = () => transfer(s, i, x, y, z);
+  const [left, right] = part.args.map((arg) => forms.get(arg));
+  if (part.fn in comparisons && left && right) {
+    const difference = combined(left, right, -1);
+    return difference ? comparisonStep(s, i, part.fn as keyof typeof comparisons, difference, slotOf, plain) : plain;
+  }
+  const form = forms.get(part);
+  if (!form || form.terms.has(part)) return plain;
+  const sum = linearSum(s, form, slotOf);
+  return () => {
+    if (sum.compute()) setInteger(s, i, sum.lo, sum.hi, sum.mod, sum.rem);
+    else plain();
+  };
+}
+
+interface LinearSum {
+  lo: number;
+  hi: number;
+  mod: number;
+  rem: number;
+  /** False where a part is no integer of exact size. */
+  compute(): boolean;
+}
+
+function linearSum(s: Slots, { constant, terms }: LinearForm, slotOf: ReadonlyMap<IndexExpr, number>): LinearSum {
+  const of = Int32Array.from(terms.keys(), (part) => slotOf.get(part)!);
+  const by = Float64Array.from(terms.values());
+  const sum: LinearSum = {
+    lo: 0,
+    hi: 0,
+    mod: 0,
+    rem: 0,
+    compute() {
+      let lo = constant;
+      let hi = constant;
+      let m = 0;
+      let r = constant;
+      for (let t = 0; t < of.length; t++) {
+        const slot = of[t]!;
+        const a = s.lo[slot]!;
+        const b = s.hi[slot]!;
+        if (s.mod[slot] === anything || !(a >= -exact && b <= exact)) return false;
+        const c = by[t]!;
+        lo += c > 0 ? c * a : c * b;
+        hi += c > 0 ? c * b : c * a;
+        r += c * s.rem[slot]!;
+        m = gcd(m, c * s.mod[slot]!);
+      }
+      sum.lo = lo;
+      sum.hi = hi;
+      sum.mod = m;
+      sum.rem = r;
+      return true;
+    },
+  };
+  return sum;
+}
+
+function comparisonStep(
+  s: Slots,
+  i: number,
+  fn: keyof typeof comparisons,
+  difference: LinearForm,
+  slotOf: ReadonlyMap<IndexExpr, number>,
+  plain: Step,
+): Step {
+  const sum = linearSum(s, difference, slotOf);
+  const decide = comparisons[fn];
+  const aboutEquality = fn === "equal" || fn === "notEqual";
+  return () => {
+    if (!sum.compute()) return plain();
+    if (aboutEquality && sum.mod > 1 && sum.rem % sum.mod !== 0) setTruth(s, i, fn === "equal", fn === "notEqual");
+    else decide(s, i, sum.lo, sum.hi);
+  };
+}
+
+function lookupStep(s: Slots, i: number, args: readonly number[], table: IndexTable): Step {
+  // Anything, truths too: outside of a tensor the answer is NaN.
+  if (table.kind === "tensor") return () => setAnything(s, i);
+  const ranges = rangeTable(table);
+  const { dims } = ranges;
+  const out = new Float64Array(2);
+  const whole = dims.reduce((product, size) => product * size, 1);
+  const set = () => {
+    if (ranges.integer) setInteger(s, i, out[0]!, out[1]!, 1, 0);
+    else setReal(s, i, out[0]!, out[1]!);
+  };
+  return () => {
+    let first = 0;
+    let last = 0;
+    for (let axis = 0; axis < dims.length; axis++) {
+      const [lo, hi] = [s.lo[args[axis]!]!, s.hi[args[axis]!]!];
+      // Outside of the table the answer is NaN, between two elements too.
+      if (!(s.mod[args[axis]!]! >= 0 && Number.isInteger(lo) && lo >= 0 && hi < dims[axis]!)) return setAnything(s, i);
+      first = first * dims[axis]! + lo;
+      last = last * dims[axis]! + hi;
+    }
+    if (whole === 0) return setAnything(s, i);
+    ranges.bounds(first, last, out);
+    set();
+  };
+}
