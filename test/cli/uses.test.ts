@@ -156,6 +156,17 @@ describe("model files elsewhere", () => {
     expect(outcome.stderr).toContain("f33");
   });
 
+  test("a type mistake that builds all the same is told by the type checker, unless it is not asked", async () => {
+    const model = own(
+      "typed.ts",
+      'import { input, model } from "qkv";\n\nconst width: string = 3;\nexport default model("m", {}, () => ({\n  y: input("x", "f32", ["n", Number(width)]),\n}));\n',
+    );
+    const outcome = await qkv(["print", model], { types: true });
+    expectMistake(outcome, "QKV136");
+    expect(outcome.stderr).toMatch(/typed\.ts:3:7/);
+    expect(await qkvRight(["print", model])).toContain("f32[n, 3]");
+  });
+
   test("a syntax error has its place", async () => {
     const outcome = await qkv(["print", own("syntax.ts", 'import { model } from "qkv";\nexport default model(;\n')]);
     expectMistake(outcome, "QKV131");
