@@ -1,5 +1,6 @@
 import { exportGraph } from "./backends/onnx/export.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
+import { shieldInputs } from "./backends/onnx/shield-inputs.ts";
 import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.ts";
 import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
@@ -91,6 +92,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
     ["qkv.passes", [...new Set(steps.map(({ pass }) => pass.name))].join(", ")],
   ]);
   let onnx: OnnxModel | undefined;
+  const portable = target.contrib || options.naive ? (model: OnnxModel) => model : shieldInputs;
   return {
     declared,
     graph,
@@ -99,7 +101,8 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
     steps,
     weights,
     warnings: () => weights.warnings().map(({ message }) => message),
-    onnx: () => (onnx ??= exportGraph(graph, { arena, target, weights, metadata, dims, producerVersion: version })),
+    onnx: () =>
+      (onnx ??= portable(exportGraph(graph, { arena, target, weights, metadata, dims, producerVersion: version }))),
   };
 }
 
