@@ -1,14 +1,17 @@
 import { fail } from "../ir/diagnostics.ts";
 import { type Dim, divideExact, show } from "../ir/dim.ts";
 import { isFloat } from "../ir/dtype.ts";
+import type { Value } from "../ir/graph.ts";
 import { broadcastShapes, sameShape, showShape, showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
 import { argument } from "./explain.ts";
+import type { MaskFunction, ProbFunction, ScoreFunction } from "./lift/lift.ts";
+import { attentionWith } from "./lift/score-attention.ts";
 import { reshapeTo } from "./movement.ts";
 import { mergeHeads, project, splitHeads } from "./nn.ts";
 import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
-import { apply, asTensor, type DTypeOf, type ShapeOf, sameDType, type Tensor } from "./tensor.ts";
+import { asTensor, type DTypeOf, type ShapeOf, sameDType, type Tensor, wrap } from "./tensor.ts";
 
 export interface AttentionOptions {
   /** Factor of the scores; 1/√width by default. */
@@ -17,8 +20,15 @@ export interface AttentionOptions {
   readonly causal?: boolean;
   /** Added to the scores; element type of q, stretching to [batch, heads, queries, keys]. */
   readonly bias?: Tensor;
-  /** bool: true where a query may see a key; stretching to [batch, heads, queries, keys]. */
-  readonly mask?: Tensor;
+  /**
+   * Which keys a query may see. A function of indices, such as `({ q, k }) => k <= q && q - k < 256`; or a bool tensor,
+   * true where a query may see a key, stretching to [batch, heads, queries, keys].
+   */
+  readonly mask?: Tensor | MaskFunction;
+  /** The score that takes the place of `s` = scale · q kᵀ + bias, as in `(s, { q, k }) => s - Math.abs(q - k)`. */
+  readonly score?: ScoreFunction;
+  /** The weight that takes the place of `p`, the normaliser's answer; keys that are masked keep weight 0. */
+  readonly prob?: ProbFunction;
   /** `"softmax"` over the keys (the default), or `"none"`. */
   readonly normaliser?: "softmax" | "none";
 }
@@ -49,7 +59,7 @@ type ValueError<K, V> =
 /**
  * Scaled dot-product attention (Vaswani et al., arXiv:1706.03762). q is [batch, heads, queries, width], k and v are
  * [batch, kvHeads, keys, …] with kvHeads dividing heads; [heads, …] and [seq, width] are taken too. Rows that see no
- * key are zero. Throws QKV107 to QKV111 and QKV120.
+ * key are zero. Throws QKV107 to QKV111 and QKV120, and QKV140 to QKV152 where a function has no formula.
  */
 export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
   q: Q,
@@ -63,7 +73,7 @@ export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
 }
 
 export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): Tensor {
-  const given = checkOptions(options, ["scale", "causal", "bias", "mask", "normaliser"], "attention");
+  const given = checkOptions(options, ["scale", "causal", "bias", "mask", "score", "prob", "normaliser"], "attention");
   const { causal = false, normaliser = "softmax" } = given;
   if (normaliser !== "softmax" && normaliser !== "none")
     fail("QKV120", `attention: normaliser is ${describe(normaliser)}; it is "softmax" or "none"`);
@@ -71,9 +81,15 @@ export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: At
   const lift = (x: Tensor) => reshapeTo(b, x, [...new Array<Dim>(4 - x.rank).fill(1), ...x.shape]);
   const operands = [lift(q), lift(k), lift(v)];
   const scores = [...operands[0]!.shape.slice(0, 3), operands[1]!.shape[2]!];
-  if (given.mask !== undefined) operands.push(checkMask(b, asTensor(b, given.mask, "mask"), scores, q.rank));
-  if (given.bias !== undefined) operands.push(checkBias(b, asTensor(b, given.bias, "bias"), q, scores));
-  const out = apply(b, "attention", operands, { scale: scaleOf(given, q), causal, normaliser });
+  const { mask, score, prob } = given;
+  const isFunction = typeof mask === "function";
+  const seen = mask === undefined || isFunction ? undefined : checkMask(b, asTensor(b, mask, "mask"), scores, q.rank);
+  const bias = given.bias === undefined ? undefined : checkBias(b, asTensor(b, given.bias, "bias"), q, scores);
+  const extras = { mask: seen?.value, bias: bias?.value };
+  const attrs = { scale: scaleOf(given, q), causal, normaliser };
+  const [x, y, z] = operands.map(({ value }) => value) as [Value, Value, Value];
+  const functions = { ...(isFunction && { mask }), ...(score && { score }), ...(prob && { prob }) };
+  const out = wrap(b, attentionWith(b.arena.build, [x, y, z], extras, attrs, functions));
   return reshapeTo(b, out, [...q.shape.slice(0, -1), v.shape.at(-1)!]);
 }
 

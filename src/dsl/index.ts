@@ -1,6 +1,8 @@
 export { type AttentionOptions, attention, type MultiHeadOptions, multiHeadAttention } from "./attention.ts";
 export { einsum, matmul } from "./einsum.ts";
 export { constant, input, iota, type Nested, type ParamOptions, param, scope, size } from "./leaves.ts";
+export type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
+export { maskTable, scoreTable, type TableSizes } from "./lift/oracle.ts";
 export {
   abs,
   add,

@@ -1,7 +1,7 @@
 import type { ts } from "ts-morph";
 import type { SourceLocation } from "../ir/diagnostics.ts";
 
-type TypeScript = typeof ts;
+export type TypeScript = typeof ts;
 
 /** What the author's source says about one call. */
 export interface Call {
@@ -42,11 +42,16 @@ function callsIn(file: string): Calls {
   const text = readFileSync(file, "utf8");
   const known = read.get(file);
   if (known?.text === text) return known.calls;
-  const { createRequire } = builtin("node:module") as typeof import("node:module");
-  typescript ??= (createRequire(import.meta.url)("ts-morph") as { readonly ts: TypeScript }).ts;
-  const calls = collectCalls(typescript, file, text);
+  const calls = collectCalls(loadTypeScript(), file, text);
   read.set(file, { text, calls });
   return calls;
+}
+
+/** The parser, loaded when first asked for. */
+export function loadTypeScript(): TypeScript {
+  const { createRequire } = process.getBuiltinModule("node:module");
+  typescript ??= (createRequire(import.meta.url)("ts-morph") as { readonly ts: TypeScript }).ts;
+  return typescript;
 }
 
 function collectCalls(t: TypeScript, file: string, text: string): Calls {

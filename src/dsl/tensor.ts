@@ -34,11 +34,29 @@ export type PairError<Op extends string, A, B> = A extends Tensor
     : never
   : never;
 
+/** What an element of each type is to a mask or score function. */
+interface Elements {
+  readonly f64: number;
+  readonly f32: number;
+  readonly f16: number;
+  readonly bf16: number;
+  readonly i64: number;
+  readonly i32: number;
+  readonly i8: number;
+  readonly u8: number;
+  readonly bool: boolean;
+}
+
+/** An element of a tensor, or what further indices read: how many axes there are is checked when the model is built. */
+type Rows<D extends DType> = Elements[D] & { readonly [axis: number]: Rows<D> };
+
 /**
  * A value of the model being declared. `S` and `D` are its shape and element type as far as the type checker knows
  * them; `shape` and `dtype` are what they are. Methods build: they compute nothing.
  */
 export class Tensor<out S extends Shape = Shape, out D extends DType = DType> {
+  /** Elements, as mask and score functions read them: `doc[b][q]`. There are none outside of these. */
+  readonly [axis: number]: Rows<D>;
   declare readonly [shapeKey]: S;
   declare readonly [dtypeKey]: D;
   /** The build this tensor belongs to. */

@@ -34,7 +34,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   "onnxruntime-node": /^src\/backends\/ort\/(session|memory-worker)\.ts$/,
   "@bufbuild/protobuf": /^src\/backends\/onnx\//,
   graphlib: /^src\/ir\/topology\.ts$/,
-  "ts-morph": /^src\/dsl\/(source|check-types)\.ts$/,
+  "ts-morph": /^src\/dsl\/(source|check-types|lift\/[a-z-]+)\.ts$/,
   esbuild: /^src\/(dsl\/(load|loader-hooks)|backends\/ort\/memory)\.ts$/,
   commander: /^src\/cli\//,
   picocolors: /^src\/cli\//,

@@ -24,7 +24,8 @@ const constraints = {
   C5: 'normaliser is "softmax" or "none"',
 };
 
-interface Shapes {
+/** The sizes of an attention. */
+export interface AttentionShapes {
   readonly batch: Dim;
   readonly heads: Dim;
   readonly kvHeads: Dim;
@@ -36,7 +37,7 @@ interface Shapes {
 }
 
 /** The sizes of an attention, from the rank-4 shapes of q, k and v. */
-export function attentionShapes(q: TensorType, k: TensorType, v: TensorType): Shapes {
+export function attentionShapes(q: TensorType, k: TensorType, v: TensorType): AttentionShapes {
   const [batch, heads, queries, width] = q.shape as [Dim, Dim, Dim, Dim];
   const [, kvHeads, keys] = k.shape as [Dim, Dim, Dim];
   const group = divideExact(heads, kvHeads) ?? 0;
@@ -70,7 +71,7 @@ function inferRank4(cx: Infer, q: TensorType, k: TensorType, v: TensorType): Ten
 }
 
 /** Dense cost, mask or not: both products and the normaliser. */
-function attentionCost(s: Shapes, normaliser: string): Dim {
+function attentionCost(s: AttentionShapes, normaliser: string): Dim {
   const pairs = product([s.batch, s.heads, s.queries, s.keys]);
   const products = mul(mul(2, pairs), add(s.width, s.valueWidth));
   return add(products, mul(normaliser === "softmax" ? 6 : 1, pairs));
@@ -85,7 +86,7 @@ export const lowest: Readonly<Partial<Record<DType, number>>> = {
 };
 
 /** [queries, keys], true where key ≤ query. */
-function causalMask(b: Emit, s: Shapes): Value {
+export function causalMask(b: Emit, s: AttentionShapes): Value {
   const queries = b.reshape(b.iota({ size: s.queries }), { shape: [s.queries, 1] });
   const keys = b.reshape(b.iota({ size: s.keys }), { shape: [1, s.keys] });
   return b.reshape(b.lessEqual(keys, queries), { shape: [1, 1, s.queries, s.keys] });
@@ -112,14 +113,23 @@ function attend(b: Emit, [q, k, v, ...extras]: readonly Value[], attrs: Attrs<ty
 }
 
 /** Rows whose keys are all masked are zero. */
-function zeroUnseen(b: Emit, out: Value, mask: Value): Value {
+export function zeroUnseen(b: Emit, out: Value, mask: Value): Value {
   const { dtype } = out.type;
   const seen = b.reduceMax(b.cast(mask, { to: "i32" }), { axes: [-1], keepDims: true });
   return b.select(b.cast(seen, { to: "bool" }), out, b.scalar(0, dtype));
 }
 
 /** One product per query head; the heads of a group share the right operand. */
-function groupedProduct(b: Emit, s: Shapes, x: Value, y: Value, xs: string, ys: string, out: string, last: Dim): Value {
+export function groupedProduct(
+  b: Emit,
+  s: AttentionShapes,
+  x: Value,
+  y: Value,
+  xs: string,
+  ys: string,
+  out: string,
+  last: Dim,
+): Value {
   if (s.group === 1) return b.contract(x, y, { spec: `b h ${xs}, b h ${ys} -> b h ${out}` });
   const split = [s.batch, s.kvHeads, s.group, s.queries, x.type.shape[3]!];
   const grouped = b.contract(b.reshape(x, { shape: split }), y, { spec: `b h g ${xs}, b h ${ys} -> b h g ${out}` });

@@ -43,12 +43,19 @@ export function uniformConstant(arena: Arena, dtype: DType, dims: readonly numbe
 /** The number as `dtype` stores it. */
 export const rounded = (number: number, dtype: DType): number => toFloat64(fromNumbers(dtype, [], [number]))[0]!;
 
-/** Whether a product with 1/c may stand for a division by c: one rounding apart, and neither overflows. */
+/**
+ * Whether a product with 1/c may stand for a division by c: one rounding apart, and neither overflows. In f64 not even
+ * that is allowed: indices are computed in it, and ⌊49 · (1/49)⌋ is 0.
+ */
 export function hasReciprocal(number: number, dtype: DType): boolean {
   if (!isFloat(dtype) || number === 0 || !Number.isFinite(number)) return false;
+  if (dtype === "f64" && !isPowerOfTwo(number)) return false;
   const inverse = rounded(1 / number, dtype);
   return Number.isFinite(inverse) && Math.abs(inverse) >= leastNormal[dtype]!;
 }
+
+/** Products with these are exact. */
+export const isPowerOfTwo = (number: number): boolean => Number.isInteger(Math.log2(Math.abs(number)));
 
 const leastNormal: Readonly<Partial<Record<DType, number>>> = {
   f64: 2.2250738585072014e-308,

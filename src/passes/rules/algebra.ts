@@ -6,7 +6,7 @@ import { type OpName, ops } from "../../ir/ops/index.ts";
 import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameType } from "../../ir/types.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
-import { hasReciprocal, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
 
 const names = Object.keys(ops) as readonly OpName[];
@@ -78,6 +78,14 @@ const foldConstants: readonly Rule[] = names
 
 const one = constant("one");
 
+/** Whether joining two constants rounds as before: in f64, which indices are computed in, nothing else will do. */
+const isExact: Readonly<Record<"add" | "mul" | "max" | "min", (p: number, q: number) => boolean>> = {
+  add: () => false,
+  mul: (p, q) => isPowerOfTwo(p) || isPowerOfTwo(q),
+  max: () => true,
+  min: () => true,
+};
+
 /** Chains of one op with constants become one step: two roundings become one. */
 const chains: readonly Rule[] = (
   [
@@ -94,6 +102,7 @@ const chains: readonly Rule[] = (
     right: (m, b) => {
       const { dtype } = m.root.type;
       const number = f(m.number("c"), m.number("d"));
+      if (dtype === "f64" && !isExact[op](m.number("c"), m.number("d"))) return undefined;
       if (!Number.isFinite(rounded(number, dtype)) && Number.isFinite(m.number("c")) && Number.isFinite(m.number("d")))
         return "the constants overflow together";
       return b[op](m.value("x"), b.scalar(number, dtype));

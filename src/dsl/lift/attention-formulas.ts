@@ -1,0 +1,68 @@
+import { simplified } from "../../ir/index-expr/simplify.ts";
+import { constant, type IndexExpr, index, partsInOrder, score } from "../../ir/index-expr/types.ts";
+
+const zero = constant(0);
+const minusInfinity = constant(-Infinity);
+const isCausal = (expr: IndexExpr) =>
+  expr.kind === "apply" &&
+  ((expr.fn === "lessEqual" && expr.args[0] === index("k") && expr.args[1] === index("q")) ||
+    (expr.fn === "greaterEqual" && expr.args[0] === index("q") && expr.args[1] === index("k")));
+
+/** A mask as `k <= q`, where it demands that, and what else it demands. */
+export function splitCausal(mask: IndexExpr): { readonly causal: boolean; readonly rest: IndexExpr } {
+  const parts: IndexExpr[] = [];
+  const pending = [mask];
+  for (let part = pending.pop(); part; part = pending.pop()) {
+    if (part.kind === "apply" && part.fn === "and") pending.push(part.args[1]!, part.args[0]!);
+    else parts.push(part);
+  }
+  const others = parts.filter((part) => !isCausal(part));
+  const rest = others.reduce<IndexExpr>((all, part) => simplified("and", all, part), constant(1));
+  return { causal: others.length < parts.length, rest };
+}
+
+/** `condition ? score : -Infinity` as a mask and a score. */
+export function splitMasked(expr: IndexExpr): { readonly seen: IndexExpr; readonly score: IndexExpr } {
+  let [seen, rest] = [constant(1), expr];
+  while (rest.kind === "apply" && rest.fn === "select") {
+    const [condition, x, y] = rest.args as readonly [IndexExpr, IndexExpr, IndexExpr];
+    if (y === minusInfinity) {
+      seen = simplified("and", seen, condition);
+      rest = x;
+    } else if (x === minusInfinity) {
+      seen = simplified("and", seen, simplified("not", condition));
+      rest = y;
+    } else break;
+  }
+  return { seen, score: rest };
+}
+
+/** f where the score function is `s + f` and f does not read s; undefined where it is not. */
+export function addedTo(expr: IndexExpr): IndexExpr | undefined {
+  if (expr.kind === "score") return zero;
+  if (expr.kind !== "apply") return undefined;
+  const [x, y, z] = expr.args as readonly [IndexExpr, IndexExpr, IndexExpr];
+  const plus = (inner: IndexExpr | undefined, fn: "add" | "sub", other: IndexExpr) =>
+    inner === undefined ? undefined : inner === zero && fn === "add" ? other : simplified(fn, inner, other);
+  switch (expr.fn) {
+    case "add":
+      if (!readsScore(y)) return plus(addedTo(x), "add", y);
+      return readsScore(x) ? undefined : plus(addedTo(y), "add", x);
+    case "sub":
+      if (readsScore(y)) return undefined;
+      return addedTo(x) === zero ? simplified("neg", y) : plus(addedTo(x), "sub", y);
+    case "select": {
+      if (readsScore(x)) return undefined;
+      const [whenTrue, whenFalse] = [addedTo(y), addedTo(z)];
+      return whenTrue && whenFalse && simplified("select", x, whenTrue, whenFalse);
+    }
+    default:
+      return undefined;
+  }
+}
+
+export const readsScore = (expr: IndexExpr): boolean => partsInOrder(expr).includes(score());
+
+/** Whether a formula may answer -Infinity, which hides a key as a mask does. */
+export const maySayMinusInfinity = (expr: IndexExpr): boolean =>
+  partsInOrder(expr).some((part) => part.kind === "number" && !Number.isFinite(part.value));

@@ -1,0 +1,320 @@
+import type { Build } from "../../ir/arena.ts";
+import { type Dim, product } from "../../ir/dim.ts";
+import type { DType } from "../../ir/dtype.ts";
+import type { Value } from "../../ir/graph.ts";
+import { type Bounds, boundsWithin, type KnownLengths, within } from "../../ir/index-expr/bounds.ts";
+import type { IndexFn } from "../../ir/index-expr/functions.ts";
+import {
+  type IndexExpr,
+  type IndexFormula,
+  type IndexTable,
+  isTruth,
+  type LengthName,
+  partsInOrder,
+} from "../../ir/index-expr/types.ts";
+import { fromNumbers } from "../../ir/tensor.ts";
+import type { Lengths } from "./lifted.ts";
+import { bitwise } from "./lower-bits.ts";
+
+/**
+ * Numbers are f64 as in JavaScript, so that a mask is right to the last bit; what is added to scores or computed from
+ * them has the scores' element type.
+ */
+export interface LowerOptions {
+  readonly build: Build;
+  readonly lengths: Lengths;
+  /** The scores, rank 4; only where the formula reads them. */
+  readonly score?: Value;
+  /** Element type of the answer where it is a number. */
+  readonly dtype: DType;
+}
+
+/**
+ * Dense tensors of ordinary ops that compute a formula for every index at once: four axes, each of size 1 where the
+ * formula does not depend on it; bool where it is a condition.
+ */
+export function lowerFormula({ expr, tables }: IndexFormula, options: LowerOptions): Value {
+  return new DenseLowering(tables, options).answer(expr);
+}
+
+const axes = { b: 0, h: 1, q: 2, k: 3 } as const;
+const lengthNames = ["B", "H", "Q", "K"] as const;
+/** Functions whose rounding in a narrower type is that of their operands. */
+const smooth: ReadonlySet<IndexFn> = new Set<IndexFn>([
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "neg",
+  "abs",
+  "min",
+  "max",
+  "select",
+]);
+
+class DenseLowering {
+  readonly b: Build;
+  readonly #options: LowerOptions;
+  readonly #tables: readonly IndexTable[];
+  readonly #bounds: (expr: IndexExpr) => Bounds;
+  readonly #done = new Map<string, Value>();
+  readonly #numbers = new Map<IndexExpr, number>();
+  readonly #scored = new Set<IndexExpr>();
+
+  constructor(tables: readonly IndexTable[], options: LowerOptions) {
+    this.b = options.build;
+    this.#options = options;
+    this.#tables = tables;
+    const known: KnownLengths = Object.fromEntries(
+      Object.entries(options.lengths).filter((entry): entry is [LengthName, number] => typeof entry[1] === "number"),
+    );
+    this.#bounds = boundsWithin(known, tables);
+  }
+
+  answer(expr: IndexExpr): Value {
+    const { dtype } = this.#options;
+    partsInOrder(expr).forEach((part, i) => {
+      this.#numbers.set(part, i);
+      const parts = part.kind === "apply" ? part.args : part.kind === "lookup" ? part.at : [];
+      if (part.kind === "score" || parts.some((inner) => this.#scored.has(inner))) this.#scored.add(part);
+      // Parts first, so that lowering never goes deep.
+      this.#prepare(part);
+    });
+    const value = isTruth(expr, this.#tables) ? this.truth(expr) : this.number(expr, dtype);
+    return this.#rank4(value);
+  }
+
+  #prepare(part: IndexExpr): void {
+    if (isTruth(part, this.#tables) && part.kind !== "number") this.truth(part);
+    else if (this.#scored.has(part)) this.number(part, this.#options.dtype);
+    else {
+      this.number(part, "f64");
+      if (part.kind === "apply" && smooth.has(part.fn)) this.number(part, this.#options.dtype);
+    }
+  }
+
+  #rank4(value: Value): Value {
+    return value.type.shape.length === 4 ? value : this.b.reshape(value, { shape: [1, 1, 1, 1] });
+  }
+
+  /** A condition, as bool. */
+  truth(expr: IndexExpr): Value {
+    return this.#once(expr, "bool", () => this.#truth(expr));
+  }
+
+  /** A number in an element type. */
+  number(expr: IndexExpr, dtype: DType): Value {
+    return this.#once(expr, dtype, () => this.#number(expr, dtype));
+  }
+
+  #once(expr: IndexExpr, dtype: DType, make: () => Value): Value {
+    const key = `${this.#numbers.get(expr) ?? JSON.stringify(expr)} ${dtype}`;
+    let value = this.#done.get(key);
+    if (!value) this.#done.set(key, (value = make()));
+    return value;
+  }
+
+  #truth(expr: IndexExpr): Value {
+    const { b } = this;
+    if (expr.kind === "number") return b.scalar(expr.value !== 0 ? 1 : 0, "bool");
+    if (expr.kind === "lookup") return this.#cast(this.#lookup(expr.table, expr.at, "bool"), "bool");
+    if (expr.kind !== "apply") return this.#differs(this.number(expr, "f64"));
+    const [x, y, z] = expr.args as readonly [IndexExpr, IndexExpr, IndexExpr];
+    const type = this.#comparable(expr.args);
+    const pair = () => [this.number(x, type), this.number(y, type)] as const;
+    switch (expr.fn) {
+      case "equal":
+        return b.equal(...pair());
+      case "notEqual":
+        return b.not(b.equal(...pair()));
+      case "less":
+        return b.less(...pair());
+      case "lessEqual":
+        return b.lessEqual(...pair());
+      case "greater":
+        return b.less(this.number(y, type), this.number(x, type));
+      case "greaterEqual":
+        return b.lessEqual(this.number(y, type), this.number(x, type));
+      case "and":
+        return b.and(this.truth(x), this.truth(y));
+      case "or":
+        return b.or(this.truth(x), this.truth(y));
+      case "not":
+        return b.not(this.truth(x));
+      case "select": {
+        const condition = this.truth(x);
+        return b.or(b.and(condition, this.truth(y)), b.and(b.not(condition), this.truth(z)));
+      }
+      default:
+        return this.#differs(this.number(expr, "f64"));
+    }
+  }
+
+  #differs(x: Value): Value {
+    return this.b.not(this.b.equal(x, this.b.scalar(0, x.type.dtype)));
+  }
+
+  /** Element type to compare in: that of the scores where one side is made of them. */
+  #comparable(args: readonly IndexExpr[]): DType {
+    return args.some((arg) => this.#scored.has(arg)) ? this.#options.dtype : "f64";
+  }
+
+  #number(expr: IndexExpr, dtype: DType): Value {
+    const { b } = this;
+    if (isTruth(expr, this.#tables) && expr.kind !== "number") return this.#cast(this.truth(expr), dtype);
+    switch (expr.kind) {
+      case "number":
+        return b.scalar(expr.value, dtype);
+      case "score":
+        return this.#cast(this.#options.score!, dtype);
+      case "index":
+        return this.#cast(this.#iota(axes[expr.name]), dtype);
+      case "length": {
+        const length = this.#options.lengths[expr.name];
+        return typeof length === "number" ? b.scalar(length, dtype) : this.#cast(b.size({ of: length }), dtype);
+      }
+      case "lookup":
+        return this.#lookup(expr.table, expr.at, dtype);
+      case "apply":
+        return this.#apply(expr, expr.fn, expr.args, dtype);
+    }
+  }
+
+  #apply(expr: IndexExpr, fn: IndexFn, args: readonly IndexExpr[], dtype: DType): Value {
+    if (dtype === "f64" || this.#scored.has(expr)) return this.operation(fn, args, dtype);
+    if (dtype === "f32" && smooth.has(fn)) return this.operation(fn, args, dtype);
+    return this.#cast(this.number(expr, "f64"), dtype);
+  }
+
+  #cast(x: Value, to: DType): Value {
+    return x.type.dtype === to ? x : this.b.cast(x, { to });
+  }
+
+  /** 0, 1, … along one axis, in f64. */
+  #iota(axis: 0 | 1 | 2 | 3): Value {
+    const size = this.#options.lengths[lengthNames[axis]!];
+    const shape: Dim[] = [1, 1, 1, 1];
+    shape[axis] = size;
+    return this.b.reshape(this.b.iota({ size, dtype: "f64" }), { shape });
+  }
+
+  operation(fn: IndexFn, args: readonly IndexExpr[], dtype: DType): Value {
+    const { b } = this;
+    const [x, y, z] = args as readonly [IndexExpr, IndexExpr, IndexExpr];
+    const first = () => this.number(x, dtype);
+    const second = () => this.number(y, dtype);
+    const one = (value: number) => b.scalar(value, dtype);
+    switch (fn) {
+      case "add":
+      case "sub":
+      case "mul":
+      case "div":
+      case "pow":
+      case "min":
+      case "max":
+        return b[fn](first(), second());
+      case "neg":
+      case "abs":
+      case "floor":
+      case "ceil":
+      case "sign":
+      case "sqrt":
+      case "exp":
+      case "log":
+      case "sin":
+      case "cos":
+      case "tanh":
+        return b[fn](first());
+      case "trunc":
+        return this.truncated(first(), this.#bounds(x).low >= 0);
+      case "mod": {
+        const [dividend, divisor] = [first(), second()];
+        const natural = this.#bounds(x).low >= 0 && this.#bounds(y).low >= 0;
+        return b.sub(dividend, b.mul(divisor, this.truncated(b.div(dividend, divisor), natural)));
+      }
+      case "round": {
+        const value = first();
+        const below = b.floor(value);
+        return b.select(b.lessEqual(one(0.5), b.sub(value, below)), b.add(below, one(1)), below);
+      }
+      case "log2": {
+        // The quotient of logarithms of a power of two need not be an integer; the power tells.
+        const value = first();
+        const near = b.div(b.log(value), one(Math.LN2));
+        const whole = b.round(near);
+        return b.select(b.equal(b.pow(one(2), whole), value), whole, near);
+      }
+      case "select":
+        return b.select(this.truth(x), second(), this.number(z, dtype));
+      default:
+        return this.#cast(
+          bitwise(
+            b,
+            fn,
+            args.map((arg) => this.number(arg, "f64")),
+            args,
+          ),
+          dtype,
+        );
+    }
+  }
+
+  /** Without its fraction. */
+  truncated(x: Value, natural: boolean): Value {
+    const { b } = this;
+    if (natural) return b.floor(x);
+    return b.select(b.less(x, b.scalar(0, x.type.dtype)), b.ceil(x), b.floor(x));
+  }
+
+  /** Elements of a table: the axes themselves where the indices are those of the axes, else picked one by one. */
+  #lookup(number: number, at: readonly IndexExpr[], dtype: DType): Value {
+    const { b } = this;
+    const table = this.#tables[number]!;
+    const content =
+      table.kind === "tensor"
+        ? table.value
+        : b.constant({ value: fromNumbers(table.truth ? "bool" : "f64", table.dims, table.data) });
+    const source = this.#cast(content, dtype);
+    const { shape } = source.type;
+    const along = this.#alongAxes(source, at);
+    if (along) return along;
+    const flat = b.reshape(source, { shape: [product(shape)] });
+    const offset = at.reduce<Value | undefined>((sum, index, axis) => {
+      const inside = this.#clamped(index, shape[axis]!);
+      return sum ? b.add(b.mul(sum, this.#size(shape[axis]!)), inside) : inside;
+    }, undefined)!;
+    const index = this.#rank4(offset);
+    return b.gather(flat, this.#cast(index, "i64"), { axis: 0 });
+  }
+
+  /** `doc[b][q]` where doc is [B, Q] needs no gather. */
+  #alongAxes(source: Value, at: readonly IndexExpr[]): Value | undefined {
+    const { shape } = source.type;
+    const order = at.map((index) => (index.kind === "index" ? axes[index.name] : -1));
+    const own = order.every(
+      (axis, i) => axis > (order[i - 1] ?? -1) && shape[i] === this.#options.lengths[lengthNames[axis as 0]!],
+    );
+    if (!own) return undefined;
+    const full: Dim[] = [1, 1, 1, 1];
+    order.forEach((axis, i) => {
+      full[axis] = shape[i]!;
+    });
+    return this.b.reshape(source, { shape: full });
+  }
+
+  #size(dim: Dim): Value {
+    return typeof dim === "number" ? this.b.scalar(dim, "f64") : this.#cast(this.b.size({ of: dim }), "f64");
+  }
+
+  /** An index that may lie outside where a condition says nobody looks: there it is any that fits. */
+  #clamped(expr: IndexExpr, size: Dim): Value {
+    const { b } = this;
+    const given = this.number(expr, "f64");
+    const { low, finite } = this.#bounds(expr);
+    if (typeof size === "number" && within(this.#bounds(expr), size)) return given;
+    const value = finite ? given : b.select(b.equal(given, given), given, b.scalar(0, "f64"));
+    const last = b.sub(this.#size(size), b.scalar(1, "f64"));
+    const below = low >= 0 ? value : b.max(value, b.scalar(0, "f64"));
+    return b.min(below, last);
+  }
+}

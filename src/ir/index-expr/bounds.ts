@@ -1,0 +1,183 @@
+import { indexFunctions } from "./functions.ts";
+import type { IndexExpr, IndexTable, LengthName } from "./types.ts";
+import { partsInOrder, partsOf } from "./types.ts";
+
+/** What is known of the numbers an expression answers: all that are not NaN lie in [low, high]. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
+  /** Every number is an integer, or infinite. */
+  readonly whole: boolean;
+  /** It answers neither NaN nor an infinity. Sums and products of indices count as finite: they stay far below 1e308. */
+  readonly finite: boolean;
+}
+
+/** Sizes that are known; the others are 1 or more. */
+export type KnownLengths = Readonly<Partial<Record<LengthName, number>>>;
+
+const anything: Bounds = { low: -Infinity, high: Infinity, whole: false, finite: false };
+const truth: Bounds = { low: 0, high: 1, whole: true, finite: true };
+const int32: Bounds = { low: -(2 ** 31), high: 2 ** 31 - 1, whole: true, finite: true };
+
+/** Bounds of expressions that share lengths and tables; each part is looked at once. Sound, not tight. */
+export function boundsWithin(lengths: KnownLengths, tables: readonly IndexTable[]): (expr: IndexExpr) => Bounds {
+  const known = new Map<IndexExpr, Bounds>();
+  return (root) => {
+    const before = known.get(root);
+    if (before) return before;
+    const order = partsOf(root).every((part) => known.has(part)) ? [root] : partsInOrder(root);
+    for (const expr of order) {
+      if (known.has(expr)) continue;
+      const parts = partsOf(expr).map((part) => known.get(part)!);
+      known.set(expr, boundsOf(expr, parts, lengths, tables));
+    }
+    return known.get(root)!;
+  };
+}
+
+const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
+
+function boundsOf(
+  expr: IndexExpr,
+  parts: readonly Bounds[],
+  lengths: KnownLengths,
+  tables: readonly IndexTable[],
+): Bounds {
+  switch (expr.kind) {
+    case "number":
+      return exactly(expr.value);
+    case "index":
+      return { low: 0, high: (lengths[lengthOf[expr.name]] ?? Infinity) - 1, whole: true, finite: true };
+    case "length":
+      return { low: lengths[expr.name] ?? 1, high: lengths[expr.name] ?? Infinity, whole: true, finite: true };
+    case "score":
+      return anything;
+    case "lookup":
+      return tableBounds(tables[expr.table], parts);
+    case "apply":
+      return applied(expr.fn, parts);
+  }
+}
+
+const exactly = (value: number): Bounds =>
+  Number.isNaN(value)
+    ? anything
+    : { low: value, high: value, whole: Math.floor(value) === value, finite: Number.isFinite(value) };
+
+const ofTables = new WeakMap<IndexTable, Bounds>();
+
+/** Bounds of a table's elements; of what lies outside of it nothing is known. */
+function tableBounds(table: IndexTable | undefined, at: readonly Bounds[]): Bounds {
+  if (!table) return anything;
+  if (table.kind === "tensor") {
+    const { dtype } = table.value.type;
+    if (dtype === "bool") return truth;
+    const whole = !["f64", "f32", "f16", "bf16"].includes(dtype);
+    return { ...anything, whole, finite: whole };
+  }
+  let bounds = ofTables.get(table);
+  if (!bounds) ofTables.set(table, (bounds = elementBounds(table.data)));
+  return { ...bounds, finite: bounds.finite && at.every((part, axis) => within(part, table.dims[axis]!)) };
+}
+
+function elementBounds(data: Float64Array): Bounds {
+  let [low, high, whole, finite] = [Infinity, -Infinity, true, data.length > 0];
+  for (const value of data) {
+    if (Number.isNaN(value)) return anything;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+    whole &&= Math.floor(value) === value;
+    finite &&= Number.isFinite(value);
+  }
+  return { low, high, whole, finite };
+}
+
+/** Every number is an index of an axis of `size` elements. */
+export const within = ({ low, high, whole, finite }: Bounds, size: number): boolean =>
+  whole && finite && low >= 0 && high < size;
+
+/** No number is an index of an axis of `size` elements. */
+export const outside = ({ low, high }: Bounds, size: number): boolean => high < 0 || low >= size;
+
+type Binary = (x: number, y: number) => number;
+
+/** The corners of a function that is monotonic in each operand. */
+function corners(f: Binary, x: Bounds, y: Bounds, whole = x.whole && y.whole): Bounds {
+  const finite = x.finite && y.finite;
+  const values = [f(x.low, y.low), f(x.low, y.high), f(x.high, y.low), f(x.high, y.high)];
+  // Infinity - Infinity and 0 · Infinity of open bounds say nothing about the numbers between them.
+  if (values.some(Number.isNaN)) return { ...anything, whole, finite };
+  return { low: Math.min(...values), high: Math.max(...values), whole, finite };
+}
+
+function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bounds {
+  const [x = anything, y = anything, z = anything] = parts;
+  const { evaluate } = indexFunctions[fn];
+  if (indexFunctions[fn].truth) return truth;
+  switch (fn) {
+    case "add":
+    case "sub":
+    case "mul":
+    case "min":
+    case "max":
+      return corners(evaluate as Binary, x, y);
+    case "div":
+      return y.low > 0 || y.high < 0 ? corners((a, b) => a / b, x, y, false) : anything;
+    case "neg":
+      return { ...x, low: -x.high, high: -x.low };
+    case "abs":
+      return {
+        ...x,
+        low: x.low > 0 ? x.low : x.high < 0 ? -x.high : 0,
+        high: Math.max(Math.abs(x.low), Math.abs(x.high)),
+      };
+    case "floor":
+    case "ceil":
+    case "round":
+    case "trunc":
+    case "sign":
+      return { low: evaluate(x.low, 0, 0), high: evaluate(x.high, 0, 0), whole: true, finite: x.finite };
+    case "mod":
+      return remainder(x, y);
+    case "select":
+      return {
+        low: Math.min(y.low, z.low),
+        high: Math.max(y.high, z.high),
+        whole: y.whole && z.whole,
+        finite: y.finite && z.finite,
+      };
+    case "sqrt":
+      return { low: 0, high: Infinity, whole: false, finite: x.finite && x.low >= 0 };
+    case "exp":
+      return { low: 0, high: Infinity, whole: false, finite: x.finite && x.high < 700 };
+    case "sin":
+    case "cos":
+    case "tanh":
+      return { low: -1, high: 1, whole: false, finite: x.finite };
+    case "bitAnd":
+      return isNatural(x) && isNatural(y)
+        ? { low: 0, high: Math.min(x.high, y.high), whole: true, finite: true }
+        : int32;
+    case "bitOr":
+    case "bitXor":
+    case "bitNot":
+    case "shiftLeft":
+      return int32;
+    case "shiftRight":
+      return isNatural(x) ? { low: 0, high: Math.floor(x.high), whole: true, finite: true } : int32;
+    case "shiftRightUnsigned":
+      return { low: 0, high: 2 ** 32 - 1, whole: true, finite: true };
+    default:
+      return anything;
+  }
+}
+
+const isNatural = (x: Bounds) => x.low >= 0 && x.high < 2 ** 31;
+
+function remainder(x: Bounds, y: Bounds): Bounds {
+  const size = Math.max(Math.abs(y.low), Math.abs(y.high));
+  const whole = x.whole && y.whole;
+  const most = whole && Number.isFinite(size) ? size - 1 : size;
+  const high = x.high > 0 ? Math.min(most, x.high) : 0;
+  return { low: x.low < 0 ? -most : 0, high, whole, finite: x.finite && y.finite && (y.low > 0 || y.high < 0) };
+}
