@@ -69,6 +69,45 @@ export default model("m", { d: 8, folder: import.meta.url }, ({ d }) => {
   });
 });
 
+const masked = (mask: string, before = "") => `import { attention, input, model } from "qkv";
+import { near } from "./near.ts";
+${before}
+export default model("masked", { window: 4 }, ({ window }) => {
+  const q: any = input("q", "f32", ["batch", 2, "seq", 8]);
+  return { y: attention(q, q, q, { mask: ${mask} }) };
+});
+`;
+
+test("masks see their settings, their files and what these import", () => {
+  file("near.ts", "const reach = 2;\nexport const near = (x: number): boolean => x < reach;\n");
+  const path = file(
+    "masked.ts",
+    masked(
+      "({ q, k }) => k <= q && (q - k < window || near(k) || far[k % 2])",
+      "const far: boolean[] = [true, false];",
+    ),
+  );
+  const operands = node(
+    "show((await loadModel(path)).build().graph.outputs[0].value.node.operands.map((v) => v.type.dtype))",
+    path,
+  );
+  expect(operands).toEqual(["f32", "f32", "f32", "bool"]);
+});
+
+test("a mask without a formula is shown where it stands", () => {
+  file("near.ts", "export const near = (x: number): boolean => {\n  while (x > 1) x--;\n  return x < 1;\n};\n");
+  const refusal = (mask: string) =>
+    node("const m = await loadModel(path); show(await refused(() => m.build()))", file("masked.ts", masked(mask)));
+  expect(refusal("({ q }) => Math.atan2(q, 2) > 1")).toMatchObject({
+    code: "QKV144",
+    details: { location: { file: join(models, "masked.ts"), line: 6, column: 53 } },
+  });
+  expect(refusal("({ q }) => near(q)")).toMatchObject({
+    code: "QKV142",
+    details: { location: { file: join(models, "near.ts"), line: 2, column: 3 } },
+  });
+});
+
 test("JavaScript beside no package.json", () => {
   const path = file(
     "plain.js",

@@ -8,6 +8,8 @@ const isCausal = (expr: IndexExpr) =>
   ((expr.fn === "lessEqual" && expr.args[0] === index("k") && expr.args[1] === index("q")) ||
     (expr.fn === "greaterEqual" && expr.args[0] === index("q") && expr.args[1] === index("k")));
 
+const both = (x: IndexExpr, y: IndexExpr): IndexExpr => (x === constant(1) ? y : simplified("and", x, y));
+
 /** A mask as `k <= q`, where it demands that, and what else it demands. */
 export function splitCausal(mask: IndexExpr): { readonly causal: boolean; readonly rest: IndexExpr } {
   const parts: IndexExpr[] = [];
@@ -17,7 +19,7 @@ export function splitCausal(mask: IndexExpr): { readonly causal: boolean; readon
     else parts.push(part);
   }
   const others = parts.filter((part) => !isCausal(part));
-  const rest = others.reduce<IndexExpr>((all, part) => simplified("and", all, part), constant(1));
+  const rest = others.reduce<IndexExpr>(both, constant(1));
   return { causal: others.length < parts.length, rest };
 }
 
@@ -27,10 +29,10 @@ export function splitMasked(expr: IndexExpr): { readonly seen: IndexExpr; readon
   while (rest.kind === "apply" && rest.fn === "select") {
     const [condition, x, y] = rest.args as readonly [IndexExpr, IndexExpr, IndexExpr];
     if (y === minusInfinity) {
-      seen = simplified("and", seen, condition);
+      seen = both(seen, condition);
       rest = x;
     } else if (x === minusInfinity) {
-      seen = simplified("and", seen, simplified("not", condition));
+      seen = both(seen, simplified("not", condition));
       rest = y;
     } else break;
   }

@@ -262,9 +262,15 @@ export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node
   });
 }
 
+/** `condition ? x : y` of truth. */
 export function chooseTruth(condition: IndexExpr, x: IndexExpr, y: IndexExpr): IndexExpr {
-  const when = simplified("and", condition, x);
-  return simplified("or", when, simplified("and", simplified("not", condition), y));
+  if (x === y) return x;
+  if (x === always) return simplified("or", condition, y);
+  if (y === never) return simplified("and", condition, x);
+  const otherwise = simplified("not", condition);
+  if (x === never) return simplified("and", otherwise, y);
+  if (y === always) return simplified("or", otherwise, x);
+  return simplified("or", simplified("and", condition, x), simplified("and", otherwise, y));
 }
 
 function record(cx: Lifting, node: ts.ObjectLiteralExpression, scope: Scope): Lifted {

@@ -20,7 +20,7 @@ export function placeOf(fn: LiveFunction, start: number, end: number): SourceLoc
     if (!script) return undefined;
     const text = fn.toString();
     const base = parametersStart(text);
-    const at = (offset: number) => original(script, moved(text, base, offset, from));
+    const at = (offset: number) => original(script, moved(text, base, offset, from), blanksBefore(text, offset));
     const first = at(start);
     const last = at(end);
     const sameLine = first && last && last.file === first.file && last.line === first.line;
@@ -47,17 +47,20 @@ function moved(text: string, from: number, to: number, start: Point): Point {
   return { line: start.line + breaks.length - 1, column: breaks.at(-1)!.length };
 }
 
-function original({ url, map }: Script, { line, column }: Point): SourceLocation | undefined {
+const blanksBefore = (text: string, offset: number) => /[ \t]*$/.exec(text.slice(0, offset))![0].length;
+
+/** `blanks`: how many stand before the place; a mapped place may lie before them. */
+function original({ url, map }: Script, { line, column }: Point, blanks: number): SourceLocation | undefined {
   const entry = map?.findEntry(line, column);
-  if (entry && "originalSource" in entry && entry.originalSource)
-    return {
-      file: fileOf(entry.originalSource, url),
-      line: entry.originalLine + 1,
-      // Between two mapped places, characters are taken to stand side by side as they do in what runs.
-      column:
-        entry.originalColumn + 1 + (entry.generatedLine === line ? Math.max(0, column - entry.generatedColumn) : 0),
-    };
-  return map ? undefined : { file: fileOf(url, url), line: line + 1, column: column + 1 };
+  if (!map) return { file: fileOf(url, url), line: line + 1, column: column + 1 };
+  if (!entry || !("originalSource" in entry) || !entry.originalSource) return undefined;
+  // Between two mapped places, characters are taken to stand side by side as they do in what runs.
+  const beyond = entry.generatedLine === line ? column - entry.generatedColumn : 0;
+  return {
+    file: fileOf(entry.originalSource, url),
+    line: entry.originalLine + 1,
+    column: entry.originalColumn + 1 + (beyond > blanks ? beyond : 0),
+  };
 }
 
 function fileOf(source: string, url: string): string {

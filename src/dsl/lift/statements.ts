@@ -181,16 +181,10 @@ function branches(cx: Lifting, node: ts.IfStatement, scope: Scope): Completion {
     cx.assign(variable, x && y ? choose(condition, x, y, node) : (x ?? y ?? variable.value));
   }
   return {
-    when:
-      chooseTruth(condition, yes.result.when, no.result.when) === never
-        ? never
-        : whenEither(condition, yes.result.when, no.result.when),
+    when: chooseTruth(condition, yes.result.when, no.result.when),
     value: later(condition, yes.result.value, no.result.value, node),
   };
 }
-
-const whenEither = (condition: IndexExpr, x: IndexExpr, y: IndexExpr): IndexExpr =>
-  x === y ? x : chooseTruth(condition, x, y);
 
 function loop(cx: Lifting, node: ts.ForStatement, outer: Scope): Completion {
   const t = loadTypeScript();

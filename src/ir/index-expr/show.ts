@@ -28,7 +28,7 @@ const cut = ({ text, precedence }: Text): Text =>
 function textOf(expr: IndexExpr, inner: readonly Text[], tables: readonly IndexTable[]): Text {
   switch (expr.kind) {
     case "number":
-      return { text: Object.is(expr.value, -0) ? "-0" : String(expr.value), precedence: expr.value < 0 ? 14 : atomic };
+      return numberText(expr.value);
     case "index":
     case "length":
       return { text: expr.name, precedence: atomic };
@@ -46,6 +46,11 @@ function textOf(expr: IndexExpr, inner: readonly Text[], tables: readonly IndexT
       return { text: operation(expr.fn, text, inner), precedence: text.precedence };
     }
   }
+}
+
+function numberText(value: number): Text {
+  const text = Object.is(value, -0) ? "-0" : String(value);
+  return { text, precedence: text.startsWith("-") ? 14 : atomic };
 }
 
 function operation(

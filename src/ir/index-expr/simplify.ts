@@ -60,10 +60,10 @@ function identity(fn: IndexFn, x: IndexExpr, y: IndexExpr, z: IndexExpr): IndexE
       return openBounds(x).whole ? x : undefined;
     case "and":
       if (isNumber(x, 0) || isNumber(y, 0)) return constant(0);
-      return isNumber(x, 1) || x === y ? y : isNumber(y, 1) ? x : undefined;
+      return (isNumber(x, 1) || x === y) && isTruth(y) ? y : isNumber(y, 1) && isTruth(x) ? x : undefined;
     case "or":
       if (isNumber(x, 1) || isNumber(y, 1)) return constant(1);
-      return isNumber(x, 0) || x === y ? y : isNumber(y, 0) ? x : undefined;
+      return (isNumber(x, 0) || x === y) && isTruth(y) ? y : isNumber(y, 0) && isTruth(x) ? x : undefined;
     case "not":
       return negated(x);
     case "equal":
