@@ -1,6 +1,7 @@
 import { compileTime } from "./compile-time.ts";
 import { contractionOrders } from "./contraction-order.ts";
 import { contractions } from "./contractions.ts";
+import { maskStructures } from "./mask-structure.ts";
 import type { Measurement } from "./measurement.ts";
 import { minilm } from "./minilm.ts";
 import { peakMemoryOfAttention } from "./peak-memory.ts";
@@ -14,4 +15,5 @@ export const measurements: readonly Measurement[] = [
   minilm,
   peakMemoryOfAttention,
   compileTime,
+  maskStructures,
 ];

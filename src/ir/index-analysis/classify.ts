@@ -87,7 +87,8 @@ function split(box: readonly number[], stack: (readonly number[])[], reads: numb
     if (extent > longest && (reads & [1, 2, 8, 4][i]!) !== 0) [longest, axis] = [extent, i];
   }
   if (axis < 0) return false;
-  const middle = Math.floor((box[2 * axis]! + box[2 * axis + 1]!) / 2);
+  const [first, last] = [box[2 * axis]!, box[2 * axis + 1]!];
+  const middle = (first + last) >> 1;
   stack.push(
     box.map((bound, i) => (i === 2 * axis + 1 ? middle : bound)),
     box.map((bound, i) => (i === 2 * axis ? middle + 1 : bound)),

@@ -115,7 +115,7 @@ function moveOf(program: BoxProgram, i: number, motion: Motion): number {
       return roundedMove(program, i, motion);
     // Only rounding a quotient moves by whole numbers; `roundedMove` looks through it.
     case "div":
-      return integral[x] === 1 && isDecided(s, y) && Number.isInteger(s.lo[y]) && s.mod[x] !== anything
+      return integral[x] === 1 && isDecided(s, y) && s.lo[y] !== 0 && Number.isInteger(s.lo[y]) && s.mod[x] !== anything
         ? copyUnrounded(motion, i, x, s.lo[y]!)
         : 0;
     case "mod":

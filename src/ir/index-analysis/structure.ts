@@ -1,5 +1,5 @@
 import { fail } from "../diagnostics.ts";
-import type { IndexFormula } from "../index-expr/types.ts";
+import type { IndexExpr, IndexFormula } from "../index-expr/types.ts";
 import {
   appendRun,
   appendShifted,
@@ -14,6 +14,7 @@ import { bisect, type Range } from "./classify.ts";
 import { type BoxProgram, boxProgram, type MaskLengths } from "./program.ts";
 import { shiftAnalysis } from "./shift.ts";
 import { gcd } from "./slots.ts";
+import { comparisons } from "./transfer.ts";
 
 export interface StructureOptions {
   /** Batches and query heads the structure holds for; all where not said: full is full in all of them. */
@@ -95,6 +96,12 @@ function fill(search: Search, whole: Region): void {
       if (verdict === "full") for (let i = i0; i < i1; i++) appendRun(search.rows[i]!, j0, j1, fullCode);
     } else if (i1 - i0 === 1) rowRuns(search, i0, j0, j1, search.rows[i0]!);
     else {
+      const column = j1 - j0 === 1 ? sliced(search, region, "columns") : undefined;
+      if (column !== undefined) {
+        for (let i = i0; i < i1; i++) appendRun(search.rows[i]!, j0, j1, column);
+        continue;
+      }
+      if (j1 - j0 === 1) verdictOf(search, region);
       const next = repeated(search, region) ?? pieces(search, region);
       // The first piece is filled first.
       for (let t = next.length - 1; t >= 0; t--) stack.push(next[t]!);
@@ -180,9 +187,61 @@ function rowRuns(search: Search, i: number, j0: number, j1: number, row: RowRuns
       else for (let j = first; j < end; j += period) appendShifted(row, once, first, first + end - j, j - first);
       continue;
     }
-    const middle = first + (width >> 1);
+    const slices = sliced(search, { i0: i, i1: i + 1, j0: first, j1: end }, "rows");
+    if (slices !== undefined) {
+      appendRun(row, first, end, slices);
+      continue;
+    }
+    const middle = middleOf(search, first, end);
     stack.push([middle, end], [first, middle]);
   }
+}
+
+/** It changes at few places: a table, or a comparison. */
+const isStep = (part: IndexExpr) => part.kind === "lookup" || (part.kind === "apply" && part.fn in comparisons);
+
+const isBitAnd = (part: IndexExpr) => part.kind === "apply" && part.fn === "bitAnd";
+
+/** A number in (first, end) to cut at: the roundest where bits matter, for they are known best over aligned boxes. */
+function middleOf({ program }: Search, first: number, end: number): number {
+  if (!program.parts.some(isBitAnd)) return (first + end) >> 1;
+  const last = end - 1;
+  return last & ~(2 ** (31 - Math.clz32(first ^ last)) - 1);
+}
+
+/** Slices of a row (or column) of blocks looked at before it is cut across. */
+const sliceBudget = 40;
+
+/**
+ * The code of all blocks of an undecided row (or column) at once, where a part of q (or k) alone changes inside of its
+ * blocks: cut along, its slices are all empty, all full, or some the one and some the other, which makes every block
+ * partial. Undefined where that is not so.
+ */
+function sliced(search: Search, region: Region, along: "rows" | "columns"): number | undefined {
+  const { program, size } = search;
+  const own = along === "rows" ? 1 : 2;
+  const { blockers } = shiftAnalysis(program, along === "rows" ? "down" : "right", size - 1);
+  const changes = (part: number) => (program.reads[part]! & 3) === own && isStep(program.parts[part]!);
+  if (!blockers.some(changes)) return undefined;
+  const { Q, K } = program.lengths;
+  const [q0, q1] = [region.i0 * size, Math.min(region.i1 * size, Q) - 1];
+  const [k0, k1] = [region.j0 * size, Math.min(region.j1 * size, K) - 1];
+  const stack: [number, number][] = [along === "rows" ? [q0, q1] : [k0, k1]];
+  let [empty, full, left] = [false, false, sliceBudget];
+  while (stack.length > 0) {
+    const [first, last] = stack.pop()!;
+    if (left-- === 0) return undefined;
+    const verdict = along === "rows" ? program.verdict(first, last, k0, k1) : program.verdict(q0, q1, first, last);
+    if (verdict === "empty") empty = true;
+    else if (verdict === "full") full = true;
+    else if (first === last) return undefined;
+    else {
+      const middle = middleOf(search, first, last + 1);
+      stack.push([middle, last], [first, middle - 1]);
+    }
+    if (empty && full) return partialCode;
+  }
+  return full ? fullCode : 0;
 }
 
 /** Code of one undecided block. */
@@ -205,22 +264,30 @@ function pieces(search: Search, region: Region): readonly Region[] {
   const longest = Math.floor((i1 - i0) / 2) * search.size;
   const { blockers } = shiftAnalysis(search.program, "diagonal", longest);
   const ofRows = blockers.find((part) => (reads[part]! & 3) === 1);
-  if (ofRows !== undefined) {
-    const cut = firstChange(search, ofRows, i0, i1, (i) => ({ ...region, i1: i }));
+  const rowCut =
+    ofRows === undefined
+      ? undefined
+      : firstChange(search, ofRows, i0, i1, (from, i) => ({ ...region, i0: from, i1: i }));
+  if (rowCut !== undefined) {
+    const cut = rowCut;
     return [
       { ...region, i1: cut },
       { ...region, i0: cut },
     ];
   }
   const ofColumns = blockers.find((part) => (reads[part]! & 3) === 2);
-  if (ofColumns !== undefined && j1 - j0 > 1) {
-    const cut = firstChange(search, ofColumns, j0, j1, (j) => ({ ...region, j1: j }));
+  const columnCut =
+    ofColumns !== undefined && j1 - j0 > 1
+      ? firstChange(search, ofColumns, j0, j1, (from, j) => ({ ...region, j0: from, j1: j }))
+      : undefined;
+  if (columnCut !== undefined) {
+    const cut = columnCut;
     return [
       { ...region, j1: cut },
       { ...region, j0: cut },
     ];
   }
-  const [i, j] = [(i0 + i1) >> 1, (j0 + j1) >> 1];
+  const [i, j] = [middleOf(search, i0, i1), j1 - j0 > 1 ? middleOf(search, j0, j1) : j0];
   if (j1 - j0 < 2 || i1 - i0 > 2 * (j1 - j0))
     return [
       { ...region, i1: i },
@@ -239,16 +306,29 @@ function pieces(search: Search, region: Region): readonly Region[] {
   ];
 }
 
-/** End of the longest first piece over which a part has one value; one block where even that has several. */
-function firstChange(search: Search, part: number, first: number, end: number, upTo: (cut: number) => Region): number {
-  const decided = (cut: number) => {
-    verdictOf(search, upTo(cut));
-    return search.program.slots.mod[part] === 0;
+/**
+ * End of the longest first piece over which a part has one value, or of the single block that has several. Undefined
+ * where a part made of bits changes in every block: those are known best over aligned boxes, not row by row.
+ */
+function firstChange(
+  search: Search,
+  part: number,
+  first: number,
+  end: number,
+  piece: (from: number, cut: number) => Region,
+): number | undefined {
+  const decided = (from: number, cut: number) => {
+    verdictOf(search, piece(from, cut));
+    if (search.program.slots.mod[part] === 0) return true;
+    // A clamp of which one side is taken throughout moves with it.
+    const fn = (search.program.parts[part] as { readonly fn?: string }).fn;
+    if (fn !== "min" && fn !== "max") return false;
+    return !shiftAnalysis(search.program, "diagonal", Number.MAX_SAFE_INTEGER).blockers.includes(part);
   };
   // A part is a blocker because it is undecided over all of it.
   let [good, bad] = [first, end];
   for (let step = 1; good + step < bad; step *= 2) {
-    if (!decided(good + step)) {
+    if (!decided(first, good + step)) {
       bad = good + step;
       break;
     }
@@ -256,8 +336,11 @@ function firstChange(search: Search, part: number, first: number, end: number, u
   }
   while (bad - good > 1) {
     const middle = (good + bad) >> 1;
-    if (decided(middle)) good = middle;
+    if (decided(first, middle)) good = middle;
     else bad = middle;
   }
-  return good > first ? good : first + 1;
+  if (good > first) return good;
+  return !search.program.parts.some(isBitAnd) || end - first <= 3 || decided(first + 1, first + 3)
+    ? first + 1
+    : undefined;
 }
