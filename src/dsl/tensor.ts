@@ -34,21 +34,11 @@ export type PairError<Op extends string, A, B> = A extends Tensor
     : never
   : never;
 
-/** What an element of each type is to a mask or score function. */
-interface Elements {
-  readonly f64: number;
-  readonly f32: number;
-  readonly f16: number;
-  readonly bf16: number;
-  readonly i64: number;
-  readonly i32: number;
-  readonly i8: number;
-  readonly u8: number;
-  readonly bool: boolean;
-}
-
-/** An element of a tensor, or what further indices read: how many axes there are is checked when the model is built. */
-type Rows<D extends DType> = Elements[D] & { readonly [axis: number]: Rows<D> };
+/**
+ * An element of a tensor as mask and score functions read it, or what further indices read: how many axes there are is
+ * checked when the model is built. Elements of bool tensors are typed as numbers too: write `!!seen[q][k]`.
+ */
+type Rows = number & { readonly [axis: number]: Rows };
 
 /**
  * A value of the model being declared. `S` and `D` are its shape and element type as far as the type checker knows
@@ -56,7 +46,7 @@ type Rows<D extends DType> = Elements[D] & { readonly [axis: number]: Rows<D> };
  */
 export class Tensor<out S extends Shape = Shape, out D extends DType = DType> {
   /** Elements, as mask and score functions read them: `doc[b][q]`. There are none outside of these. */
-  readonly [axis: number]: Rows<D>;
+  readonly [axis: number]: Rows;
   declare readonly [shapeKey]: S;
   declare readonly [dtypeKey]: D;
   /** The build this tensor belongs to. */

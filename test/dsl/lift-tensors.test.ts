@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { compile } from "../../src/compile.ts";
+import { attention, type Built, input, model, param, randomFeeds, session } from "../../src/index.ts";
+import { attrsOf } from "../../src/ir/arena.ts";
+import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
+
+/** Functions that read tensors of the model, against the same attention with the tensor written out. */
+const sizes = new Map([
+  ["batch", 2],
+  ["seq", 17],
+]);
+
+async function output(declared: Parameters<typeof compile>[0], extra: readonly [string, HostTensor][], naive = false) {
+  const compiled = await compile(declared, { naive });
+  const feeds = new Map([...randomFeeds(compiled.declared, sizes, 3), ...extra]);
+  const runner = await session(compiled);
+  const { data } = (await runner.run(feeds)).get("y")!;
+  await runner.close();
+  return Array.from(data as Float32Array);
+}
+
+const close = (x: readonly number[], y: readonly number[]) =>
+  expect(Math.max(...x.map((value, i) => Math.abs(value - y[i]!)))).toBeLessThan(1e-5);
+
+const ids = fromNumbers(
+  "i64",
+  [2, 17],
+  Array.from({ length: 34 }, (_, i) => Math.floor((i % 17) / (i < 17 ? 5 : 3))),
+);
+const mask = fromNumbers(
+  "bool",
+  [2, 1, 17, 17],
+  Array.from({ length: 578 }, (_, i) => {
+    const [b, q, k] = [Math.floor(i / 289), Math.floor(i / 17) % 17, i % 17];
+    return Number(ids.data[b * 17 + q] === ids.data[b * 17 + k] && k <= q);
+  }),
+);
+
+const written = model("written", () => {
+  const q = input("q", "f32", ["batch", 2, "seq", 4]);
+  return { y: attention(q, q, q, { mask: input("mask", "bool", ["batch", 1, "seq", "seq"]) }) };
+});
+
+test.each([false, true])("documents given at run time, naive %o", async (naive) => {
+  const lifted = model("lifted", () => {
+    const q = input("q", "f32", ["batch", 2, "seq", 4]);
+    const doc = input("doc", "i64", ["batch", "seq"]);
+    return { y: attention(q, q, q, { mask: ({ b, q, k }) => doc[b]![q] === doc[b]![k] && k <= q }) };
+  });
+  close(await output(lifted, [["doc", ids]], naive), await output(written, [["mask", mask]]));
+});
+
+test("a bool tensor read by a function, indices that fit no axis", async () => {
+  const lifted = model("lifted", () => {
+    const q = input("q", "f32", ["batch", 2, "seq", 4]);
+    const seen = input("seen", "bool", ["batch", 1, "seq", "seq"]);
+    return { y: attention(q, q, q, { mask: ({ b, h, q, k }) => !!seen[b]![Math.floor(h / 2)]![q]![k] }) };
+  });
+  close(await output(lifted, [["seen", mask]]), await output(written, [["mask", mask]]));
+});
+
+test("a trained bias, heads shared by groups, a soft cap around it", async () => {
+  const declared = (spelled: boolean) =>
+    model("bias", () => {
+      const q = input("q", "f32", ["batch", 4, "seq", 4]);
+      const k = input("k", "f32", ["batch", 2, "seq", 4]);
+      const table = param("table", [4, 64]);
+      const at = (h: number, q: number, k: number) => table[h]![q - k + 32]!;
+      const score = spelled
+        ? (s: number, { h, q, k }: { h: number; q: number; k: number }) => s + at(h, q, k)
+        : (s: number, { h, q, k }: { h: number; q: number; k: number }) => (s > -1e30 ? s + at(h, q, k) : s * 2);
+      return { y: attention(q, k, k, { score }) };
+    });
+  close(await output(declared(true), []), await output(declared(false), []));
+});
+
+test("what the attention op can say it says", () => {
+  const node = ({ graph }: Built) => graph.outputs[0]!.value.node;
+  const built = (options: object) =>
+    node(
+      model("said", () => {
+        const q = input("q", "f32", ["batch", 2, "seq", 4]);
+        return { y: attention(q, q, q, options) };
+      }).build(),
+    );
+  const causal = built({ mask: ({ q, k }: { q: number; k: number }) => q >= k });
+  expect([attrsOf(causal, "attention").causal, causal.operands.length]).toEqual([true, 3]);
+  const window = built({ mask: ({ q, k }: { q: number; k: number }) => k <= q && q - k < 4 });
+  expect([attrsOf(window, "attention").causal, window.operands.length]).toEqual([true, 4]);
+  const keys = built({ mask: ({ k }: { k: number }) => k % 2 === 0 });
+  expect(keys.operands[3]!.type.shape.slice(0, 3)).toEqual([1, 1, 1]);
+  const heads = built({ score: (s: number, { h }: { h: number }) => s + h });
+  expect(heads.operands[3]!.type.shape).toEqual([1, 2, 1, 1]);
+});
