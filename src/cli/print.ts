@@ -4,10 +4,16 @@ import { fail } from "../ir/diagnostics.ts";
 import { printGraph } from "../ir/print.ts";
 import { toDot } from "../ir/topology.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
+import { parseNatural } from "./options.ts";
+import { drawMasks } from "./print-mask.ts";
 
 interface Flags extends ModelFlags {
   readonly after?: string;
   readonly dot?: boolean;
+  readonly mask?: boolean;
+  readonly maskBlock: string;
+  readonly svg?: string;
+  readonly png?: string;
 }
 
 export function addPrint(program: Command): void {
@@ -16,19 +22,30 @@ export function addPrint(program: Command): void {
     .description("Prints the graph as declared, or after a pass.")
     .option("--after <pass>", "the graph as the last run of this pass left it; `all` for the end")
     .option("--dot", "as a Graphviz graph")
+    .option("--mask", "the mask functions of its attentions, drawn in blocks")
+    .option("--mask-block <n>", "queries and keys a block is long", "16")
+    .option("--svg <file>", "write the first mask as an SVG picture")
+    .option("--png <file>", "write the first mask as a PNG picture")
     .addHelpText(
       "after",
       `
 Examples:
   qkv print models/linear-attention.ts
   qkv print models/linear-attention.ts --after reassociate
-  qkv print models/multi-head.ts --after all --dot | dot -Tsvg > graph.svg`,
+  qkv print models/multi-head.ts --after all --dot | dot -Tsvg > graph.svg
+  qkv print local.ts --mask --dims seq=1024 --png mask.png`,
     )
     .action(run);
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
   const { declared, options } = await openModel(path, flags);
+  if (flags.mask || flags.svg !== undefined || flags.png !== undefined) {
+    const block = parseNatural("--mask-block", flags.maskBlock);
+    const { svg, png } = flags;
+    const files = { ...(svg !== undefined && { svg }), ...(png !== undefined && { png }) };
+    return void process.stdout.write(drawMasks(declared, { dims: dimsOf(flags), block, ...files }));
+  }
   const compiled = await compile(declared, { ...options, dims: dimsOf(flags) });
   const write = (graph: typeof compiled.graph) =>
     void process.stdout.write(

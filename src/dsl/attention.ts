@@ -2,11 +2,13 @@ import { fail } from "../ir/diagnostics.ts";
 import { type Dim, divideExact, show } from "../ir/dim.ts";
 import { isFloat } from "../ir/dtype.ts";
 import type { Value } from "../ir/graph.ts";
+import type { IndexFormula } from "../ir/index-expr/types.ts";
 import { broadcastShapes, sameShape, showShape, showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
 import { argument } from "./explain.ts";
 import type { MaskFunction, ProbFunction, ScoreFunction } from "./lift/lift.ts";
+import type { Lengths } from "./lift/lifted.ts";
 import { attentionWith } from "./lift/score-attention.ts";
 import { reshapeTo } from "./movement.ts";
 import { mergeHeads, project, splitHeads } from "./nn.ts";
@@ -88,7 +90,8 @@ export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: At
   const extras = { mask: seen?.value, bias: bias?.value };
   const attrs = { scale: scaleOf(given, q), causal, normaliser };
   const [x, y, z] = operands.map(({ value }) => value) as [Value, Value, Value];
-  const functions = { ...(isFunction && { mask }), ...(score && { score }), ...(prob && { prob }) };
+  const onMask = (formula: IndexFormula, lengths: Lengths) => void b.masks.push({ scope: b.prefix, formula, lengths });
+  const functions = { ...(isFunction && { mask, onMask }), ...(score && { score }), ...(prob && { prob }) };
   const out = wrap(b, attentionWith(b.arena.build, [x, y, z], extras, attrs, functions));
   return reshapeTo(b, out, [...q.shape.slice(0, -1), v.shape.at(-1)!]);
 }

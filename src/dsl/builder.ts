@@ -1,6 +1,8 @@
 import { Arena } from "../ir/arena.ts";
 import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
+import type { Dim } from "../ir/dim.ts";
 import type { Value } from "../ir/graph.ts";
+import type { IndexFormula } from "../ir/index-expr/types.ts";
 import { explain } from "./explain.ts";
 import { type Callee, callerOf, type Site, Sites } from "./site.ts";
 
@@ -17,6 +19,14 @@ export interface Made {
   readonly label: string | undefined;
 }
 
+/** The mask function of one attention as a formula, over its batch, heads, queries and keys. */
+export interface LiftedMask {
+  /** Parameter prefix where the attention was declared; empty at the top. */
+  readonly scope: string;
+  readonly formula: IndexFormula;
+  readonly lengths: { readonly B: Dim; readonly H: Dim; readonly Q: Dim; readonly K: Dim };
+}
+
 /** State of one run of a model's body. */
 export class Builder {
   readonly arena = new Arena();
@@ -24,6 +34,7 @@ export class Builder {
   readonly made: Made[] = [];
   readonly inputs = new Map<string, Value>();
   readonly params = new Map<string, Value>();
+  readonly masks: LiftedMask[] = [];
   readonly model: string;
   readonly nodeLimit: number;
   /** Joined prefixes of the scopes entered. */

@@ -2,7 +2,7 @@ import type { Arena } from "../ir/arena.ts";
 import { graphOf } from "../ir/arena.ts";
 import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
-import { Builder, during, located } from "./builder.ts";
+import { Builder, during, type LiftedMask, located } from "./builder.ts";
 import { checkName, describe } from "./checks.ts";
 import { nameValues } from "./names.ts";
 import { callerOf, locationIn } from "./site.ts";
@@ -36,6 +36,8 @@ export interface BuildOptions {
 export interface Built {
   readonly graph: Graph;
   readonly arena: Arena;
+  /** The mask functions of its attentions, in order. */
+  readonly masks?: readonly LiftedMask[];
 }
 
 const brand = Symbol.for("qkv.model");
@@ -130,7 +132,7 @@ function buildModel({ name, body, location }: Declaration, settings: Settings, o
     const outputs = outputsOf(builder, answer);
     nameValues(builder, options.names ?? true);
     const graph = graphOf(name, [...builder.inputs.values()], outputs);
-    return { graph, arena: builder.arena };
+    return { graph, arena: builder.arena, masks: builder.masks };
   } catch (error) {
     throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
   }

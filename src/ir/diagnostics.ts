@@ -158,6 +158,7 @@ export const diagnostics = {
   QKV507: code("a report cannot be written"),
   QKV508: code("a needed package is missing"),
   QKV509: code("an empty input to Einsum"),
+  QKV510: code("a mask that cannot be drawn"),
   QKV901: code("internal invariant broken", 70),
 } as const;
 

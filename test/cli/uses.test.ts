@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseTensors, readTensors } from "../../src/backends/ort/tensor-files.ts";
 import { Arena } from "../../src/ir/arena.ts";
@@ -165,6 +165,21 @@ describe("model files elsewhere", () => {
     expectMistake(outcome, "QKV136");
     expect(outcome.stderr).toMatch(/typed\.ts:3:7/);
     expect(await qkvRight(["print", model])).toContain("f32[n, 3]");
+  });
+
+  test("mask functions are drawn, as text and as pictures", async () => {
+    const model = own(
+      "local.ts",
+      'import { attention, input, model } from "qkv";\n\nexport default model("local", { window: 8 }, ({ window }) => {\n  const q = input("q", "f32", ["batch", 2, "seq", 4]);\n  return { y: attention(q, q, q, { mask: ({ q, k }) => k <= q && q - k < window }) };\n});\n',
+    );
+    const png = join(dirname(model), "mask.png");
+    const drawn = await qkvRight(["print", model, "--mask", "--mask-block", "8", "--dims", "seq=32", "--png", png]);
+    expect(drawn).toContain("k <= q && q - k < 8");
+    expect(drawn).toMatch(/^▒▒·+$/m);
+    expect(drawn).toMatch(/0 full, 7 partial, 9 empty/);
+    expect([...readFileSync(png).subarray(1, 4)]).toEqual([..."PNG"].map((c) => c.charCodeAt(0)));
+    expectMistake(await qkv(["print", linear, "--mask"]), "QKV510");
+    expectMistake(await qkv(["print", model, "--mask", "--mask-block", "0"]), "QKV248");
   });
 
   test("a syntax error has its place", async () => {

@@ -21,6 +21,8 @@ export interface AttentionFunctions {
   readonly mask?: unknown;
   readonly score?: unknown;
   readonly prob?: unknown;
+  /** Told the formula of the mask function. */
+  readonly onMask?: (formula: IndexFormula, lengths: Lengths) => void;
 }
 
 interface Attrs {
@@ -47,7 +49,9 @@ export function attentionWith(b: Build, qkv: Operands, extras: Extras, attrs: At
   const masks = new Masks(b, lengths, extras.mask);
   let { causal } = attrs;
   if (fns.mask !== undefined) {
-    const { expr, tables } = liftFunction(fns.mask, "mask", lengths);
+    const formula = liftFunction(fns.mask, "mask", lengths);
+    fns.onMask?.(formula, lengths);
+    const { expr, tables } = formula;
     const split = splitCausal(expr);
     causal ||= split.causal;
     masks.add({ expr: split.rest, tables });
