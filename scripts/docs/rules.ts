@@ -8,6 +8,7 @@ import type { Rule } from "../../src/passes/rewrite/rule.ts";
 import { rootOps } from "../../src/passes/rewrite/term.ts";
 import { activationStages } from "../../src/passes/rules/activation.ts";
 import { normStages } from "../../src/passes/rules/norm.ts";
+import { cutHidden } from "../../src/passes/schedule.ts";
 
 /** A rule, or a search described like one. */
 type Described = Pick<Rule, "name" | "formula" | "refuses"> & Partial<Pick<Rule, "tolerance" | "left">>;
@@ -25,6 +26,7 @@ const rulesOf = new Map<string, readonly Described[]>([
   ["fuse-norm", normStages.flat()],
   ["fuse-activation", activationStages.flat()],
   ["project", [...projectStages.flat(), merge]],
+  ["schedule", [cutHidden]],
   ["legalise", legaliseRules],
 ]);
 

@@ -10,6 +10,7 @@ import { legalise } from "./legalise.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
 import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
+import { schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
 
 /** What a pipeline needs; the report is its own, one per pass. */
@@ -29,6 +30,7 @@ export const passes: readonly Pass[] = [
   fuseNorm,
   fuseActivation,
   project,
+  schedule,
   legalise,
 ];
 
@@ -43,6 +45,7 @@ export const optimise = (_target: Target): readonly Pass[] => [
   canonicalise,
   fuseAttention,
   project,
+  schedule,
   fuseNorm,
   fuseActivation,
   legalise,

@@ -8,6 +8,8 @@ export interface TargetChoices {
   readonly mergeProjectionsUpTo: number;
   /** From this many queries on, kernels that never hold the scores win: without a mask, and causal. */
   readonly flashFrom: { readonly full: number; readonly causal: number };
+  /** Hidden layers of more elements than this are computed in parts, to hold less at a time. */
+  readonly cutHiddenFrom: number;
 }
 
 /** What a backend can run, as plain data. */
@@ -66,6 +68,7 @@ export const onnxTarget = (opset = 23): Target => ({
     packAttention: false,
     mergeProjectionsUpTo: 0,
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
+    cutHiddenFrom: Number.POSITIVE_INFINITY,
   },
 });
 
@@ -76,7 +79,12 @@ export const ortCpuTarget = (opset = 23): Target => ({
   opset,
   contrib: true,
   kernels: new Set([...standardKernels(opset), ...contribKernels]),
-  choices: { packAttention: true, mergeProjectionsUpTo: 4096, flashFrom: { full: 1024, causal: 1024 } },
+  choices: {
+    packAttention: true,
+    mergeProjectionsUpTo: 4096,
+    flashFrom: { full: 1024, causal: 1024 },
+    cutHiddenFrom: 2 ** 21,
+  },
 });
 
 /** What the graph is before anything is optimised: composites every ONNX has, and sums as their author wrote them. */
@@ -90,6 +98,7 @@ export const naiveTarget = (opset = 23): Target => ({
     packAttention: false,
     mergeProjectionsUpTo: 0,
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
+    cutHiddenFrom: Number.POSITIVE_INFINITY,
   },
 });
 
