@@ -3,6 +3,7 @@ import { fail, type SourceLocation } from "./diagnostics.ts";
 import type { Dim } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Graph, Value } from "./graph.ts";
+import type { HostTensor } from "./tensor.ts";
 import { showType, type TensorType } from "./types.ts";
 
 /** Facts about an op that rules, costs and documentation read. */
@@ -73,18 +74,24 @@ export interface Emit {
   cos(x: Value): Value;
   sigmoid(x: Value): Value;
   sign(x: Value): Value;
+  abs(x: Value): Value;
+  floor(x: Value): Value;
+  ceil(x: Value): Value;
+  round(x: Value): Value;
   not(x: Value): Value;
   add(x: Value, y: Value): Value;
   sub(x: Value, y: Value): Value;
   mul(x: Value, y: Value): Value;
   div(x: Value, y: Value): Value;
   pow(x: Value, y: Value): Value;
+  mod(x: Value, y: Value): Value;
   max(x: Value, y: Value): Value;
   min(x: Value, y: Value): Value;
   equal(x: Value, y: Value): Value;
   less(x: Value, y: Value): Value;
   lessEqual(x: Value, y: Value): Value;
   and(x: Value, y: Value): Value;
+  or(x: Value, y: Value): Value;
   select(condition: Value, x: Value, y: Value): Value;
   cast(x: Value, attrs: { to: DType }): Value;
   reduceSum(x: Value, attrs: { axes: readonly number[]; keepDims?: boolean }): Value;
@@ -96,11 +103,13 @@ export interface Emit {
   slice(x: Value, attrs: { axis: number; start: Dim; end: Dim }): Value;
   concat(...operands: [...Value[], { axis: number }]): Value;
   pad(x: Value, attrs: { axis: number; low: Dim; high: Dim; value?: number }): Value;
+  gather(x: Value, indices: Value, attrs: { axis: number }): Value;
   iota(attrs: { size: Dim; dtype?: DType }): Value;
   size(attrs: { of: Dim }): Value;
   contract(...operands: [...Value[], { spec: string }]): Value;
   softmax(x: Value, attrs?: { axis?: number }): Value;
   attention(...operands: [...Value[], { scale: number; causal?: boolean; normaliser?: string }]): Value;
+  constant(attrs: { value: HostTensor }): Value;
   /** A rank-0 constant. */
   scalar(value: number, dtype: DType): Value;
 }

@@ -1,11 +1,11 @@
 import { fail, QkvError } from "../../ir/diagnostics.ts";
 import { simplifyIndex } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexFormula, index, score } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, type IndexFormula, index, type Lengths, score } from "../../ir/index-expr/types.ts";
 import { describe } from "../checks.ts";
 import { call, scopeOf } from "./calls.ts";
 import type { LiveFunction } from "./captures.ts";
 import { functionNode, refuse } from "./function-source.ts";
-import { describeLifted, type Lengths, type Lifted, Lifting, numeric } from "./lifted.ts";
+import { describeLifted, type Lifted, Lifting, numeric } from "./lifted.ts";
 import { invoked } from "./statements.ts";
 
 /** Where one attention score stands, each counted from 0. */

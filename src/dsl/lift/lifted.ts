@@ -1,8 +1,7 @@
 import type { ts } from "ts-morph";
-import type { Dim } from "../../ir/dim.ts";
 import { type Bounds, boundsWithin, type KnownLengths } from "../../ir/index-expr/bounds.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexTable, type LengthName } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, type IndexTable, type LengthName, type Lengths } from "../../ir/index-expr/types.ts";
 import { describe } from "../checks.ts";
 import { Tensor } from "../tensor.ts";
 import type { FunctionNode } from "./function-source.ts";
@@ -77,9 +76,6 @@ export function describeLifted(lifted: Lifted): string {
       return "undefined";
   }
 }
-
-/** The sizes of the attention a function belongs to. */
-export type Lengths = Readonly<Record<LengthName, Dim>>;
 
 /** State of lifting one function. */
 export class Lifting {

@@ -1,8 +1,9 @@
 import type { Build } from "../../ir/arena.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
+import { lowerFormula } from "../../ir/index-expr/lower.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexFormula, score as theScore } from "../../ir/index-expr/types.ts";
+import { constant, type IndexFormula, type Lengths, score as theScore } from "../../ir/index-expr/types.ts";
 import {
   type AttentionShapes,
   attentionShapes,
@@ -13,8 +14,6 @@ import {
 } from "../../ir/ops/attention.ts";
 import { addedTo, maySayMinusInfinity, splitCausal, splitMasked } from "./attention-formulas.ts";
 import { liftFunction } from "./lift.ts";
-import type { Lengths } from "./lifted.ts";
-import { lowerFormula } from "./lower.ts";
 
 /** The functions of an attention, as the author wrote them. */
 export interface AttentionFunctions {

@@ -1,9 +1,12 @@
 import { invariant } from "../diagnostics.ts";
+import type { Dim } from "../dim.ts";
 import type { Value } from "../graph.ts";
 import { type IndexFn, indexFunctions } from "./functions.ts";
 
 export type IndexName = "b" | "h" | "q" | "k";
 export type LengthName = "B" | "H" | "Q" | "K";
+/** The sizes of the attention a formula belongs to. */
+export type Lengths = Readonly<Record<LengthName, Dim>>;
 
 /**
  * A formula over the indices of one attention score: what a mask, score or prob function means. Booleans are 0 and 1.

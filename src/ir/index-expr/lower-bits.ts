@@ -1,8 +1,8 @@
-import type { Build } from "../../ir/arena.ts";
-import { invariant } from "../../ir/diagnostics.ts";
-import type { Value } from "../../ir/graph.ts";
-import type { IndexFn } from "../../ir/index-expr/functions.ts";
-import type { IndexExpr } from "../../ir/index-expr/types.ts";
+import { invariant } from "../diagnostics.ts";
+import type { Value } from "../graph.ts";
+import type { Emit } from "../op-def.ts";
+import type { IndexFn } from "./functions.ts";
+import type { IndexExpr } from "./types.ts";
 
 const word = 2 ** 32;
 
@@ -10,7 +10,7 @@ const word = 2 ** 32;
  * Bit operations of JavaScript on numbers held as f64: both sides become 32-bit integers first. Products with powers of
  * two and remainders by them are exact in f64.
  */
-export function bitwise(b: Build, fn: IndexFn, values: readonly Value[], args: readonly IndexExpr[]): Value {
+export function bitwise(b: Emit, fn: IndexFn, values: readonly Value[], args: readonly IndexExpr[]): Value {
   const [x, y] = values as readonly [Value, Value];
   const [left, right] = args;
   switch (fn) {
@@ -39,24 +39,24 @@ export function bitwise(b: Build, fn: IndexFn, values: readonly Value[], args: r
   }
 }
 
-const number = (b: Build, value: number) => b.scalar(value, "f64");
+const number = (b: Emit, value: number) => b.scalar(value, "f64");
 /** Remainder from 0 up, as IR's `mod` has it. */
-const modulo = (b: Build, x: Value, by: number) => b.mod(x, number(b, by));
+const modulo = (b: Emit, x: Value, by: number) => b.mod(x, number(b, by));
 
 /** ToUint32: without its fraction, modulo 2³². */
-function unsigned(b: Build, x: Value): Value {
+function unsigned(b: Emit, x: Value): Value {
   const whole = b.select(b.less(x, number(b, 0)), b.ceil(x), b.floor(x));
   return modulo(b, whole, word);
 }
 
 /** The 32-bit integer with these bits. */
-const signed = (b: Build, x: Value) => b.select(b.less(x, number(b, word / 2)), x, b.sub(x, number(b, word)));
+const signed = (b: Emit, x: Value) => b.select(b.less(x, number(b, word / 2)), x, b.sub(x, number(b, word)));
 
 /** 2 to the lowest five bits of the shift. */
-const power = (b: Build, shift: Value) => b.pow(number(b, 2), modulo(b, unsigned(b, shift), 32));
+const power = (b: Emit, shift: Value) => b.pow(number(b, 2), modulo(b, unsigned(b, shift), 32));
 
 /** The bits of `x` that `mask` has, as the sum of what each run of ones keeps. */
-function masked(b: Build, x: Value, mask: number): Value {
+function masked(b: Emit, x: Value, mask: number): Value {
   const bits = mask >>> 0;
   let sum: Value | undefined;
   for (let low = 0; low < 32; low++) {
@@ -74,7 +74,7 @@ function masked(b: Build, x: Value, mask: number): Value {
 const hasBit = (bits: number, i: number) => Math.floor(bits / 2 ** i) % 2 === 1;
 
 /** Bits that both have, one after the other. */
-function both(b: Build, x: Value, y: Value): Value {
+function both(b: Emit, x: Value, y: Value): Value {
   let sum: Value | undefined;
   for (let i = 0; i < 32; i++) {
     const bit = (value: Value) => modulo(b, b.floor(b.div(value, number(b, 2 ** i))), 2);

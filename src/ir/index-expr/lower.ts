@@ -1,27 +1,27 @@
-import type { Build } from "../../ir/arena.ts";
-import { type Dim, product } from "../../ir/dim.ts";
-import type { DType } from "../../ir/dtype.ts";
-import type { Value } from "../../ir/graph.ts";
-import { type Bounds, boundsWithin, type KnownLengths, within } from "../../ir/index-expr/bounds.ts";
-import type { IndexFn } from "../../ir/index-expr/functions.ts";
+import { type Dim, product } from "../dim.ts";
+import type { DType } from "../dtype.ts";
+import type { Value } from "../graph.ts";
+import type { Emit } from "../op-def.ts";
+import { fromNumbers } from "../tensor.ts";
+import { type Bounds, boundsWithin, type KnownLengths, within } from "./bounds.ts";
+import type { IndexFn } from "./functions.ts";
+import { bitwise } from "./lower-bits.ts";
 import {
   type IndexExpr,
   type IndexFormula,
   type IndexTable,
   isTruth,
   type LengthName,
+  type Lengths,
   partsInOrder,
-} from "../../ir/index-expr/types.ts";
-import { fromNumbers } from "../../ir/tensor.ts";
-import type { Lengths } from "./lifted.ts";
-import { bitwise } from "./lower-bits.ts";
+} from "./types.ts";
 
 /**
  * Numbers are f64 as in JavaScript, so that a mask is right to the last bit; what is added to scores or computed from
  * them has the scores' element type.
  */
 export interface LowerOptions {
-  readonly build: Build;
+  readonly build: Emit;
   readonly lengths: Lengths;
   /** The scores, rank 4; only where the formula reads them. */
   readonly score?: Value;
@@ -53,7 +53,7 @@ const smooth: ReadonlySet<IndexFn> = new Set<IndexFn>([
 ]);
 
 class DenseLowering {
-  readonly b: Build;
+  readonly b: Emit;
   readonly #options: LowerOptions;
   readonly #tables: readonly IndexTable[];
   readonly #bounds: (expr: IndexExpr) => Bounds;
