@@ -91,10 +91,10 @@ const plants: Readonly<
     {
       broken: { "models/a.ts": 'import { b } from "../src/dsl/b.ts";\nimport { readFileSync } from "node:fs";' },
       says: [
-        'models/a.ts:1: imports "../src/dsl/b.ts"; a model imports only "qkv"',
-        'models/a.ts:2: imports "node:fs"; a model imports only "qkv"',
+        'models/a.ts:1: imports "../src/dsl/b.ts"; a model imports only "qkv" and what lies beside it',
+        'models/a.ts:2: imports "node:fs"; a model imports only "qkv" and what lies beside it',
       ],
-      fine: { "models/a.ts": 'import { model } from "qkv";' },
+      fine: { "models/a.ts": 'import { model } from "qkv";\nimport { b } from "./variants/b.ts";' },
     },
   ],
   cycles: [

@@ -9,7 +9,7 @@ import { filesUnder } from "./support/files.ts";
 // `npm run docs` runs this file with -u (after the file: before it, it would swallow the name), which writes the pages
 // instead of comparing them.
 test.each(Object.entries(pages))("docs/%s is what its source gives", async (file, render) => {
-  await expect(render()).toMatchFileSnapshot(`../docs/${file}`);
+  await expect(await render()).toMatchFileSnapshot(`../docs/${file}`);
 });
 
 const read = (path: string) => readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), "utf8");

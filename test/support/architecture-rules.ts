@@ -71,8 +71,8 @@ const direction: ArchitectureRule = {
         const target = resolveImport(path, specifier);
         const to = target === undefined ? undefined : layerOf(target);
         if (from === "models") {
-          if (specifier === "qkv") return [];
-          return [`${path}:${line}: imports "${specifier}"; a model imports only "qkv"`];
+          if (specifier === "qkv" || to === "models") return [];
+          return [`${path}:${line}: imports "${specifier}"; a model imports only "qkv" and what lies beside it`];
         }
         if (target === undefined || to === from || (to && seen[from].includes(to))) return [];
         const may = ["itself", ...seen[from]].join(", ");

@@ -1,0 +1,110 @@
+import { expect, test } from "vitest";
+import { type Compiled, compile, paramsOf } from "../../../src/compile.ts";
+import type { Built, Setting, Settings } from "../../../src/dsl/model.ts";
+import { symbolsIn } from "../../../src/feeds.ts";
+import { type HostTensor, randomFeeds, type Session, session } from "../../../src/index.ts";
+import { toFloat64 } from "../../../src/ir/tensor.ts";
+import { attentionOf, type Feeds, named, type Written } from "./reference.ts";
+
+/** A model with whatever settings. */
+interface Declared {
+  readonly defaults: Settings;
+  build(overrides?: Record<string, Setting>): Built;
+}
+
+/** A variant, and what it computes written down a second time. */
+export interface Variant {
+  readonly model: Declared;
+  /** Small sizes, to which the reference is written. */
+  readonly settings?: Settings;
+  /** Numbers of queries and keys; squares of odd sizes by default. */
+  readonly lengths?: readonly (readonly [queries: number, keys: number])[];
+  /** Sizes of further named dims. */
+  readonly dims?: (queries: number, keys: number) => Readonly<Record<string, number>>;
+  /** Inputs that are no random numbers. */
+  readonly inputs?: (sizes: Lengths) => Readonly<Record<string, HostTensor>>;
+  /** Mask, score and weights where the output is one attention of q, k and v … */
+  readonly written?: (feeds: Feeds, lengths: Lengths) => Written;
+  /** … or every output. */
+  readonly outputs?: (feeds: Feeds, lengths: Lengths) => Readonly<Record<string, ArrayLike<number>>>;
+}
+
+export interface Lengths {
+  readonly Q: number;
+  readonly K: number;
+}
+
+export const heads = 2;
+export const batch = 2;
+
+const square = [1, 15, 17, 33, 65, 257].map((n) => [n, n] as const);
+const oblong = [
+  [1, 33],
+  [17, 33],
+  [33, 15],
+  [65, 257],
+] as const;
+
+const small: Settings = { heads, d: 8 };
+/** Float32 against float64: sums of some hundred terms of size 1. */
+const tolerance = 2e-5;
+
+type Three = [HostTensor, HostTensor, HostTensor];
+
+/** With as many keys as queries, or with an axis of their own. */
+function declared({ model, settings }: Variant, keys: "seq" | "keys") {
+  const axis = "keys" in model.defaults ? { keys } : {};
+  return { build: () => model.build({ ...small, ...axis, ...settings }) };
+}
+
+/** Random inputs and the parameters, by name: a reference reads both. */
+function feedsOf(variant: Variant, { declared, weights }: Compiled, { Q, K }: Lengths) {
+  const dims = new Map(Object.entries({ batch, seq: Q, keys: K, ...variant.dims?.(Q, K) }));
+  const feeds = randomFeeds(declared, dims, Q + K);
+  for (const [name, tensor] of Object.entries(variant.inputs?.({ Q, K }) ?? {})) feeds.set(name, tensor);
+  const parameters = paramsOf(declared).map(({ name }) => [name, weights.read(name)] as const);
+  return { inputs: feeds, all: new Map([...feeds, ...parameters]) };
+}
+
+async function check(variant: Variant, compiled: Compiled, running: Session, lengths: Lengths): Promise<void> {
+  const { inputs, all } = feedsOf(variant, compiled, lengths);
+  const expected = variant.outputs?.(all, lengths) ?? {
+    o: attentionOf(...(["q", "k", "v"].map((name) => named(all, name)) as Three), variant.written!(all, lengths)),
+  };
+  const actual = await running.run(inputs);
+  expect([...actual.keys()].toSorted()).toEqual(Object.keys(expected).toSorted());
+  for (const [name, values] of Object.entries(expected)) {
+    const found = toFloat64(actual.get(name)!);
+    expect(found).toHaveLength(values.length);
+    const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - values[i]!)), 0);
+    expect(worst, `${name} with ${lengths.Q} queries, ${lengths.K} keys`).toBeLessThan(tolerance);
+  }
+}
+
+/** Runs a variant in the runtime, and compares it with its reference at every length. */
+export function checkVariant(variant: Variant): void {
+  const shapes = variant.lengths ?? square;
+  const sizesAt = ([Q, K]: readonly [number, number]) =>
+    new Map(Object.entries({ batch, seq: Q, keys: K, ...variant.dims?.(Q, K) }));
+
+  const openLengths = async (keys: "seq" | "keys", lengths: typeof shapes, naive = false) => {
+    const compiled = await compile(declared(variant, keys), { naive });
+    const running = await session(compiled);
+    for (const [Q, K] of lengths) await check(variant, compiled, running, { Q, K });
+    await running.close();
+  };
+  test("lengths open", () => openLengths("seq", shapes));
+  test("as declared", () => openLengths("seq", shapes.slice(0, 4), true));
+  test("lengths fixed", async () => {
+    for (const [Q, K] of shapes) {
+      const open = declared(variant, "seq");
+      const symbols = symbolsIn(open.build().graph);
+      const dims = new Map([...sizesAt([Q, K])].filter(([name]) => symbols.includes(name)));
+      const compiled = await compile(open, { dims });
+      const running = await session(compiled);
+      await check(variant, compiled, running, { Q, K });
+      await running.close();
+    }
+  });
+  if ("keys" in variant.model.defaults) test("more or fewer keys than queries", () => openLengths("keys", oblong));
+}
