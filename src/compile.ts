@@ -8,8 +8,9 @@ import { constantRuntime } from "./constant-runtime.ts";
 import type { Built, Model, Settings } from "./dsl/model.ts";
 import { checkDims } from "./feeds.ts";
 import { type Arena, attrsOf } from "./ir/arena.ts";
+import { everyNode } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
-import { type Graph, type Node, nodesOf } from "./ir/graph.ts";
+import type { Graph, Node } from "./ir/graph.ts";
 import { substituteDims } from "./ir/substitute.ts";
 import { verifyGraph } from "./ir/verify.ts";
 import { type Instrument, type PassStep, verifyEach } from "./passes/instruments.ts";
@@ -122,7 +123,7 @@ export function resolveTarget({ target = "ort-cpu", opset, naive: asDeclared }: 
 
 /** Every parameter a graph declares. */
 export function paramsOf(graph: Graph): readonly ParamSpec[] {
-  return nodesOf(graph)
+  return everyNode(graph)
     .filter((node) => node.op === "param")
     .map((node) => attrsOf(node, "param"))
     .map(({ name, dtype, shape, init }) => ({ name, dtype, dims: shape as readonly number[], init }));

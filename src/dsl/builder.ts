@@ -37,6 +37,8 @@ export class Builder {
   readonly masks: LiftedMask[] = [];
   readonly model: string;
   readonly nodeLimit: number;
+  /** How many scans are around the call under way. */
+  depth = 0;
   /** Joined prefixes of the scopes entered. */
   prefix = "";
   /** The outermost DSL call under way. */

@@ -87,6 +87,18 @@ export {
   sinusoidal,
 } from "./position.ts";
 export { type PatternSizes, rearrange, reduce, repeat } from "./rearrange.ts";
-export { type AxisOptions, logSoftmax, max, mean, min, type ReduceOptions, softmax, sum } from "./reduce.ts";
+export {
+  type AxisOptions,
+  type CumsumOptions,
+  cumsum,
+  logSoftmax,
+  max,
+  mean,
+  min,
+  type ReduceOptions,
+  softmax,
+  sum,
+} from "./reduce.ts";
+export { type ScanOptions, type ScanResult, type Step, scan, type Tensors } from "./scan.ts";
 export type { DimLike, Shape } from "./shape-types.ts";
 export { type Operand, Tensor } from "./tensor.ts";

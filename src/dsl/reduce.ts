@@ -40,6 +40,29 @@ export function min<T extends Tensor>(x: T, options: ReduceOptions): Tensor<Shap
   return run(min, [x], (b) => reduced(b, "reduceMin", x, options)) as never;
 }
 
+export interface CumsumOptions {
+  /** Axis to sum along, counted from the end where negative. */
+  readonly axis: number;
+  /** Leave out the element itself; false by default. */
+  readonly exclusive?: boolean;
+  /** Sum from the end; false by default. */
+  readonly reverse?: boolean;
+}
+
+/** Running sum along an axis: element i is the sum of elements 0 … i. Throws QKV109, QKV110, QKV120. */
+export function cumsum<T extends Tensor>(x: T, options: CumsumOptions): T {
+  return run(cumsum, [x], (b) => {
+    const tensor = asTensor(b, x, "x");
+    const {
+      axis,
+      exclusive = false,
+      reverse = false,
+    } = checkOptions(options, ["axis", "exclusive", "reverse"], "cumsum");
+    if (tensor.dtype === "bool") fail("QKV109", "cumsum: x is bool, not a number", { help: 'write x.cast("i64")' });
+    return apply(b, "cumsum", [tensor], { axis: checkAxis(axis, tensor.rank, "cumsum"), exclusive, reverse });
+  }) as T;
+}
+
 export interface AxisOptions {
   /** Axis to normalise over; the last by default. */
   readonly axis?: number;

@@ -16,6 +16,27 @@ export function isFoldable(value: Value): boolean {
   return collect(topological([value]), new Set()).has(value.node);
 }
 
+const reaching = new WeakMap<Node, boolean>();
+
+/** Whether an input is below a value, so that it has no meaning outside of the graph with that input. */
+export function reachesInput(value: Value): boolean {
+  const known = reaching.get(value.node);
+  if (known !== undefined) return known;
+  const stack = [{ node: value.node, next: 0 }];
+  while (stack.length > 0) {
+    const top = stack.at(-1)!;
+    const operand = reaching.has(top.node) ? undefined : top.node.operands[top.next++];
+    if (operand) {
+      if (!reaching.has(operand.node)) stack.push({ node: operand.node, next: 0 });
+      continue;
+    }
+    stack.pop();
+    const { op, operands } = top.node;
+    reaching.set(top.node, op === "input" || operands.some(({ node }) => reaching.get(node)));
+  }
+  return reaching.get(value.node)!;
+}
+
 /** `given` are inputs to be taken as known, as the captures of a branch are. */
 function collect(nodes: readonly Node[], given: ReadonlySet<Node>): ReadonlySet<Node> {
   const foldable = new Set<Node>(given);

@@ -1,7 +1,7 @@
 import { attrRecord, opDef } from "./arena.ts";
 import { foldableNodes } from "./constness.ts";
 import { decompositionOf } from "./decomposition.ts";
-import { type Dim, max, sum } from "./dim.ts";
+import { type Dim, max, mul, sum } from "./dim.ts";
 import type { Graph, Node } from "./graph.ts";
 import { nodesOf, type Value } from "./graph.ts";
 import { bytesOf, volume } from "./types.ts";
@@ -37,7 +37,9 @@ export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
   };
   for (const { operands } of running) operands.forEach(hold);
   for (const { value } of graph.outputs) hold(value);
-  const params = order.filter((node) => node.op === "param").map((node) => node.results[0]!.type);
+  const params = everyNode(graph)
+    .filter((node) => node.op === "param")
+    .map((node) => node.results[0]!.type);
   return {
     flops: sum(running.map(flopsOf)),
     bytes: sum(running.map(trafficOf)),
@@ -64,29 +66,50 @@ export function flopsOf(node: Node): Dim {
 
 function computeFlops(node: Node): Dim {
   const def = opDef(node.op);
-  if (def.cost)
-    return def.cost({
-      types: node.operands.map(({ type }) => type),
-      results: node.results.map(({ type }) => type),
-      attrs: attrRecord(node),
-    });
+  if (def.cost) return def.cost(costContext(node));
   const meaning = decompositionOf(node);
   if (meaning) return costOf(meaning).flops;
   if (def.traits.includes("elementwise")) return sum(node.results.map(({ type }) => volume(type)));
-  return subgraphsOf(node)
-    .map((graph) => costOf(graph).flops)
-    .reduce<Dim>((dearest, flops) => max(dearest, flops), 0);
+  const graphs = subgraphsOf(node).map((graph) => costOf(graph).flops);
+  return mul(repeatsOf(node), dearest(graphs));
 }
+
+const dearest = (costs: readonly Dim[]): Dim => costs.reduce<Dim>((most, cost) => max(most, cost), 0);
+
+/** How many times the graphs a node holds run. */
+const repeatsOf = (node: Node): Dim => opDef(node.op).repeats?.(costContext(node)) ?? 1;
+
+const costContext = (node: Node) => ({
+  types: node.operands.map(({ type }) => type),
+  results: node.results.map(({ type }) => type),
+  attrs: attrRecord(node),
+});
+
+/** The nodes of a graph and of all graphs within it, each once. */
+export function everyNode(graph: Graph): readonly Node[] {
+  const found = new Set<Node>();
+  const open = [graph];
+  for (let next = open.pop(); next; next = open.pop())
+    for (const node of nodesOf(next)) {
+      if (found.has(node)) continue;
+      found.add(node);
+      open.push(...subgraphsOf(node));
+    }
+  return [...found];
+}
+
+export const holdsGraphs = (node: Node): boolean => opDef(node.op).traits.includes("control");
 
 /** The graphs a node holds, in the order of its attributes. */
 export function subgraphsOf(node: Node): readonly Graph[] {
+  if (!holdsGraphs(node)) return [];
   const { attrs } = opDef(node.op);
   const graphs: Graph[] = [];
   for (const [name, value] of node.attrs) if (attrs[name]!.kind === "graph") graphs.push(value as Graph);
   return graphs;
 }
 
-/** Bytes one node reads and writes: its operands and results, or the dearer of its graphs. Leaves and reshape move none. */
+/** Bytes one node reads and writes: its operands and results, or those of the dearer of its graphs, each time it runs. Leaves and reshape move none. */
 export function trafficOf(node: Node): Dim {
   let traffic = knownTraffic.get(node);
   if (traffic === undefined) knownTraffic.set(node, (traffic = computeTraffic(node)));
@@ -98,7 +121,6 @@ const knownTraffic = new WeakMap<Node, Dim>();
 function computeTraffic(node: Node): Dim {
   if (isLeaf(node) || node.op === "reshape") return 0;
   const graphs = subgraphsOf(node);
-  if (graphs.length > 0)
-    return graphs.map((graph) => costOf(graph).bytes).reduce<Dim>((dearest, bytes) => max(dearest, bytes), 0);
+  if (graphs.length > 0) return mul(repeatsOf(node), dearest(graphs.map((graph) => costOf(graph).bytes)));
   return sum([...new Set(node.operands), ...node.results].map(({ type }) => bytesOf(type)));
 }

@@ -18,7 +18,9 @@ export type Trait =
   | "movement"
   | "reduction"
   /** Has a decomposition, which is its meaning. */
-  | "composite";
+  | "composite"
+  /** Holds graphs that it runs. */
+  | "control";
 
 /** A value of the reference evaluation: every dtype as float64, row-major; bool is 0 or 1. */
 export interface RefTensor {
@@ -101,6 +103,7 @@ export interface Emit {
   transpose(x: Value, attrs: { perm: readonly number[] }): Value;
   broadcast(x: Value, attrs: { shape: readonly Dim[] }): Value;
   slice(x: Value, attrs: { axis: number; start: Dim; end: Dim }): Value;
+  cumsum(x: Value, attrs: { axis: number; exclusive?: boolean; reverse?: boolean }): Value;
   concat(...operands: [...Value[], { axis: number }]): Value;
   pad(x: Value, attrs: { axis: number; low: Dim; high: Dim; value?: number }): Value;
   gather(x: Value, indices: Value, attrs: { axis: number }): Value;
@@ -110,6 +113,9 @@ export interface Emit {
   softmax(x: Value, attrs?: { axis?: number }): Value;
   attention(...operands: [...Value[], { scale: number; causal?: boolean; normaliser?: string }]): Value;
   constant(attrs: { value: HostTensor }): Value;
+  input(attrs: { name: string; dtype: DType; shape: readonly Dim[] }): Value;
+  /** The first result; the others are its node's. */
+  scan(...operands: [...Value[], { body: Graph; states: number; sequences: number }]): Value;
   /** A rank-0 constant. */
   scalar(value: number, dtype: DType): Value;
 }
@@ -132,6 +138,8 @@ export interface OpDef<S extends AttrSpecs = AttrSpecs, N extends readonly strin
   evaluate?(operands: readonly RefTensor[], cx: EvaluateContext<S>): RefTensor | readonly RefTensor[];
   /** Floating-point operations as a formula in the dimensions; left out: one per result element if elementwise, else 0. */
   cost?(cx: CostContext<S>): Dim;
+  /** How many times the graphs it holds run; once where left out. */
+  repeats?(cx: CostContext<S>): Dim;
   /** The composite in simpler ops. */
   decompose?(b: Emit, operands: readonly Value[], attrs: Attrs<S>): Value | readonly Value[];
   /** Gradients by each operand, undefined where there is none. */

@@ -1,4 +1,4 @@
-import { flopsOf } from "../ir/cost.ts";
+import { flopsOf, subgraphsOf } from "../ir/cost.ts";
 import { evaluate as evaluateDim } from "../ir/dim.ts";
 import { evaluateValues } from "../ir/evaluate.ts";
 import { type Graph, type Node, nodesOf, topological, type Value } from "../ir/graph.ts";
@@ -152,12 +152,9 @@ async function run(whole: Graph, cx: PassContext): Promise<Graph> {
 async function foldBranches(graph: Graph, cx: PassContext): Promise<Graph> {
   const replaced = new Map<Value, Value>();
   for (const node of nodesOf(graph)) {
-    if (node.op !== "if") continue;
-    const whenTrue = await run(node.attrs.get("whenTrue") as Graph, cx);
-    const whenFalse = await run(node.attrs.get("whenFalse") as Graph, cx);
-    const next = withBranches(node, cx.arena, (branch) =>
-      branch === node.attrs.get("whenTrue") ? whenTrue : whenFalse,
-    );
+    const folded = new Map<Graph, Graph>();
+    for (const held of subgraphsOf(node)) folded.set(held, await run(held, cx));
+    const next = withBranches(node, cx.arena, (held) => folded.get(held)!);
     if (next !== node) node.results.forEach((value, i) => void replaced.set(value, next.results[i]!));
   }
   return substitute(graph, replaced, cx.arena);

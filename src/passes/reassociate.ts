@@ -1,4 +1,5 @@
 import type { Arena } from "../ir/arena.ts";
+import { holdsGraphs } from "../ir/cost.ts";
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../ir/graph.ts";
 import { showOrder } from "./contraction-steps.ts";
 import type { Crossover } from "./crossover.ts";
@@ -37,7 +38,7 @@ function reassociateGraph(graph: Graph, cx: PassContext): Graph {
   const limit = quick ? regionLimit / 2 : regionLimit;
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]!;
-    if (node.op === "if") replaceBranches(node, cx, replaced);
+    if (holdsGraphs(node)) replaceBranches(node, cx, replaced);
     if (absorbed.has(node) || !(isProduct(node) || isScale(node))) continue;
     const region = flatten(node.results[0]!, uses, cx.arena, limit);
     if (!region) continue;

@@ -150,7 +150,8 @@ class Writer {
   }
 
   #nameWanted(nodes: readonly PendingNode[]): void {
-    for (const ref of allOutputs(nodes)) if (ref.wanted !== undefined) ref.name ??= this.#names.unique(ref.wanted);
+    for (const ref of [...allOutputs(nodes), ...bodyInputs(nodes)])
+      if (ref.wanted !== undefined) ref.name ??= this.#names.unique(ref.wanted);
   }
 
   /** Interior results are called after the value they serve, everything else after its operator. */
@@ -184,11 +185,11 @@ class Writer {
     });
   }
 
-  #branch({ name, nodes, outputs }: PendingGraph): OnnxGraph {
+  #branch({ name, nodes, inputs = [], outputs }: PendingGraph): OnnxGraph {
     return {
       name,
       nodes: this.#nodes(nodes),
-      inputs: [],
+      inputs: inputs.map((ref) => info(ref.name!, ref.type)),
       outputs: outputs.map((ref) => info(ref.name!, ref.type)),
       valueInfo: [],
       initializers: [],
@@ -229,3 +230,8 @@ function allNodes(nodes: readonly PendingNode[]): readonly PendingNode[] {
 
 const allOutputs = (nodes: readonly PendingNode[]): readonly Ref[] =>
   allNodes(nodes).flatMap(({ outputs }) => outputs.filter((ref) => ref !== undefined));
+
+const bodyInputs = (nodes: readonly PendingNode[]): readonly Ref[] =>
+  allNodes(nodes).flatMap(({ attributes }) =>
+    [...attributes.values()].flatMap((value) => (isPendingGraph(value) ? (value.inputs ?? []) : [])),
+  );

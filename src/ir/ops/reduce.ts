@@ -72,7 +72,25 @@ function reduceElements(
 const larger = (a: number, b: number) => Math.max(a, b);
 const smaller = (a: number, b: number) => Math.min(a, b);
 
-/** Many numbers in, one out, along axes. */
+/** Running sums along one axis, in blocks of `inner` elements. */
+function runningSum(x: RefTensor, axis: number, exclusive: boolean, reverse: boolean): RefTensor {
+  const inner = elementCount(x.dims.slice(axis + 1));
+  const length = x.dims[axis]!;
+  const data = new Float64Array(x.data.length);
+  for (let block = 0; block < data.length; block += length * inner)
+    for (let i = 0; i < inner; i++) {
+      let total = 0;
+      for (let step = 0; step < length; step++) {
+        const at = block + (reverse ? length - 1 - step : step) * inner + i;
+        if (exclusive) data[at] = total;
+        total += x.data[at]!;
+        if (!exclusive) data[at] = total;
+      }
+    }
+  return { dims: x.dims, data };
+}
+
+/** Many numbers in, one out, along axes; or as many as come in, for running sums. */
 export const reduce = {
   reduceSum: defineOp({
     name: "reduceSum",
@@ -106,6 +124,28 @@ export const reduce = {
     infer: inferReduction,
     evaluate: ([x], { attrs }) => reduceElements(x!, attrs, Number.POSITIVE_INFINITY, smaller),
     cost: ({ types }) => volume(types[0]!),
+  }),
+  cumsum: defineOp({
+    name: "cumsum",
+    doc: "Running sum along `axis`: element i is the sum of elements 0 to i, or of those before i if `exclusive`.",
+    operands: ["x"],
+    attrs: {
+      axis: attr("int", "axis to sum along; a negative one counts from the end"),
+      exclusive: optional("bool", "leave out the element itself", false),
+      reverse: optional("bool", "sum from the end", false),
+    },
+    traits: [],
+    constraints: { C1: "x is a number", C2: "the axis is within the rank" },
+    infer: ({ types, attrs, require }) => {
+      const { dtype, shape } = types[0]!;
+      require(isFloat(dtype) || isInteger(dtype), "C1", `${dtype} is not numeric`);
+      require(axisIn(attrs.axis, shape.length) !==
+        undefined, "C2", `axis ${attrs.axis} does not fit rank ${shape.length}`);
+      return types[0]!;
+    },
+    evaluate: ([x], { attrs }) => runningSum(x!, axisIn(attrs.axis, x!.dims.length)!, attrs.exclusive, attrs.reverse),
+    cost: ({ types }) => volume(types[0]!),
+    grad: (b, { attrs, dy }) => [b.cumsum(dy, { ...attrs, reverse: !attrs.reverse })],
   }),
   reduceMean: defineOp({
     name: "reduceMean",

@@ -1,5 +1,6 @@
 import { opDef } from "../../ir/arena.ts";
 import type { AttrValue } from "../../ir/attrs.ts";
+import { holdsGraphs } from "../../ir/cost.ts";
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 
@@ -29,7 +30,7 @@ export function isFoldable(value: Value): boolean {
 
 /** Neither given at run time, nor with a symbol in its types or attributes. */
 function isNumeric(node: Node): boolean {
-  if (node.op === "input" || node.op === "if") return false;
+  if (node.op === "input" || holdsGraphs(node)) return false;
   if (!node.results.every(({ type }) => type.shape.every(isStatic))) return false;
   const { attrs } = opDef(node.op);
   for (const [name, value] of node.attrs) if (hasSymbol(attrs[name]!.kind, value)) return false;

@@ -1,3 +1,4 @@
+import { holdsGraphs } from "../../ir/cost.ts";
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
 import type { PassContext } from "../pass.ts";
 import { isFoldable } from "./foldable.ts";
@@ -71,7 +72,7 @@ export function fuse(graph: Graph, list: readonly (Rule | Matcher)[], cx: PassCo
 
 function fuseGraph(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Graph {
   const nodes = nodesOf(graph);
-  if (!nodes.some(({ op }) => op === "if" || matchers.has(op))) return graph;
+  if (!nodes.some((node) => matchers.has(node.op) || holdsGraphs(node))) return graph;
   let current = fuseBranches(graph, nodes, matchers, cx);
   for (let sweep = 0; sweep < maxSweeps; sweep++) {
     const { replaced, misses } = findAll(current, matchers, cx);

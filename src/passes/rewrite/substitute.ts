@@ -1,4 +1,5 @@
 import type { Arena } from "../../ir/arena.ts";
+import { subgraphsOf } from "../../ir/cost.ts";
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 
 /** Gives every result of `to` the name and place of the same result of `from`. */
@@ -61,12 +62,12 @@ export function withOutputs(graph: Graph, replace: (value: Value) => Value): Gra
   return outputs.every(({ value }, i) => value === graph.outputs[i]!.value) ? graph : { ...graph, outputs };
 }
 
-/** The node again with its branch graphs replaced; the same node where they are the same. */
+/** The node again with the graphs it holds replaced; the same node where they are the same. */
 export function withBranches(node: Node, arena: Arena, replace: (branch: Graph) => Graph): Node {
-  if (node.op !== "if") return node;
-  const whenTrue = node.attrs.get("whenTrue") as Graph;
-  const whenFalse = node.attrs.get("whenFalse") as Graph;
-  const branches = { whenTrue: replace(whenTrue), whenFalse: replace(whenFalse) };
-  if (branches.whenTrue === whenTrue && branches.whenFalse === whenFalse) return node;
-  return arena.node("if", node.operands, branches);
+  const held = subgraphsOf(node);
+  if (held.length === 0) return node;
+  const next = new Map(held.map((graph) => [graph, replace(graph)] as const));
+  if (held.every((graph) => next.get(graph) === graph)) return node;
+  const attrs = Array.from(node.attrs, ([name, value]) => [name, next.get(value as Graph) ?? value] as const);
+  return arena.node(node.op, node.operands, Object.fromEntries(attrs));
 }

@@ -133,6 +133,20 @@ const branches = (types: readonly string[]) => (arena: Arena) => ({
   whenFalse: branch(arena, "no", types, ([x]) => arena.build.mul(x!, x!)),
 });
 
+/** S ← S · x + captured, and the old S is stacked; or, with two states and two sequences, sums and products. */
+const steps: Readonly<Record<string, (b: Arena["build"], xs: readonly Value[]) => readonly Value[]>> = {
+  affine: (b, [s, x, c]) => [b.add(b.mul(s!, x!), c!), s!],
+  pair: (b, [s, p, x, y]) => [b.add(s!, x!), b.mul(p!, y!), b.sub(x!, y!), b.neg(s!)],
+  last: (_, [, x]) => [x!],
+};
+
+const scanning =
+  (step: keyof typeof steps, types: readonly string[], states: number, sequences: number) => (arena: Arena) => {
+    const inputs = types.map((text, i) => arena.build.input({ name: `in${i}`, ...typeOf(text) }));
+    const answers = steps[step]!(arena.build, inputs).map((value, i) => [`out${i}`, value] as const);
+    return { body: graphOf(step, inputs, answers), states, sequences };
+  };
+
 const tensor = (...values: number[]) => ({ value: fromNumbers("f32", [values.length], values) });
 
 /** At least one sample for every op. */
@@ -187,6 +201,13 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   reduceMax: integerReductions,
   reduceMin: integerReductions,
   reduceMean: reductions,
+  cumsum: [
+    on(["f32[15, 17]"], { axis: 0 }),
+    on(["f64[2, 33, 3]"], { axis: 1, exclusive: true }),
+    on(["f32[B, S]"], { axis: -1, reverse: true }),
+    on(["f32[5, 1]"], { axis: 1, exclusive: true, reverse: true }),
+    on(["i64[0, 4]"], { axis: 0 }),
+  ],
   reshape: [
     on(["f32[15, 17]"], { shape: [17, 15] }),
     on(["f32[B, S, 64]"], { shape: [B, S, 4, 16] }),
@@ -256,6 +277,16 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   if: [
     { types: ["bool[]", "f32[17]"], attrs: branches(["f32[17]"]) },
     { types: ["bool[]", "f32[S, 2]"], attrs: branches(["f32[S, 2]"]) },
+  ],
+  scan: [
+    { types: ["f32[3]", "f32[7, 3]", "f32[3]"], attrs: scanning("affine", ["f32[3]", "f32[3]", "f32[3]"], 1, 1) },
+    { types: ["f32[B]", "f32[S, B]", "f32[B]"], attrs: scanning("affine", ["f32[B]", "f32[B]", "f32[B]"], 1, 1) },
+    {
+      types: ["f64[2, 1]", "f64[2, 1]", "f64[5, 2, 1]", "f64[5, 2, 1]"],
+      attrs: scanning("pair", ["f64[2, 1]", "f64[2, 1]", "f64[2, 1]", "f64[2, 1]"], 2, 2),
+    },
+    { types: ["f32[]", "f32[1]"], attrs: scanning("last", ["f32[]", "f32[]"], 1, 1) },
+    { types: ["f32[3]", "f32[0, 3]", "f32[3]"], attrs: scanning("affine", ["f32[3]", "f32[3]", "f32[3]"], 1, 1) },
   ],
 };
 
@@ -339,6 +370,7 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
   reduceMax: reduction,
   reduceMin: reduction,
   reduceMean: { ...reduction, C1: on(["i64[3]"], { axes: [0] }) },
+  cumsum: { C1: on(["bool[3]"], { axis: 0 }), C2: on(["f32[3]"], { axis: 1 }) },
   reshape: { C1: on(["f32[S]"], { shape: [T] }) },
   transpose: { C1: on(["f32[2, 3]"], { perm: [0, 0] }) },
   broadcast: { C1: on(["f32[2, 3]"], { shape: [3] }) },
@@ -393,5 +425,13 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
         whenFalse: branch(arena, "no", ["f32[3]"], ([x]) => arena.build.reduceSum(x!, { axes: [0] })),
       }),
     },
+  },
+  scan: {
+    C1: {
+      types: ["f32[]", "f32[]", "f32[5]", "f32[6]"],
+      attrs: scanning("pair", ["f32[]", "f32[]", "f32[]", "f32[]"], 2, 2),
+    },
+    C2: { types: ["f32[3]", "f32[7, 4]", "f32[3]"], attrs: scanning("affine", ["f32[3]", "f32[3]", "f32[3]"], 1, 1) },
+    C3: { types: ["f32[3]", "f32[7]"], attrs: scanning("last", ["f32[3]", "f32[]"], 1, 1) },
   },
 };

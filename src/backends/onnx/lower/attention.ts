@@ -73,7 +73,7 @@ function dispatched(problem: Problem, short: AttentionForm, [from, long]: readon
   // Outside of the branches, so that layers share it.
   if (extras.mask || extras.bias) additiveMask(problem, false);
   const branch = (form: AttentionForm): PendingGraph => {
-    const { result, nodes } = e.inBranch(new Map(), () => forms[form].write(problem));
+    const { result, nodes } = e.inBranch(() => forms[form].write(problem));
     return { name: form, nodes, outputs: [result] };
   };
   return e.branch([type], e.ref(isShort), branch(short), branch(long))[0]!;

@@ -1,4 +1,5 @@
 import type { Arena } from "../../../ir/arena.ts";
+import { reachesInput } from "../../../ir/constness.ts";
 import { fail } from "../../../ir/diagnostics.ts";
 import type { Dim } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
@@ -30,6 +31,8 @@ interface Scope {
   readonly nodes: PendingNode[];
   readonly values: Map<Value, Ref>;
   readonly outer: Scope | undefined;
+  /** A graph of its own, which reaches the outer ones by its inputs and through leaves only. */
+  readonly closed: boolean;
 }
 
 export const contribDomain = "com.microsoft";
@@ -56,7 +59,7 @@ export class Emitter {
   /** Values of dimensions at run time. */
   readonly shapes: ShapeValues;
   readonly #host: HostValues;
-  readonly #root: Scope = { nodes: [], values: new Map(), outer: undefined };
+  readonly #root: Scope = { nodes: [], values: new Map(), outer: undefined, closed: true };
   readonly #constants = new Map<string, Ref>();
   readonly #used = new Set<Value>();
   #scope: Scope = this.#root;
@@ -123,7 +126,7 @@ export class Emitter {
   ): readonly (Ref | undefined)[] {
     const outputs = types.map((type) => type && new Ref(type));
     const given = Object.entries(attributes).filter(
-      (entry): entry is [string, OnnxAttribute] => entry[1] !== undefined,
+      (entry): entry is [string, OnnxAttribute | PendingGraph] => entry[1] !== undefined,
     );
     this.#scope.nodes.push({ opType, domain, inputs, outputs, attributes: new Map(given), source: this.#source });
     return outputs;
@@ -152,16 +155,25 @@ export class Emitter {
     return outputs;
   }
 
-  /** Runs `fill` with nodes going to a new branch where `bound` values stand for outer tensors. */
-  inBranch<T>(
+  /** Runs `fill` with nodes going to a new branch, which sees what the graphs around it see. */
+  inBranch<T>(fill: () => T): { readonly result: T; readonly nodes: readonly PendingNode[] } {
+    return this.#within({ nodes: [], values: new Map(), outer: this.#scope, closed: false }, fill);
+  }
+
+  /** Runs `fill` with nodes going to a new graph, whose inputs are `bound` to tensors. */
+  inGraph<T>(
     bound: ReadonlyMap<Value, Ref>,
     fill: (emitted: readonly PendingNode[]) => T,
   ): { readonly result: T; readonly nodes: readonly PendingNode[] } {
+    const scope = { nodes: [], values: new Map(bound), outer: this.#scope, closed: true };
+    return this.#within(scope, () => fill(scope.nodes));
+  }
+
+  #within<T>(scope: Scope, fill: () => T): { readonly result: T; readonly nodes: readonly PendingNode[] } {
     const outer = this.#scope;
-    this.#scope = { nodes: [], values: new Map(bound), outer };
+    this.#scope = scope;
     try {
-      const result = fill(this.#scope.nodes);
-      return { result, nodes: this.#scope.nodes };
+      return { result: fill(), nodes: scope.nodes };
     } finally {
       this.#scope = outer;
     }
@@ -197,11 +209,13 @@ export class Emitter {
     );
   }
 
-  /** What the graph or branch being filled can see of `value`: branches see the graphs around them. */
+  /** What the graph or branch being filled can see of `value`: of the graphs around a closed one, what is no one's input. */
   find(value: Value): Ref | undefined {
     for (let scope: Scope | undefined = this.#scope; scope; scope = scope.outer) {
       const ref = scope.values.get(value);
       if (ref) return ref;
+      // Equal values of two graphs are one node; computed from inputs, they are not one tensor.
+      if (scope.closed && scope.outer && reachesInput(value)) break;
     }
     return this.folded(value);
   }

@@ -1,3 +1,4 @@
+import type { DType } from "../../../ir/dtype.ts";
 import type { reduce } from "../../../ir/ops/reduce.ts";
 import type { TensorType } from "../../../ir/types.ts";
 import type { Emitter } from "./emitter.ts";
@@ -24,7 +25,7 @@ export function reduceTo(
   return e.op(type, opType, [x], { axes: ints(axes), keepdims });
 }
 
-function reduction<K extends keyof typeof reduce>(opType: Reduction): Lowering<K> {
+function reduction<K extends Exclude<keyof typeof reduce, "cumsum">>(opType: Reduction): Lowering<K> {
   return ({ e, operands, attrs, type }: LowerContext<K>) => {
     const [x] = operands;
     const axes = attrs.axes.map((axis) => positive(axis, x!.type.shape.length)).sort((a, b) => a - b);
@@ -34,9 +35,21 @@ function reduction<K extends keyof typeof reduce>(opType: Reduction): Lowering<K
   };
 }
 
+/** The runtime sums f32, f64, i32 and i64; the rest in the nearest of these. */
+const wideSums: Readonly<Partial<Record<DType, DType>>> = { i8: "i32", u8: "i32", f16: "f32", bf16: "f32" };
+
+function cumsum({ e, operands, attrs, type }: LowerContext<"cumsum">): Ref {
+  const axis = e.scalar("i64", positive(attrs.axis, type.shape.length));
+  const flags = { exclusive: attrs.exclusive ? int(1) : undefined, reverse: attrs.reverse ? int(1) : undefined };
+  return widened(e, operands, type, wideSums[type.dtype] ?? type.dtype, ([x], to) =>
+    e.op(to, "CumSum", [x!, axis], flags),
+  );
+}
+
 export const reduceLowerings: Lowerings<keyof typeof reduce> = {
   reduceSum: reduction("ReduceSum"),
   reduceMax: reduction("ReduceMax"),
   reduceMin: reduction("ReduceMin"),
   reduceMean: reduction("ReduceMean"),
+  cumsum,
 };

@@ -16,7 +16,7 @@ export class Ref {
   }
 }
 
-export type Attributes = Readonly<Record<string, OnnxAttribute | undefined>>;
+export type Attributes = Readonly<Record<string, OnnxAttribute | PendingGraph | undefined>>;
 
 export interface PendingNode {
   readonly opType: string;
@@ -28,9 +28,10 @@ export interface PendingNode {
   readonly source: Node | undefined;
 }
 
-/** A branch of an `If`. */
+/** A branch of an `If`, or the body of a `Scan`, which has inputs. */
 export interface PendingGraph {
   readonly name: string;
+  readonly inputs?: readonly Ref[];
   readonly nodes: readonly PendingNode[];
   readonly outputs: readonly Ref[];
 }
