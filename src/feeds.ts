@@ -82,7 +82,7 @@ function indexLimits(graph: Graph, dims: ReadonlyMap<string, number>): ReadonlyM
   const limits = new Map<Value, number>();
   const lower = (value: Value, limit: number) => limits.set(value, Math.min(limit, limits.get(value) ?? limit));
   for (const node of nodesOf(graph).toReversed()) {
-    if (node.op === "gather") lower(node.operands[1]!, gatheredSize(node, dims));
+    if (node.op === "gather" || node.op === "scatter") lower(node.operands[1]!, gatheredSize(node, dims));
     const limit = node.results.map((value) => limits.get(value)).find((found) => found !== undefined);
     if (limit !== undefined && passesThrough.has(node.op)) for (const operand of node.operands) lower(operand, limit);
   }
@@ -91,6 +91,6 @@ function indexLimits(graph: Graph, dims: ReadonlyMap<string, number>): ReadonlyM
 
 function gatheredSize(node: Node, dims: ReadonlyMap<string, number>): number {
   const { shape } = node.operands[0]!.type;
-  const { axis } = attrsOf(node, "gather");
+  const { axis } = attrsOf(node, node.op as "gather" | "scatter");
   return evaluate(shape.at(axis)!, dims);
 }

@@ -1,5 +1,21 @@
 export { type AttentionOptions, attention, type MultiHeadOptions, multiHeadAttention } from "./attention.ts";
 export { einsum, matmul } from "./einsum.ts";
+export {
+  type ArgOptions,
+  argMax,
+  argMin,
+  argSort,
+  type GatherOptions,
+  gather,
+  oneHot,
+  type ScatterOptions,
+  type SortOptions,
+  scatter,
+  sort,
+  type TopKOptions,
+  takeAlong,
+  topK,
+} from "./indexing.ts";
 export { constant, input, iota, type Nested, type ParamOptions, param, scope, size } from "./leaves.ts";
 export type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
 export { maskTable, scoreTable, type TableSizes } from "./lift/oracle.ts";
@@ -54,9 +70,9 @@ export {
   broadcastTo,
   concat,
   expandDims,
-  gather,
   pad,
   reshape,
+  roll,
   slice,
   split,
   squeeze,
@@ -69,7 +85,9 @@ export {
   embedding,
   gelu,
   heads,
+  type L2Options,
   type LinearOptions,
+  l2Normalise,
   layerNorm,
   linear,
   merge,
@@ -92,6 +110,7 @@ export {
   type CumsumOptions,
   cumsum,
   logSoftmax,
+  logSumExp,
   max,
   mean,
   min,

@@ -1,5 +1,5 @@
 import { fail } from "../ir/diagnostics.ts";
-import { type Dim, show, sub as subtract, sum as sumDims } from "../ir/dim.ts";
+import { type Dim, mod as modulo, show, sub as subtract, sum as sumDims } from "../ir/dim.ts";
 import { showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkAxis, checkOptions, describe, toDim, toDims } from "./checks.ts";
@@ -125,11 +125,12 @@ export function split<T extends Tensor>(
     if (total !== tensor.shape[at])
       fail("QKV107", `split: the parts add up to ${show(total)}, the axis has ${show(tensor.shape[at]!)}`);
     const { results } = b.arena.node("split", [tensor.value], { axis: at, sizes });
-    return results.map((value) => tensorOf(b, tensor, value));
+    return results.map((value) => resultOf(b, tensor, value));
   }) as never;
 }
 
-const tensorOf = (b: Builder, like: Tensor, value: Tensor["value"]): Tensor =>
+/** One of several results of an op, as a tensor. */
+export const resultOf = (b: Builder, like: Tensor, value: Tensor["value"]): Tensor =>
   new (like.constructor as new (b: Builder, value: Tensor["value"]) => Tensor)(b, value);
 
 function equalParts(size: Dim, count: number): readonly Dim[] {
@@ -158,14 +159,19 @@ export function pad<T extends Tensor>(
   }) as never;
 }
 
-/** Picks slices of x along `axis` (0) by index; the axis is replaced by the shape of the indices (i64 or i32). */
-export function gather<T extends Tensor>(x: T, indices: Tensor, axis = 0): Tensor<Shape, DTypeOf<T>> {
-  return run(gather, [x, indices], (b) => {
-    const [data, at] = [asTensor(b, x, "x"), asTensor(b, indices, "indices")];
-    if (at.dtype !== "i64" && at.dtype !== "i32")
-      fail("QKV109", `gather: indices are ${at.dtype}; they must be i64 or i32`, { help: 'write indices.cast("i64")' });
-    return apply(b, "gather", [data, at], { axis: checkAxis(axis, data.rank, "gather") });
-  }) as never;
+/** x with its elements moved `shift` places along an axis; those that fall off the end come in at the start, as in NumPy. */
+export function roll<T extends Tensor>(x: T, options: { readonly axis: number; readonly shift: number }): T {
+  return run(roll, [x], (b) => {
+    const tensor = asTensor(b, x, "x");
+    const { axis, shift } = checkOptions(options, ["axis", "shift"], "roll");
+    const at = checkAxis(axis, tensor.rank, "roll");
+    const size = tensor.shape[at]!;
+    if (!Number.isSafeInteger(shift)) return fail("QKV101", `roll: shift is ${describe(shift)}; it must be an integer`);
+    const by = modulo(shift, size);
+    if (by === 0) return tensor;
+    const [head, tail] = [cut(b, tensor, at, 0, subtract(size, by)), cut(b, tensor, at, subtract(size, by), size)];
+    return apply(b, "concat", [tail, head], { axis: at });
+  }) as T;
 }
 
 /** Adds an axis of size 1 at each position of the result. */

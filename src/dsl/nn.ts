@@ -4,7 +4,7 @@ import type { DType } from "../ir/dtype.ts";
 import { isFloat } from "../ir/dtype.ts";
 import { showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
-import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
+import { checkAxis, checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
 import { declareParam } from "./leaves.ts";
 import type { GeluOptions } from "./math.ts";
 import { permute, reshapeTo } from "./movement.ts";
@@ -99,6 +99,27 @@ export function layerNorm<T extends Tensor>(x: T, options: NormOptions): T {
 /** x / √(mean x² + ε) · weight over the last axis (Zhang & Sennrich, arXiv:1910.07467). */
 export function rmsNorm<T extends Tensor>(x: T, options: Omit<NormOptions, "bias">): T {
   return run(rmsNorm, [x], (b) => normalise(b, "rmsNorm", asTensor(b, x, "x"), options)) as T;
+}
+
+export interface L2Options {
+  /** Axis whose vectors get length 1; the last by default. */
+  readonly axis?: number;
+  /** Vectors shorter than this stay short; 1e-12 by default. */
+  readonly epsilon?: number;
+}
+
+/** x / max(‖x‖, ε) along an axis: vectors of length 1. Throws QKV109, QKV110, QKV120. */
+export function l2Normalise<T extends Tensor>(x: T, options?: L2Options): T {
+  return run(l2Normalise, [x], (b) => {
+    const tensor = asTensor(b, x, "x");
+    const { axis = -1, epsilon = 1e-12 } = checkOptions(options, ["axis", "epsilon"], "l2Normalise");
+    floatOf(tensor, "l2Normalise");
+    if (finite(epsilon, "epsilon") <= 0) fail("QKV120", `epsilon is ${epsilon}; it must be positive`);
+    const along = { axes: [checkAxis(axis, tensor.rank, "l2Normalise")], keepDims: true };
+    const square = elementwise<Tensor>(b, "mul", [tensor, tensor]);
+    const length = elementwise<Tensor>(b, "sqrt", [apply(b, "reduceSum", [square], along)]);
+    return elementwise(b, "div", [tensor, elementwise(b, "max", [length, epsilon])]);
+  }) as T;
 }
 
 /** x · Φ(x), Φ the normal distribution function, or its tanh approximation (arXiv:1606.08415). */

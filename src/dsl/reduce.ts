@@ -3,8 +3,9 @@ import { isFloat } from "../ir/dtype.ts";
 import type { OpName } from "../ir/ops/index.ts";
 import { type Builder, run } from "./builder.ts";
 import { checkAxis, checkOptions } from "./checks.ts";
+import { reshapeTo } from "./movement.ts";
 import type { Shape } from "./shape-types.ts";
-import { apply, asTensor, type DTypeOf, type Tensor } from "./tensor.ts";
+import { apply, asTensor, type DTypeOf, elementwise, scalar, type Tensor } from "./tensor.ts";
 
 export interface ReduceOptions {
   /** Axes to reduce, counted from the end where negative. */
@@ -61,6 +62,21 @@ export function cumsum<T extends Tensor>(x: T, options: CumsumOptions): T {
     if (tensor.dtype === "bool") fail("QKV109", "cumsum: x is bool, not a number", { help: 'write x.cast("i64")' });
     return apply(b, "cumsum", [tensor], { axis: checkAxis(axis, tensor.rank, "cumsum"), exclusive, reverse });
   }) as T;
+}
+
+/** ln Σ eˣ along axes, whatever the size of x; -∞ where all of x is. Throws QKV109, QKV110. */
+export function logSumExp<T extends Tensor>(x: T, options: ReduceOptions): Tensor<Shape, DTypeOf<T>> {
+  return run(logSumExp, [x], (b) => {
+    const tensor = asTensor(b, x, "x");
+    if (!isFloat(tensor.dtype))
+      fail("QKV109", `logSumExp: x is ${tensor.dtype}, not floating point`, { help: 'write x.cast("f32")' });
+    const most = reduced(b, "reduceMax", tensor, { ...options, keepDims: true });
+    // Infinities are not taken off: their difference is NaN.
+    const finite = elementwise(b, "less", [elementwise(b, "abs", [most]), Number.POSITIVE_INFINITY]);
+    const shift = apply(b, "select", [finite, most, scalar(b, 0, tensor.dtype)]);
+    const total = reduced(b, "reduceSum", elementwise(b, "exp", [elementwise(b, "sub", [tensor, shift])]), options);
+    return elementwise(b, "add", [elementwise(b, "log", [total]), reshapeTo(b, shift, total.shape)]);
+  }) as never;
 }
 
 export interface AxisOptions {

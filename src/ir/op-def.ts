@@ -106,7 +106,9 @@ export interface Emit {
   cumsum(x: Value, attrs: { axis: number; exclusive?: boolean; reverse?: boolean }): Value;
   concat(...operands: [...Value[], { axis: number }]): Value;
   pad(x: Value, attrs: { axis: number; low: Dim; high: Dim; value?: number }): Value;
-  gather(x: Value, indices: Value, attrs: { axis: number }): Value;
+  gather(x: Value, indices: Value, attrs: { axis: number; batch?: number }): Value;
+  scatter(x: Value, indices: Value, updates: Value, attrs: { axis: number; batch?: number; reduction?: string }): Value;
+  topK(x: Value, attrs: { k: Dim; axis?: number; largest?: boolean }): Value;
   iota(attrs: { size: Dim; dtype?: DType }): Value;
   size(attrs: { of: Dim }): Value;
   contract(...operands: [...Value[], { spec: string }]): Value;

@@ -4,6 +4,7 @@ import { contract } from "./contract.ts";
 import { control } from "./control.ts";
 import { einsum } from "./einsum.ts";
 import { elementwise } from "./elementwise.ts";
+import { indexing } from "./indexing.ts";
 import { leaves } from "./leaves.ts";
 import { movement } from "./movement.ts";
 import { norm } from "./norm.ts";
@@ -17,6 +18,7 @@ export const ops = {
   ...elementwise,
   ...reduce,
   ...movement,
+  ...indexing,
   ...contract,
   ...einsum,
   ...softmax,

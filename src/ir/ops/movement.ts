@@ -176,40 +176,6 @@ export const movement = {
       return joinElements([fill(size(attrs.low)), x!, fill(size(attrs.high))], axis, results[0]!.dims);
     },
   }),
-  gather: defineOp({
-    name: "gather",
-    doc: "Picks slices of x along one axis by index: the axis is replaced by the shape of the indices.",
-    operands: ["x", "indices"],
-    attrs: { axis: optional("int", "axis to pick along", 0) },
-    traits: ["movement"],
-    constraints: { C1: "axis is within the rank", C2: "indices are i64 or i32" },
-    infer: ({ types, attrs, require, need }) => {
-      const [x, indices] = types as [(typeof types)[0], (typeof types)[0]];
-      const axis = need(
-        axisIn(attrs.axis, x.shape.length),
-        "C1",
-        `axis ${attrs.axis} does not fit rank ${x.shape.length}`,
-      );
-      require(indices.dtype === "i64" || indices.dtype === "i32", "C2", `${indices.dtype} is no index type`);
-      return { dtype: x.dtype, shape: [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)] };
-    },
-    evaluate: ([x, indices], { attrs, results }) => {
-      const axis = axisIn(attrs.axis, x!.dims.length)!;
-      const outer = elementCount(x!.dims.slice(0, axis));
-      const inner = elementCount(x!.dims.slice(axis + 1));
-      const length = x!.dims[axis]!;
-      const data = new Float64Array(elementCount(results[0]!.dims));
-      let at = 0;
-      for (let o = 0; o < outer; o++)
-        for (const index of indices!.data) {
-          // Indices count from the end when negative; one outside the axis reads as NaN, so that it cannot pass unseen.
-          const row = index < 0 ? index + length : index;
-          const inside = row >= 0 && row < length;
-          for (let i = 0; i < inner; i++) data[at++] = inside ? x!.data[(o * length + row) * inner + i]! : Number.NaN;
-        }
-      return { dims: results[0]!.dims, data };
-    },
-  }),
 };
 
 function joinElements(parts: readonly RefTensor[], axis: number, dims: readonly number[]): RefTensor {

@@ -254,6 +254,31 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     of("f32[31]", "i32[]"),
     on(["f32[2, 15, 3]", "i64[S, T]"], { axis: 1 }),
     on(["f32[2, 5]", "i64[0]"], { axis: -1 }),
+    on(["f32[B, S, 17]", "i64[B, T]"], { axis: 1, batch: 1 }),
+    on(["f64[2, 3, 5]", "i32[2, 3, 7]"], { axis: -1, batch: 2 }),
+    on(["f64[2, 3, 5, 4]", "i64[2, 1, 3]"], { axis: 2, batch: 1 }),
+    on(["f32[0, 5]", "i64[0, 2]"], { axis: 1, batch: 1 }),
+  ],
+  scatter: [
+    of("f64[17, 3]", "i64[5]", "f64[5, 3]"),
+    on(["f64[5]", "i64[]", "f64[]"], { reduction: "add" }),
+    on(["f64[17, 3]", "i64[2, 5]", "f64[2, 5, 3]"], { reduction: "add" }),
+    on(["f32[B, S, 17]", "i64[B, T]", "f32[B, T, 17]"], { axis: 1, batch: 1, reduction: "add" }),
+    on(["f64[2, 3, 5]", "i32[2, 3, 7]", "f64[2, 3, 7]"], { axis: -1, batch: 2, reduction: "add" }),
+    on(["f64[2, 3, 5, 4]", "i64[2, 1, 3]", "f64[2, 3, 1, 3, 4]"], { axis: 2, batch: 1, reduction: "add" }),
+    on(["i64[5]", "i64[S]", "i64[S]"], {}),
+    on(["f32[5]", "i64[0]", "f32[0]"], { reduction: "add" }),
+  ],
+  topK: [
+    on(["f64[15, 17]"], { k: 3 }),
+    on(["f64[15, 17]"], { k: 15, axis: 0, largest: false }),
+    on(["f64[2, 33, 3]"], { k: 33, axis: 1 }),
+    on(["f32[B, S]"], { k: S, largest: false }),
+    on(["f32[B, past + S]"], { k: T }),
+    on(["i64[3, 5]"], { k: 2 }),
+    on(["f32[1]"], { k: 1 }),
+    on(["f32[3, 4]"], { k: 0 }),
+    on(["f32[0, 4]"], { k: 2 }),
   ],
   contract: contractions,
   einsum: contractions,
@@ -325,6 +350,12 @@ const attentionBreaks = {
 const flat = "f32[2, 5, 8]";
 const two = { heads: 2, kvHeads: 2, ...scale };
 
+const picking = (...updates: string[]) => ({
+  C1: on(["f32[3]", "i64[2]", ...updates], { axis: 2 }),
+  C2: of("f32[3]", "f32[2]", ...updates),
+  C3: on(["f32[3, 4]", "i64[2, 1]", ...updates], { axis: 1, batch: 1 }),
+});
+
 /** A case for each constraint of each op. */
 export const breaks: Readonly<Record<OpName, Breaks>> = {
   input: {},
@@ -388,7 +419,13 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
     C2: on(["f32[3]"], { axis: 0, sizes: [1, 1] }),
   },
   pad: { C1: on(["f32[3]"], { axis: 1, low: 0, high: 0 }), C2: on(["f32[3]"], { axis: 0, low: -1, high: 0 }) },
-  gather: { C1: on(["f32[3]", "i64[2]"], { axis: 2 }), C2: of("f32[3]", "f32[2]") },
+  gather: picking(),
+  scatter: {
+    ...picking("f32[2]"),
+    C4: of("f32[3]", "i64[2]", "f32[3]"),
+    C5: on(["bool[3]", "i64[2]", "bool[2]"], { reduction: "add" }),
+  },
+  topK: { C1: on(["bool[3]"], { k: 1 }), C2: on(["f32[3]"], { k: 1, axis: 1 }), C3: on(["f32[3]"], { k: 4 }) },
   contract: contraction,
   einsum: contraction,
   softmax: normaliser,

@@ -4,6 +4,7 @@ import { attentionLowerings } from "./attention.ts";
 import { contractLowerings } from "./contract.ts";
 import { controlLowerings } from "./control.ts";
 import { elementwiseLowerings } from "./elementwise.ts";
+import { indexingLowerings } from "./indexing.ts";
 import { leafLowerings } from "./leaves.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 import { movementLowerings } from "./movement.ts";
@@ -17,6 +18,7 @@ export const lowerings: Lowerings = {
   ...elementwiseLowerings,
   ...reduceLowerings,
   ...movementLowerings,
+  ...indexingLowerings,
   ...contractLowerings,
   ...activationLowerings,
   ...normLowerings,

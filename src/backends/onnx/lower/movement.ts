@@ -50,6 +50,4 @@ export const movementLowerings: Lowerings<keyof typeof movement> = {
   concat,
   split,
   pad,
-  gather: ({ e, operands, attrs, type }) =>
-    e.op(type, "Gather", operands, { axis: int(positive(attrs.axis, operands[0]!.type.shape.length)) }),
 };

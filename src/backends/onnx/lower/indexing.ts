@@ -1,0 +1,63 @@
+import { product } from "../../../ir/dim.ts";
+import type { indexing } from "../../../ir/ops/indexing.ts";
+import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
+import { int, type Ref, text } from "./ref.ts";
+import { reshape, transpose } from "./shape.ts";
+
+function gather({ e, operands, attrs: { batch, axis: along }, type }: LowerContext<"gather">): Ref {
+  const [x, indices] = operands as readonly [Ref, Ref];
+  const rank = x.type.shape.length;
+  const axis = positive(along, rank);
+  if (batch === 0) return e.op(type, "Gather", operands, { axis: int(axis) });
+  const elementwise = batch === rank - 1 && indices.type.shape.length === rank;
+  if (elementwise) return e.op(type, "GatherElements", operands, { axis: int(axis) });
+  // GatherND picks along the axis after the shared ones: the axes between come after it meanwhile.
+  const [shape, between] = [x.type.shape, axis - batch];
+  const own = indices.type.shape.length - batch;
+  const axes = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  const turned = transpose(e, x, [...axes(0, batch), axis, ...axes(batch, axis), ...axes(axis + 1, rank)]);
+  const column = reshape(e, cast(e, indices, "i64"), [...indices.type.shape, 1]);
+  const picked = [...indices.type.shape, ...shape.slice(batch, axis), ...shape.slice(axis + 1)];
+  const rows = e.op({ dtype: type.dtype, shape: picked }, "GatherND", [turned, column], { batch_dims: int(batch) });
+  const last = picked.length;
+  const middle = batch + own;
+  return transpose(e, rows, [
+    ...axes(0, batch),
+    ...axes(middle, middle + between),
+    ...axes(batch, middle),
+    ...axes(middle + between, last),
+  ]);
+}
+
+/**
+ * ScatterElements, which goes through its updates one after the other: the runtime's ScatterND adds in parallel, and
+ * loses sums where indices repeat.
+ */
+function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
+  const [x, indices, updates] = operands as readonly [Ref, Ref, Ref];
+  const { shape } = type;
+  const { batch, reduction } = attrs;
+  const axis = positive(attrs.axis, shape.length);
+  const count = product(indices.type.shape.slice(batch));
+  const places = shape.map((dim, i) => (i < batch ? dim : i === axis ? count : 1));
+  const spread = shape.map((dim, i) => (i === axis ? count : dim));
+  const rows = reshape(e, indices, places);
+  const same = places.every((dim, i) => dim === spread[i]);
+  const full = same ? rows : e.op({ dtype: indices.type.dtype, shape: spread }, "Expand", [rows, e.vector(spread)]);
+  const put = (base: Ref, values: Ref) =>
+    e.op({ dtype: base.type.dtype, shape }, "ScatterElements", [base, full, reshape(e, values, spread)], {
+      axis: int(axis),
+      reduction: text(reduction),
+    });
+  // The runtime has no sums of f16.
+  if (type.dtype !== "f16" || reduction === "none") return put(x, updates);
+  return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");
+}
+
+function topK({ e, node, operands: [x], attrs }: LowerContext<"topK">): readonly (Ref | undefined)[] {
+  const axis = int(positive(attrs.axis, x!.type.shape.length));
+  const types = node.results.map(({ type }) => type);
+  return e.ops(types, "TopK", [x, e.vector([attrs.k])], { axis, largest: int(attrs.largest ? 1 : 0), sorted: int(1) });
+}
+
+export const indexingLowerings: Lowerings<keyof typeof indexing> = { gather, scatter, topK };
