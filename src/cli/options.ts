@@ -13,11 +13,43 @@ export function parseDims(text: string): ReadonlyMap<string, number> {
   return dims;
 }
 
-/** `seq=128,512` as the symbol and its sizes. */
-export function parseSweep(text: string): { readonly symbol: string; readonly sizes: readonly number[] } {
-  const match = /^([A-Za-z_][\w.]*)=(\d+(?:,\d+)*)$/.exec(text.trim());
-  if (!match) fail("QKV501", `--sweep cannot read "${text}"`, { help: "write --sweep seq=128,512,2048" });
-  return { symbol: match[1]!, sizes: match[2]!.split(",").map((size) => parseNatural("--sweep", size)) };
+const sweepHelp = { help: "write --sweep seq=128,512,2048 or --sweep seq=128..8192" };
+
+/**
+ * The sets of sizes that sweeps ask for, every size of one with every size of the others, in the order written:
+ * `seq=128,512`, `seq=128..8192` (doubling, both ends included), `seq=256..1024:256` (in steps), or several by comma.
+ * Throws QKV501.
+ */
+export function parseSweeps(texts: readonly string[]): readonly ReadonlyMap<string, number>[] {
+  let runs: ReadonlyMap<string, number>[] = [new Map()];
+  for (const text of texts) {
+    const match = /^([A-Za-z_][\w.]*)=(.+)$/.exec(text.trim());
+    if (!match) fail("QKV501", `--sweep cannot read "${text}"`, sweepHelp);
+    const [, symbol, list] = match as unknown as readonly [string, string, string];
+    if (runs[0]!.has(symbol)) fail("QKV501", `--sweep gives "${symbol}" twice`);
+    const sizes = new Set(list.split(",").flatMap((part) => sweepSizes(text, part.trim())));
+    runs = runs.flatMap((run) => Array.from(sizes, (size) => new Map([...run, [symbol, size] as const])));
+    if (runs.length > mostRuns)
+      fail("QKV501", `--sweep asks for more than ${mostRuns} runs`, { help: "give fewer sizes" });
+  }
+  return runs;
+}
+
+const mostRuns = 1000;
+
+function sweepSizes(text: string, part: string): readonly number[] {
+  const match = /^(\d+)(?:\.\.(\d+)(?::(\d+))?)?$/.exec(part);
+  if (!match) fail("QKV501", `--sweep cannot read "${text}"`, sweepHelp);
+  const [from, to, step] = match
+    .slice(1)
+    .map((size) => (size === undefined ? undefined : parseNatural("--sweep", size)));
+  if (from === 0 || step === 0) fail("QKV501", `--sweep "${text}": sizes and steps are positive`);
+  if (to === undefined) return [from!];
+  if (to < from!) fail("QKV501", `--sweep "${text}": ${to} is less than ${from}`);
+  const sizes: number[] = [];
+  for (let size = from!; size < to && sizes.length <= mostRuns; size = step === undefined ? 2 * size : size + step)
+    sizes.push(size);
+  return [...sizes, to];
 }
 
 /** `layers=12,causal=true` as model parameters: numbers, true, false, or text. */

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CompareReport } from "../../src/compare.ts";
+import type { CompareReport } from "../../src/compare-report.ts";
 import { buildTimeout, built, qkv, qkvRight, temporaryFolder } from "./support/command.ts";
 
 const folder = temporaryFolder();
@@ -25,6 +25,19 @@ const variant = (name: string, peakBytes: unknown = null) => ({
   maxRelError: number,
   equal: true,
 });
+
+const isTextOrNull = (value: unknown) => value === null || typeof value === "string";
+const nullable = (kind: string) => expect.toSatisfy((value) => value === null || typeof value === kind);
+const order = {
+  order: nullable("number"),
+  by: nullable("string"),
+  formula: nullable("string"),
+  from: number,
+  to: number,
+  points: number,
+  spread: nullable("object"),
+  note: nullable("string"),
+};
 
 describe("--json", () => {
   test("has the fields of the contract, and no others", async () => {
@@ -55,6 +68,38 @@ describe("--json", () => {
         notes: expect.any(Array),
         ms: number,
       })),
+      growth: [
+        {
+          symbol: "seq",
+          dims: {},
+          lengths: [3, 65],
+          variants: ["naive", "ort", "optimised"].map((name) => ({
+            name,
+            // At 3 tokens the optimised graph is another than at 65.
+            flops: name === "optimised" ? { ...order, by: null, order: null } : { ...order, by: "formula", order: 2 },
+            bytes: order,
+            peakBytes: order,
+            latencyMs: { ...order, order: null, by: null, points: 2, note: "2 lengths; a fit takes 3" },
+          })),
+        },
+      ],
+      crossovers: [
+        ["naive", "ort"],
+        ["naive", "optimised"],
+        ["ort", "optimised"],
+      ].map((variants) => ({
+        symbol: "seq",
+        dims: {},
+        variants,
+        latency: {
+          crossings: expect.any(Array),
+          throughout: expect.toSatisfy((name) => name === null || variants.includes(name as string)),
+          lengths: 2,
+          apart: number,
+          note: null,
+        },
+        flops: { fewer: variants[1] === "ort" ? null : "optimised", condition: expect.toSatisfy(isTextOrNull) },
+      })),
     });
     expect(report.passes.map(({ name }) => name)).toContain("reassociate");
     for (const { rules } of report.passes) {
@@ -84,6 +129,77 @@ describe("--json", () => {
     expect(report.runs[0]!.variants.map(({ name }) => name)).toEqual(["naive", "ort", "optimised"]);
     expect(text).toContain("vs ort");
     for (const name of ["naive", "ort", "optimised"]) expect(text).toMatch(new RegExp(`^${name} .* yes$`, "m"));
+  });
+});
+
+describe("--sweep", () => {
+  test("over a range: growth and crossovers, by formula and as measured", async () => {
+    const text = await qkvRight(["compare", linear, "--sweep", "seq=8..256", ...brief]);
+    expect(text.match(/^seq=\d+/gm)).toEqual([8, 16, 32, 64, 128, 256].map((seq) => `seq=${seq}`));
+    expect(text).toMatch(/^growth over seq, 8 to 256$/m);
+    expect(text).toMatch(/^naive +seq\^2 +seq\^2 +- +~ seq\^-?\d\.\d\d$/m);
+    expect(text).toMatch(/^optimised +seq +seq +- +~ seq\^-?\d\.\d\d$/m);
+    expect(text).toContain("~: fitted through seq 64 to 256");
+    expect(text).toMatch(/^crossovers over seq, 8 to 256$/m);
+    // 256 n² + 24576 n against 16384 n + 1048576: equal at 49.9.
+    expect(text).toContain("FLOPs: optimised has fewer than naive where seq > 49");
+  });
+
+  test("of a step, mixed with single sizes, each once", async () => {
+    const args = ["compare", linear, "--sweep", "seq=2,5..9:2,9,12", ...brief, "--json", "-"];
+    const report = JSON.parse(await qkvRight(args)) as CompareReport;
+    expect(report.runs.map(({ dims }) => dims.seq)).toEqual([2, 5, 7, 9, 12]);
+  });
+
+  test("of two dimensions: every size with every other", async () => {
+    const args = ["compare", "models/multi-head.ts", "--set", "d=16,heads=2,kvHeads=2", ...brief, "--json", "-"];
+    const swept = [...args, "--sweep", "seq=2..8", "--sweep", "batch=1,3"];
+    const report = JSON.parse(await qkvRight(swept)) as CompareReport;
+    expect(report.runs.map(({ dims }) => [dims.seq, dims.batch])).toEqual(
+      [2, 4, 8].flatMap((n) => [
+        [n, 1],
+        [n, 3],
+      ]),
+    );
+    expect(report.growth.map(({ symbol, dims }) => [symbol, dims])).toEqual([
+      ...[2, 4, 8].map((seq) => ["batch", { seq }]),
+      ...[1, 3].map((batch) => ["seq", { batch }]),
+    ]);
+    for (const { symbol, variants } of report.growth)
+      expect(variants[0]!.flops).toMatchObject({ order: symbol === "seq" ? 2 : 1, by: "formula" });
+  });
+});
+
+describe("--html", () => {
+  test("is one page that needs nothing else, with the charts, growth and crossovers", async () => {
+    await qkvRight(["compare", linear, "--sweep", "seq=32..256", ...brief, "--html", at("report.html")]);
+    const page = readFileSync(at("report.html"), "utf8");
+    expect(page).toMatch(/^<!doctype html>/);
+    expect(page).not.toMatch(/<script|<link|<img|src=|@import|url\(/);
+    expect([...page.matchAll(/<svg[^>]* role="img" aria-label="([^"]+)\. /g)].map(([, title]) => title)).toEqual([
+      "Latency",
+      "FLOPs",
+    ]);
+    // Three variants at four lengths.
+    expect(page.match(/<circle[^>]*><title>[^<]+, seq \d+: [\d.]+ m?s<\/title>/g)).toHaveLength(12);
+    for (const text of ["~ seq^", "Crossovers", "optimised has fewer than naive where seq &gt; 49", "reassociate ×1"])
+      expect(page).toContain(text);
+  });
+
+  test("of a single run has its table and no charts", async () => {
+    await qkvRight(["compare", linear, "--dims", "seq=9", ...brief, "--html", at("one.html")]);
+    const page = readFileSync(at("one.html"), "utf8");
+    expect(page).not.toContain("<svg");
+    expect(page.match(/<tr><td>(naive|ort|optimised)<\/td>/g)).toHaveLength(3);
+  });
+
+  test("shows names as text, whatever they hold", async () => {
+    await qkvRight(["compile", linear, "-o", at("<b>&.onnx"), "--naive"]);
+    const args = ["compare", linear, "--sweep", "seq=3,9", ...brief, "--against", at("<b>&.onnx")];
+    await qkvRight([...args, "--html", at("names.html")]);
+    const page = readFileSync(at("names.html"), "utf8");
+    expect(page).toContain("&lt;b&gt;&amp;.onnx");
+    expect(page).not.toContain("<b>");
   });
 });
 

@@ -1,0 +1,40 @@
+import type { RunReport, VariantReport } from "../compare-report.ts";
+import { showBytes, showCount, showError, showMs } from "./table.ts";
+
+export const runColumns = [
+  "nodes",
+  "params",
+  "FLOPs",
+  "bytes",
+  "peak",
+  "latency",
+  "vs naive",
+  "vs ort",
+  "max error",
+  "equal",
+] as const;
+
+/** A row per variant: its name, then the columns of `runColumns`. */
+export function runRows({ variants }: RunReport): readonly (readonly string[])[] {
+  const base = variants.find(({ name }) => name === "naive");
+  const ort = variants.find(({ name }) => name === "ort");
+  return variants.map((v) => [
+    v.name,
+    String(v.nodes),
+    showCount(v.params),
+    v.flops === null ? "-" : showCount(v.flops),
+    v.bytes === null ? "-" : showBytes(v.bytes),
+    v.peakBytes === null ? "-" : showBytes(v.peakBytes),
+    showMs(v.latencyMs.median),
+    showRatio(base, v),
+    showRatio(ort, v),
+    showError(v.maxAbsError),
+    v.equal ? "yes" : "NO",
+  ]);
+}
+
+/** How many times faster; nothing where either output is wrong. */
+function showRatio(reference: VariantReport | undefined, variant: VariantReport): string {
+  if (!reference?.equal || !variant.equal || variant.latencyMs.median === 0) return "-";
+  return `${(reference.latencyMs.median / variant.latencyMs.median).toFixed(2)}×`;
+}
