@@ -61,4 +61,60 @@ export const batchify =
   ({ b, h, q, k }) =>
     Math.floor(q / length) === Math.floor(k / length) && inner({ b, h, q: q % length, k: k % length });
 
+/** The nearest number from `low` to `high`. */
 export const clamp = (x: number, low: number, high: number): number => Math.min(Math.max(x, low), high);
+
+/** A place on a canvas. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Sizes of a canvas and of the neighbourhood on it; the latter odd. */
+export interface Canvas {
+  readonly width: number;
+  readonly height: number;
+  readonly kernelWidth: number;
+  readonly kernelHeight: number;
+}
+
+/** The kernel around a query, moved inwards where it would reach over the edge: every query sees as many keys. */
+export function neighbourhood(place: (position: number) => Point, canvas: Canvas): MaskFunction {
+  const [rx, ry] = [Math.floor(canvas.kernelWidth / 2), Math.floor(canvas.kernelHeight / 2)];
+  return ({ q, k }) => {
+    const query = place(q);
+    const key = place(k);
+    const x = clamp(query.x, rx, canvas.width - 1 - rx);
+    const y = clamp(query.y, ry, canvas.height - 1 - ry);
+    return Math.abs(x - key.x) <= rx && Math.abs(y - key.y) <= ry;
+  };
+}
+
+/** Sizes along each axis of a canvas that is laid out tile by tile, outermost axis first; tiles fit in whole numbers. */
+export interface Tiles {
+  readonly canvas: readonly number[];
+  readonly kernel: readonly number[];
+  readonly tile: readonly number[];
+  /** Text tokens behind the canvas, which see and are seen by all. */
+  readonly text: number;
+}
+
+/** A kernel of whole tiles around the query's tile, moved inwards at the edges. An even kernel reaches back further. */
+export function slidingTiles({ canvas, kernel, tile, text }: Tiles): MaskFunction {
+  const size = canvas.reduce((product, n) => product * n, 1);
+  const tileSize = tile.reduce((product, n) => product * n, 1);
+  const axes = canvas.map((n, axis) => {
+    const tiles = n / tile[axis]!;
+    const reach = kernel[axis]! / tile[axis]!;
+    const inner = canvas.slice(axis + 1).reduce((product, m, i) => product * (m / tile[axis + 1 + i]!), 1);
+    return { tiles, inner, back: Math.floor(reach / 2), ahead: Math.ceil(reach / 2) - 1 };
+  });
+  return ({ q, k }) => {
+    const near = axes.every(({ tiles, inner, back, ahead }) => {
+      const centre = clamp(Math.floor(q / tileSize / inner) % tiles, back, tiles - 1 - ahead);
+      const at = Math.floor(k / tileSize / inner) % tiles;
+      return centre - back <= at && at <= centre + ahead;
+    });
+    return k < size ? q >= size || near : k < size + text;
+  };
+}

@@ -1,13 +1,45 @@
 import { describe } from "vitest";
+import batched from "../../models/variants/batched.ts";
+import blockDiffusion from "../../models/variants/block-diffusion.ts";
 import causal from "../../models/variants/causal.ts";
 import dilatedSlidingWindow from "../../models/variants/dilated-sliding-window.ts";
 import documents from "../../models/variants/documents.ts";
+import draftTraining from "../../models/variants/draft-training.ts";
+import globalSlidingWindow from "../../models/variants/global-sliding-window.ts";
 import local from "../../models/variants/local.ts";
 import longformer from "../../models/variants/longformer.ts";
+import packedCausalDocuments from "../../models/variants/packed-causal-documents.ts";
+import prefixLm from "../../models/variants/prefix-lm.ts";
+import sharedPrefix from "../../models/variants/shared-prefix.ts";
 import slidingWindow from "../../models/variants/sliding-window.ts";
+import treeCausal from "../../models/variants/tree-causal.ts";
 import { checkVariant, type Variant } from "./support/variant.ts";
 
-/** Every mask of the catalogue against the same mask written again, as loops and comparisons. */
+/** Masks of sequences, each against the same mask written again: as lists, loops and ranges. */
+
+/** Documents that begin at 0, 9, 10 and 40. */
+const documentAt = (i: number) => (i < 9 ? 0 : i < 10 ? 1 : i < 40 ? 2 : 3);
+const within = (i: number) => i - [0, 9, 10, 40][documentAt(i)]!;
+
+/** The root, its children, theirs, and so on: the nodes on the way from `node` up. */
+function wayUp(parents: readonly number[], node: number): readonly number[] {
+  const way = [];
+  for (let at = node; at !== -1; at = parents[at]!) way.push(at);
+  return way;
+}
+const chain = (n: number) => Array.from({ length: n }, (_, i) => i - 1);
+const binary = (n: number) => Array.from({ length: n }, (_, i) => (i === 0 ? -1 : Math.floor((i - 1) / 2)));
+
+const tree = (parents: readonly number[], pasts: readonly number[]): Variant => ({
+  model: treeCausal,
+  settings: { parents },
+  lengths: pasts.map((past) => [parents.length, parents.length + past]),
+  dims: (Q, K) => ({ past: K - Q }),
+  written: (_, { Q, K }) => ({
+    mask: (_b, _h, q, k) => k < K - Q || wayUp(parents, q).includes(k - (K - Q)),
+  }),
+});
+
 const variants: Readonly<Record<string, Variant>> = {
   causal: { model: causal, written: () => ({ mask: (_b, _h, q, k) => q >= k }) },
 
@@ -35,13 +67,102 @@ const variants: Readonly<Record<string, Variant>> = {
     written: () => ({ mask: (_b, _h, q, k) => q <= 1 || k <= 1 || (k >= q - 3 && k <= q + 3) }),
   },
 
+  "global-sliding-window": {
+    model: globalSlidingWindow,
+    settings: { reach: 2, globals: [3, 16, 200] },
+    written: () => {
+      const isGlobal = new Set([3, 16, 200]);
+      return { mask: (_b, _h, q, k) => isGlobal.has(q) || isGlobal.has(k) || (k >= q - 2 && k <= q + 2) };
+    },
+  },
+
+  "prefix-lm": {
+    model: prefixLm,
+    settings: { length: 9 },
+    written: () => ({ mask: (_b, _h, q, k) => k <= Math.max(q, 8) }),
+  },
+
   documents: {
     model: documents,
     settings: { offsets: [0, 9, 10, 40] },
+    written: () => ({ mask: (_b, _h, q, k) => documentAt(q) === documentAt(k) && within(k) <= within(q) }),
+  },
+
+  "packed-causal-documents": {
+    model: packedCausalDocuments,
+    settings: { offsets: [0, 9, 10, 40] },
+    written: () => ({ mask: (_b, _h, q, k) => k <= q && k >= q - within(q) }),
+  },
+
+  "shared-prefix": {
+    model: sharedPrefix,
+    settings: { offsets: [0, 4, 9, 12, 30, 50], prompts: [0, 0, 0, 3, 3, 3] },
     written: () => {
-      const of = (i: number) => (i < 9 ? 0 : i < 10 ? 1 : i < 40 ? 2 : 3);
-      return { mask: (_b, _h, q, k) => of(q) === of(k) && k <= q };
+      const runs = [
+        { from: 0, to: 4, prompt: [0, 0] },
+        { from: 4, to: 9, prompt: [0, 4] },
+        { from: 9, to: 12, prompt: [0, 4] },
+        { from: 12, to: 30, prompt: [0, 0] },
+        { from: 30, to: 50, prompt: [12, 30] },
+        { from: 50, to: Infinity, prompt: [12, 30] },
+      ] as const;
+      return {
+        mask: (_b, _h, q, k) => {
+          const { from, prompt } = runs.find((run) => run.from <= q && q < run.to)!;
+          return (k >= from && k <= q) || (k >= prompt[0] && k < prompt[1]);
+        },
+      };
     },
+  },
+
+  batched: {
+    model: batched,
+    settings: { length: 8 },
+    written: () => ({ mask: (_b, _h, q, k) => k <= q && k >= q - (q % 8) }),
+  },
+
+  "block-diffusion": {
+    model: blockDiffusion,
+    settings: { length: 128, block: 4 },
+    lengths: [1, 15, 33, 129, 253].map((n) => [n, n]),
+    written: () => {
+      const kind = (i: number) => (i < 128 ? "noised" : "clean");
+      const block = (i: number) => Math.floor((i < 128 ? i : i - 128) / 4);
+      return {
+        mask: (_b, _h, q, k) => {
+          const pair = `${kind(q)} sees ${kind(k)}`;
+          if (pair === "noised sees noised") return block(q) === block(k);
+          if (pair === "noised sees clean") return block(k) < block(q);
+          return pair === "clean sees clean" && block(k) <= block(q);
+        },
+      };
+    },
+  },
+
+  "block-diffusion, other sizes": {
+    model: blockDiffusion,
+    settings: { length: 33, block: 5 },
+    lengths: [[66, 66]],
+    written: () => ({
+      mask: (_b, _h, q, k) => {
+        const [x, y] = [Math.floor((q % 33) / 5), Math.floor((k % 33) / 5)];
+        return [q < 33 && k < 33 && x === y, q < 33 && k > 32 && x > y, q > 32 && k > 32 && x >= y].includes(true);
+      },
+    }),
+  },
+
+  "tree-causal, one node": tree([-1], [1, 15, 257]),
+  "tree-causal, a chain": tree(chain(15), [1, 17, 65]),
+  "tree-causal, a bush": tree([-1, 0, 1, 1, 3, 3, 0], [1, 33]),
+  "tree-causal, a binary tree": tree(binary(33), [1, 15, 33]),
+
+  "draft-training": {
+    model: draftTraining,
+    settings: { prefix: 5, block: 4 },
+    lengths: [1, 15, 17, 33, 65, 257].map((n) => [n, n + 5]),
+    written: () => ({
+      mask: (_b, _h, q, k) => k < 5 || [0, 1, 2, 3].some((back) => back <= q % 4 && k - 5 === q - back),
+    }),
   },
 };
 
