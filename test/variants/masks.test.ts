@@ -1,10 +1,12 @@
 import { describe } from "vitest";
 import batched from "../../models/variants/batched.ts";
+import bigbird from "../../models/variants/bigbird.ts";
 import blockDiffusion from "../../models/variants/block-diffusion.ts";
 import causal from "../../models/variants/causal.ts";
 import dilatedSlidingWindow from "../../models/variants/dilated-sliding-window.ts";
 import documents from "../../models/variants/documents.ts";
 import draftTraining from "../../models/variants/draft-training.ts";
+import fixed from "../../models/variants/fixed.ts";
 import globalSlidingWindow from "../../models/variants/global-sliding-window.ts";
 import local from "../../models/variants/local.ts";
 import longformer from "../../models/variants/longformer.ts";
@@ -12,6 +14,8 @@ import packedCausalDocuments from "../../models/variants/packed-causal-documents
 import prefixLm from "../../models/variants/prefix-lm.ts";
 import sharedPrefix from "../../models/variants/shared-prefix.ts";
 import slidingWindow from "../../models/variants/sliding-window.ts";
+import streamingLlm from "../../models/variants/streaming-llm.ts";
+import strided from "../../models/variants/strided.ts";
 import treeCausal from "../../models/variants/tree-causal.ts";
 import { checkVariant, type Variant } from "./support/variant.ts";
 
@@ -39,6 +43,21 @@ const tree = (parents: readonly number[], pasts: readonly number[]): Variant => 
     mask: (_b, _h, q, k) => k < K - Q || wayUp(parents, q).includes(k - (K - Q)),
   }),
 });
+
+/** BigBird's random blocks, from the seed: neighbours and the first block are seen anyway, and none is drawn twice. */
+function drawn(blocks: number, count: number, seed: number): readonly (readonly number[])[] {
+  let state = BigInt(seed);
+  return Array.from({ length: blocks }, (_, row) => {
+    const left: number[] = [];
+    for (let other = 1; other < blocks; other++) if (other < row - 1 || other > row + 1) left.push(other);
+    const picked: number[] = [];
+    for (let i = 0; i < count; i++) {
+      state = (state * 48271n) % 2147483647n;
+      picked.push(...left.splice(Number(state % BigInt(left.length)), 1));
+    }
+    return picked;
+  });
+}
 
 const variants: Readonly<Record<string, Variant>> = {
   causal: { model: causal, written: () => ({ mask: (_b, _h, q, k) => q >= k }) },
@@ -74,6 +93,49 @@ const variants: Readonly<Record<string, Variant>> = {
       const isGlobal = new Set([3, 16, 200]);
       return { mask: (_b, _h, q, k) => isGlobal.has(q) || isGlobal.has(k) || (k >= q - 2 && k <= q + 2) };
     },
+  },
+
+  strided: {
+    model: strided,
+    settings: { stride: 4 },
+    written: () => ({
+      mask: (_b, _h, q, k) => {
+        const seen = new Set([q, q - 1, q - 2, q - 3]);
+        for (let at = q; at >= 0; at -= 4) seen.add(at);
+        return seen.has(k);
+      },
+    }),
+  },
+
+  fixed: {
+    model: fixed,
+    settings: { block: 8, summary: 2 },
+    written: () => ({
+      mask: (_b, _h, q, k) => {
+        const first = 8 * Math.floor(q / 8);
+        return k <= q && (k >= first || [6, 7].includes(k % 8));
+      },
+    }),
+  },
+
+  bigbird: {
+    model: bigbird,
+    settings: { block: 4, reach: 1, globals: 1, random: 2, blocks: 20, seed: 7 },
+    written: () => {
+      const rows = drawn(20, 2, 7);
+      return {
+        mask: (_b, _h, q, k) => {
+          const [row, column] = [Math.floor(q / 4), Math.floor(k / 4)];
+          return [0, row - 1, row, row + 1, ...rows[row % 20]!].includes(column) || row === 0;
+        },
+      };
+    },
+  },
+
+  "streaming-llm": {
+    model: streamingLlm,
+    settings: { sinks: 2, window: 5 },
+    written: () => ({ mask: (_b, _h, q, k) => k <= q && [0, 1, q, q - 1, q - 2, q - 3, q - 4, q - 5].includes(k) }),
   },
 
   "prefix-lm": {

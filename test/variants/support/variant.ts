@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
-import { type Compiled, compile, paramsOf } from "../../../src/compile.ts";
+import { randomInputs } from "../../../src/backends/ort/inputs.ts";
+import { memoryStore, type WeightStore } from "../../../src/backends/weights/store.ts";
+import { type Compiled, type CompileOptions, compile, paramsOf } from "../../../src/compile.ts";
 import type { Built, Setting, Settings } from "../../../src/dsl/model.ts";
 import { symbolsIn } from "../../../src/feeds.ts";
 import { type HostTensor, randomFeeds, type Session, session } from "../../../src/index.ts";
+import type { Graph } from "../../../src/ir/graph.ts";
 import { toFloat64 } from "../../../src/ir/tensor.ts";
 import { attentionOf, type Feeds, named, type Written } from "./reference.ts";
 
@@ -66,6 +69,20 @@ function feedsOf(variant: Variant, { declared, weights }: Compiled, { Q, K }: Le
   return { inputs: feeds, all: new Map([...feeds, ...parameters]) };
 }
 
+/** Parameters that matter: no gain is 1, no table nearly 0. */
+function weightsOf(graph: Graph): WeightStore {
+  const specs = paramsOf(graph).map(({ name, dtype, dims }) => {
+    const std = dims.length === 1 ? 1 : 1 / Math.sqrt(dims.at(-1)!);
+    return { name, dtype, dims, fill: { kind: "normal", std } as const };
+  });
+  return memoryStore(randomInputs(specs, 5));
+}
+
+const compiledFor = (model: { build(): Built }, options: CompileOptions) => {
+  const built = model.build();
+  return compile(built, { ...options, weights: weightsOf(built.graph) });
+};
+
 async function check(variant: Variant, compiled: Compiled, running: Session, lengths: Lengths): Promise<void> {
   const { inputs, all } = feedsOf(variant, compiled, lengths);
   const expected = variant.outputs?.(all, lengths) ?? {
@@ -88,7 +105,7 @@ export function checkVariant(variant: Variant): void {
     new Map(Object.entries({ batch, seq: Q, keys: K, ...variant.dims?.(Q, K) }));
 
   const openLengths = async (keys: "seq" | "keys", lengths: typeof shapes, naive = false) => {
-    const compiled = await compile(declared(variant, keys), { naive });
+    const compiled = await compiledFor(declared(variant, keys), { naive });
     const running = await session(compiled);
     for (const [Q, K] of lengths) await check(variant, compiled, running, { Q, K });
     await running.close();
@@ -100,7 +117,7 @@ export function checkVariant(variant: Variant): void {
       const open = declared(variant, "seq");
       const symbols = symbolsIn(open.build().graph);
       const dims = new Map([...sizesAt([Q, K])].filter(([name]) => symbols.includes(name)));
-      const compiled = await compile(open, { dims });
+      const compiled = await compiledFor(open, { dims });
       const running = await session(compiled);
       await check(variant, compiled, running, { Q, K });
       await running.close();
