@@ -136,6 +136,7 @@ const attrKindText: Record<AttrKind, string> = {
   dims: "a list of dimensions",
   tensor: "a tensor",
   graph: "a graph",
+  formula: "an index formula",
 };
 
 const describe = (value: unknown): string =>

@@ -1,6 +1,7 @@
 import { type Dim, show } from "./dim.ts";
 import { type DType, isDType } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
+import { formulaKey, type IndexExpr, isFormula } from "./index-expr/types.ts";
 import type { HostTensor } from "./tensor.ts";
 
 export interface AttrTypes {
@@ -14,6 +15,8 @@ export interface AttrTypes {
   dims: readonly Dim[];
   tensor: HostTensor;
   graph: Graph;
+  /** A formula over the indices of a score. */
+  formula: IndexExpr;
 }
 
 export type AttrKind = keyof AttrTypes;
@@ -85,6 +88,8 @@ export function attrKey(kind: AttrKind, value: AttrValue): string {
       return JSON.stringify(value);
     case "float":
       return numberKey(value as number);
+    case "formula":
+      return formulaKey(value as IndexExpr);
     default:
       return String(value);
   }
@@ -116,5 +121,7 @@ export function isAttrValue(kind: AttrKind, value: unknown): boolean {
       return typeof value === "object" && value !== null && "data" in value;
     case "graph":
       return typeof value === "object" && value !== null && "outputs" in value;
+    case "formula":
+      return isFormula(value);
   }
 }

@@ -75,6 +75,7 @@ export const diagnostics = {
   QKV222: code("type in the text form is not the inferred one"),
   QKV223: code("constant of the text form whose data is not at hand"),
   QKV224: code("text form nested too deeply", 3),
+  QKV225: code("text of an index formula that cannot be read"),
   QKV230: code("graph whose types do not follow from its ops"),
   QKV231: code("graph whose operands do not come first"),
   QKV232: code("graph whose inputs are not input nodes"),

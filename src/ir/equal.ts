@@ -2,6 +2,8 @@ import { opDef } from "./arena.ts";
 import { type AttrKind, type AttrValue, attrKey } from "./attrs.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 import { hashText, tensorDigest } from "./hash.ts";
+import { formulaText } from "./index-expr/text.ts";
+import type { IndexExpr } from "./index-expr/types.ts";
 import { sameBytes } from "./literals.ts";
 import type { HostTensor } from "./tensor.ts";
 import { sameType, showType } from "./types.ts";
@@ -83,5 +85,6 @@ function canonicalText(graph: Graph): string {
 
 function attrDigest(kind: AttrKind, value: AttrValue): string {
   if (kind === "tensor") return tensorDigest(value as HostTensor);
+  if (kind === "formula") return JSON.stringify(formulaText(value as IndexExpr));
   return kind === "graph" ? graphDigest(value as Graph) : attrKey(kind, value);
 }

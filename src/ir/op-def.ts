@@ -3,6 +3,7 @@ import { fail, type SourceLocation } from "./diagnostics.ts";
 import type { Dim } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Graph, Value } from "./graph.ts";
+import type { IndexExpr } from "./index-expr/types.ts";
 import type { HostTensor } from "./tensor.ts";
 import { showType, type TensorType } from "./types.ts";
 
@@ -61,6 +62,17 @@ export interface GradContext<S extends AttrSpecs> {
   readonly dy: Value;
 }
 
+/** Attributes of an attention. */
+export interface AttentionInput {
+  readonly scale: number;
+  readonly causal?: boolean;
+  readonly normaliser?: string;
+  readonly mask?: IndexExpr;
+  readonly score?: IndexExpr;
+  readonly prob?: IndexExpr;
+  readonly tables?: number;
+}
+
 /**
  * What decompositions and gradients build with. Written by hand, because a type derived from the registry would
  * depend on itself; `arena.ts` asserts that the registry provides it.
@@ -113,7 +125,7 @@ export interface Emit {
   size(attrs: { of: Dim }): Value;
   contract(...operands: [...Value[], { spec: string }]): Value;
   softmax(x: Value, attrs?: { axis?: number }): Value;
-  attention(...operands: [...Value[], { scale: number; causal?: boolean; normaliser?: string }]): Value;
+  attention(...operands: [...Value[], AttentionInput]): Value;
   constant(attrs: { value: HostTensor }): Value;
   input(attrs: { name: string; dtype: DType; shape: readonly Dim[] }): Value;
   /** The first result; the others are its node's. */

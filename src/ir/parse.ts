@@ -4,6 +4,7 @@ import { type Dim, isStatic } from "./dim.ts";
 import { parseDim } from "./dim-parse.ts";
 import { isDType } from "./dtype.ts";
 import type { Graph, Value } from "./graph.ts";
+import { parseFormula } from "./index-expr/text.ts";
 import { readElements, readFloat } from "./literals.ts";
 import { impliedAttr, literalType, typeUnlessScalar } from "./print.ts";
 import type { HostTensor } from "./tensor.ts";
@@ -222,6 +223,10 @@ function readAttr(cx: Context, { kind }: AttrSpec, type: TensorType, depth: numb
       return readDims(reader);
     case "tensor":
       return readTensor(cx, type);
+    case "formula": {
+      const token = reader.expectKind("text", "a formula in quotes");
+      return reader.placed(token, () => parseFormula(token.text));
+    }
     case "graph":
       return readGraph(cx, depth + 1);
   }

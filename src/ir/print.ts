@@ -5,6 +5,8 @@ import { type Dim, show } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 import { tensorDigest } from "./hash.ts";
+import { formulaText } from "./index-expr/text.ts";
+import type { IndexExpr } from "./index-expr/types.ts";
 import { elementTexts, showFloat } from "./literals.ts";
 import type { HostTensor } from "./tensor.ts";
 import { type HintSource, nameValues, showName } from "./text-names.ts";
@@ -145,6 +147,8 @@ function attrText({ kind }: AttrSpec, value: AttrValue, level: Level): string {
       return `[${(value as readonly number[]).join(", ")}]`;
     case "tensor":
       return tensorText(value as HostTensor);
+    case "formula":
+      return JSON.stringify(formulaText(value as IndexExpr));
     case "graph":
       return graphLines(value as Graph, level.options, level.indent).join("\n");
     default:

@@ -1,5 +1,6 @@
 import { attrRecord, opDef } from "../ir/arena.ts";
 import type { Node } from "../ir/graph.ts";
+import { hasFormulas } from "../ir/ops/attention.ts";
 import { type OpName, ops } from "../ir/ops/index.ts";
 import type { Pass } from "./pass.ts";
 import { normalise } from "./rewrite/normalise.ts";
@@ -20,6 +21,7 @@ const single: Condition = (node) =>
   ["f32", "f16"].includes(dtypeOf(node)) ? undefined : `no kernel computes in ${dtypeOf(node)}`;
 
 const attends: Condition = (node, target) => {
+  if (hasFormulas(node)) return "kernels take no formulas";
   if (node.attrs.get("normaliser") !== "softmax") return "kernels normalise by softmax only";
   // Kernels take √scale of queries and keys alike.
   if (!((node.attrs.get("scale") as number) > 0)) return "kernels need a positive scale";

@@ -3,6 +3,7 @@ import { attrRecord, attrsOf, opDef } from "../ir/arena.ts";
 import { parseSpec } from "../ir/contraction.ts";
 import { isFloat } from "../ir/dtype.ts";
 import { type Node, type Uses, useCount, type Value } from "../ir/graph.ts";
+import { hasFormulas } from "../ir/ops/attention.ts";
 import { Atoms, type Axis } from "./reassociate-atoms.ts";
 import { hasReciprocal, scalarOf } from "./rewrite/scalar.ts";
 
@@ -58,7 +59,8 @@ const isLinearAttention = (node: Node): boolean =>
   (node.op === "attention" || node.op === "packedAttention") &&
   node.operands.length === 3 &&
   node.attrs.get("normaliser") === "none" &&
-  node.attrs.get("causal") === false;
+  node.attrs.get("causal") === false &&
+  !hasFormulas(node);
 
 /** Flattens what is above and at `root`. Undefined where nothing is nested, or where an axis is only ever repeated. */
 export function flatten(root: Value, uses: Uses, arena: Arena, limit = regionLimit): Region | undefined {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { attention, type Built, input, model, param, randomFeeds, session } from "../../src/index.ts";
 import { attrsOf } from "../../src/ir/arena.ts";
+import { formulaText } from "../../src/ir/index-expr/text.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 
 /** Functions that read tensors of the model, against the same attention with the tensor written out. */
@@ -85,10 +86,13 @@ test("what the attention op can say it says", () => {
     );
   const causal = built({ mask: ({ q, k }: { q: number; k: number }) => q >= k });
   expect([attrsOf(causal, "attention").causal, causal.operands.length]).toEqual([true, 3]);
-  const window = built({ mask: ({ q, k }: { q: number; k: number }) => k <= q && q - k < 4 });
-  expect([attrsOf(window, "attention").causal, window.operands.length]).toEqual([true, 4]);
-  const keys = built({ mask: ({ k }: { k: number }) => k % 2 === 0 });
-  expect(keys.operands[3]!.type.shape.slice(0, 3)).toEqual([1, 1, 1]);
-  const heads = built({ score: (s: number, { h }: { h: number }) => s + h });
-  expect(heads.operands[3]!.type.shape).toEqual([1, 2, 1, 1]);
+  const window = attrsOf(built({ mask: ({ q, k }: { q: number; k: number }) => k <= q && q - k < 4 }), "attention");
+  expect([window.causal, formulaText(window.mask)]).toEqual([true, "q - k < 4"]);
+  const slopes = [1, 0.5];
+  const heads = built({
+    score: (s: number, { h, k }: { h: number; k: number }) => (k < 1 ? -Infinity : s + slopes[h]!),
+  });
+  const { mask, score, tables } = attrsOf(heads, "attention");
+  expect([formulaText(mask), formulaText(score), tables]).toEqual(["k >= 1", "s + table0[h]", 1]);
+  expect(heads.operands[3]!.type.shape).toEqual([2]);
 });

@@ -1,6 +1,7 @@
 import { type Dim, product } from "../dim.ts";
 import type { DType } from "../dtype.ts";
 import type { Value } from "../graph.ts";
+import { combined, integralParts, type LinearForm, linearForms } from "../index-analysis/integral.ts";
 import type { Emit } from "../op-def.ts";
 import { fromNumbers } from "../tensor.ts";
 import { type Bounds, boundsWithin, type KnownLengths, within } from "./bounds.ts";
@@ -10,6 +11,7 @@ import {
   type IndexExpr,
   type IndexFormula,
   type IndexTable,
+  index,
   isTruth,
   type LengthName,
   type Lengths,
@@ -23,19 +25,76 @@ import {
 export interface LowerOptions {
   readonly build: Emit;
   readonly lengths: Lengths;
-  /** The scores, rank 4; only where the formula reads them. */
+  /** The scores, of the grid's rank; only where the formula reads them. */
   readonly score?: Value;
   /** Element type of the answer where it is a number. */
   readonly dtype: DType;
+  /** Where the formula is computed; every index along an axis of its own, [B, H, Q, K], where not said. */
+  readonly grid?: Grid;
+}
+
+/** The indices a formula is computed at: f64 tensors of one rank that stretch to one another, each within its length. */
+export interface Grid {
+  readonly rank: number;
+  readonly b: Value;
+  readonly h: Value;
+  readonly q: Value;
+  readonly k: Value;
+  /**
+   * q - k, where it stretches over fewer axes than q and k do: what depends on distance alone is computed once for all
+   * blocks. Unlike q and k it may leave the lengths.
+   */
+  readonly difference?: Value;
 }
 
 /**
- * Dense tensors of ordinary ops that compute a formula for every index at once: four axes, each of size 1 where the
- * formula does not depend on it; bool where it is a condition.
+ * Tensors of ordinary ops that compute a formula at every point of a grid at once. Its axes are of size 1 where the
+ * formula does not depend on them; bool where it is a condition.
  */
 export function lowerFormula({ expr, tables }: IndexFormula, options: LowerOptions): Value {
   return new DenseLowering(tables, options).answer(expr);
 }
+
+/** 0, 1, … of each index along an axis of its own. */
+function axesGrid(b: Emit, lengths: Lengths): Grid {
+  const along = (axis: 0 | 1 | 2 | 3): Value => {
+    const size = lengths[lengthNames[axis]];
+    const shape: Dim[] = [1, 1, 1, 1];
+    shape[axis] = size;
+    return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
+  };
+  const made = new Map<keyof typeof axes, Value>();
+  const lazily = (name: keyof typeof axes): Value => {
+    let value = made.get(name);
+    if (!value) made.set(name, (value = along(axes[name])));
+    return value;
+  };
+  return {
+    rank: 4,
+    get b() {
+      return lazily("b");
+    },
+    get h() {
+      return lazily("h");
+    },
+    get q() {
+      return lazily("q");
+    },
+    get k() {
+      return lazily("k");
+    },
+  };
+}
+
+/** Of x fn y: whether x - y must be above 0 (true), below (false) or neither, and whether it may be, or must be, 0. */
+const comparisons = {
+  equal: [undefined, true],
+  notEqual: [undefined, false],
+  less: [false, false],
+  lessEqual: [false, true],
+  greater: [true, false],
+  greaterEqual: [true, true],
+} as const;
 
 const axes = { b: 0, h: 1, q: 2, k: 3 } as const;
 const lengthNames = ["B", "H", "Q", "K"] as const;
@@ -60,6 +119,8 @@ class DenseLowering {
   readonly #done = new Map<string, Value>();
   readonly #numbers = new Map<IndexExpr, number>();
   readonly #scored = new Set<IndexExpr>();
+  readonly #grid: Grid;
+  #forms: ReadonlyMap<IndexExpr, LinearForm> = new Map();
 
   constructor(tables: readonly IndexTable[], options: LowerOptions) {
     this.b = options.build;
@@ -69,10 +130,12 @@ class DenseLowering {
       Object.entries(options.lengths).filter((entry): entry is [LengthName, number] => typeof entry[1] === "number"),
     );
     this.#bounds = boundsWithin(known, tables);
+    this.#grid = options.grid ?? axesGrid(options.build, options.lengths);
   }
 
   answer(expr: IndexExpr): Value {
     const { dtype } = this.#options;
+    if (this.#grid.difference) this.#forms = linearForms(expr, integralParts(expr, this.#tables));
     partsInOrder(expr).forEach((part, i) => {
       this.#numbers.set(part, i);
       const parts = part.kind === "apply" ? part.args : part.kind === "lookup" ? part.at : [];
@@ -81,7 +144,7 @@ class DenseLowering {
       this.#prepare(part);
     });
     const value = isTruth(expr, this.#tables) ? this.truth(expr) : this.number(expr, dtype);
-    return this.#rank4(value);
+    return this.#ranked(value);
   }
 
   #prepare(part: IndexExpr): void {
@@ -93,8 +156,9 @@ class DenseLowering {
     }
   }
 
-  #rank4(value: Value): Value {
-    return value.type.shape.length === 4 ? value : this.b.reshape(value, { shape: [1, 1, 1, 1] });
+  #ranked(value: Value): Value {
+    const { rank } = this.#grid;
+    return value.type.shape.length === rank ? value : this.b.reshape(value, { shape: new Array<Dim>(rank).fill(1) });
   }
 
   /** A condition, as bool. */
@@ -121,6 +185,9 @@ class DenseLowering {
     if (expr.kind !== "apply") return this.#differs(this.number(expr, "f64"));
     const [x, y, z] = expr.args as readonly [IndexExpr, IndexExpr, IndexExpr];
     const type = this.#comparable(expr.args);
+    const [left, right] = [this.#forms.get(x), y && this.#forms.get(y)];
+    const across = left && right && expr.fn in comparisons ? this.#ofDistance(combined(left, right, -1)) : undefined;
+    if (across) return this.#compared(expr.fn as keyof typeof comparisons, across);
     const pair = () => [this.number(x, type), this.number(y, type)] as const;
     switch (expr.fn) {
       case "equal":
@@ -150,6 +217,28 @@ class DenseLowering {
     }
   }
 
+  /** What compares with 0 as the sides of a comparison compare. */
+  #compared(fn: keyof typeof comparisons, difference: Value): Value {
+    const { b } = this;
+    const zero = b.scalar(0, "f64");
+    const [positive, equal] = comparisons[fn];
+    if (positive === undefined) return equal ? b.equal(difference, zero) : b.not(b.equal(difference, zero));
+    const [x, y] = positive ? [zero, difference] : [difference, zero];
+    return equal ? b.lessEqual(x, y) : b.less(x, y);
+  }
+
+  /** c · (q - k) + constant, from the grid's difference; undefined where a form is not of that kind. */
+  #ofDistance(form: LinearForm | undefined): Value | undefined {
+    const { difference } = this.#grid;
+    if (!form || !difference || form.terms.size !== 2) return undefined;
+    const factor = form.terms.get(index("q"));
+    if (factor === undefined || form.terms.get(index("k")) !== -factor) return undefined;
+    const { b } = this;
+    const scaled =
+      factor === 1 ? difference : factor === -1 ? b.neg(difference) : b.mul(difference, b.scalar(factor, "f64"));
+    return form.constant === 0 ? scaled : b.add(scaled, b.scalar(form.constant, "f64"));
+  }
+
   #differs(x: Value): Value {
     return this.b.not(this.b.equal(x, this.b.scalar(0, x.type.dtype)));
   }
@@ -162,13 +251,15 @@ class DenseLowering {
   #number(expr: IndexExpr, dtype: DType): Value {
     const { b } = this;
     if (isTruth(expr, this.#tables) && expr.kind !== "number") return this.#cast(this.truth(expr), dtype);
+    const across = expr.kind === "apply" ? this.#ofDistance(this.#forms.get(expr)) : undefined;
+    if (across) return this.#cast(across, dtype);
     switch (expr.kind) {
       case "number":
         return b.scalar(expr.value, dtype);
       case "score":
         return this.#cast(this.#options.score!, dtype);
       case "index":
-        return this.#cast(this.#iota(axes[expr.name]), dtype);
+        return this.#cast(this.#grid[expr.name], dtype);
       case "length": {
         const length = this.#options.lengths[expr.name];
         return typeof length === "number" ? b.scalar(length, dtype) : this.#cast(b.size({ of: length }), dtype);
@@ -188,14 +279,6 @@ class DenseLowering {
 
   #cast(x: Value, to: DType): Value {
     return x.type.dtype === to ? x : this.b.cast(x, { to });
-  }
-
-  /** 0, 1, … along one axis, in f64. */
-  #iota(axis: 0 | 1 | 2 | 3): Value {
-    const size = this.#options.lengths[lengthNames[axis]!];
-    const shape: Dim[] = [1, 1, 1, 1];
-    shape[axis] = size;
-    return this.b.reshape(this.b.iota({ size, dtype: "f64" }), { shape });
   }
 
   operation(fn: IndexFn, args: readonly IndexExpr[], dtype: DType): Value {
@@ -279,16 +362,17 @@ class DenseLowering {
     const along = this.#alongAxes(source, at);
     if (along) return along;
     const flat = b.reshape(source, { shape: [product(shape)] });
-    const offset = at.reduce<Value | undefined>((sum, index, axis) => {
-      const inside = this.#clamped(index, shape[axis]!);
+    const offset = at.reduce<Value | undefined>((sum, part, axis) => {
+      const inside = this.#clamped(part, shape[axis]!);
       return sum ? b.add(b.mul(sum, this.#size(shape[axis]!)), inside) : inside;
     }, undefined)!;
-    const index = this.#rank4(offset);
+    const index = this.#ranked(offset);
     return b.gather(flat, this.#cast(index, "i64"), { axis: 0 });
   }
 
   /** `doc[b][q]` where doc is [B, Q] needs no gather. */
   #alongAxes(source: Value, at: readonly IndexExpr[]): Value | undefined {
+    if (this.#options.grid) return undefined;
     const { shape } = source.type;
     const order = at.map((index) => (index.kind === "index" ? axes[index.name] : -1));
     const own = order.every(
@@ -311,10 +395,12 @@ class DenseLowering {
     const { b } = this;
     const given = this.number(expr, "f64");
     const { low, finite } = this.#bounds(expr);
-    if (typeof size === "number" && within(this.#bounds(expr), size)) return given;
+    const inside = typeof size === "number" && within(this.#bounds(expr), size);
+    // The grid's difference may leave the lengths that bounds are told from.
+    if (inside && !this.#grid.difference) return given;
     const value = finite ? given : b.select(b.equal(given, given), given, b.scalar(0, "f64"));
     const last = b.sub(this.#size(size), b.scalar(1, "f64"));
-    const below = low >= 0 ? value : b.max(value, b.scalar(0, "f64"));
+    const below = low >= 0 && !this.#grid.difference ? value : b.max(value, b.scalar(0, "f64"));
     return b.min(below, last);
   }
 }

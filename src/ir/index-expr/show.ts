@@ -16,7 +16,8 @@ export function showIndexExpr(expr: IndexExpr, tables: readonly IndexTable[] = [
   return texts.get(expr)!.text;
 }
 
-interface Text {
+/** An expression written out, and how tightly its outermost operator binds. */
+export interface Text {
   readonly text: string;
   readonly precedence: number;
 }
@@ -25,7 +26,8 @@ const atomic = 20;
 const cut = ({ text, precedence }: Text): Text =>
   text.length > longest ? { text: `${text.slice(0, longest)}…`, precedence } : { text, precedence };
 
-function textOf(expr: IndexExpr, inner: readonly Text[], tables: readonly IndexTable[]): Text {
+/** An expression, given what its parts are written as. */
+export function textOf(expr: IndexExpr, inner: readonly Text[], tables: readonly IndexTable[]): Text {
   switch (expr.kind) {
     case "number":
       return numberText(expr.value);

@@ -50,6 +50,13 @@ function intern(key: string, expr: IndexExpr): IndexExpr {
 
 const keys = (args: readonly IndexExpr[]) => args.map((arg) => numbers.get(arg)).join(" ");
 
+/** Text that is equal exactly where two formulas are the same object. */
+export const formulaKey = (expr: IndexExpr): string => String(numbers.get(expr));
+
+/** Whether a value is a formula made here. */
+export const isFormula = (value: unknown): value is IndexExpr =>
+  typeof value === "object" && value !== null && numbers.has(value as IndexExpr);
+
 /** A number; `true` and `false` are 1 and 0. -0 and 0 differ. */
 export function constant(value: number | boolean): IndexExpr {
   const number = Number(value);

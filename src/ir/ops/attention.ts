@@ -1,14 +1,27 @@
+import {
+  type AttentionShapes,
+  attendInSteps,
+  attentionShapes,
+  everything,
+  type ScoreProgram,
+  tablesOf,
+} from "../attend.ts";
 import { type Attrs, attr, optional } from "../attrs.ts";
 import { add, type Dim, divideExact, mul, product } from "../dim.ts";
-import { type DType, isFloat } from "../dtype.ts";
-import type { Value } from "../graph.ts";
+import { isFloat } from "../dtype.ts";
+import type { Node, Value } from "../graph.ts";
+import { type IndexExpr, partsInOrder, partsOf, score as theScore } from "../index-expr/types.ts";
 import { defineOp, type Emit, type InferContext } from "../op-def.ts";
 import { broadcastShapes, sameShape, showShape, showType, type TensorType } from "../types.ts";
 
 const attentionAttrs = {
   scale: attr("float", "factor of the scores before mask and normaliser"),
   causal: optional("bool", "query i sees keys 0 … i only, both counted from the start", false),
-  normaliser: optional("string", '"softmax" over the keys, or "none"', "softmax"),
+  normaliser: optional("string", '"softmax" over the keys, "sigmoid" of each score, or "none"', "softmax"),
+  mask: optional("formula", "which keys a query sees, besides `causal` and the mask operand", everything),
+  score: optional("formula", "the score in place of `s` = scale · q kᵀ + bias", theScore()),
+  prob: optional("formula", "the weight in place of `s`, the normaliser's answer; masked keys keep 0", theScore()),
+  tables: optional("int", "how many of the last operands are tables that the formulas read", 0),
 };
 const packedAttrs = {
   heads: attr("int", "number of query heads"),
@@ -21,28 +34,9 @@ const constraints = {
   C2: "batches are equal, k and v have equal heads and lengths, q and k equal widths",
   C3: "the number of query heads is a multiple of the number of key heads",
   C4: "after v come at most one mask (bool) and one bias (element type of q), rank 4, which stretch to [batch, heads, queries, keys]",
-  C5: 'normaliser is "softmax" or "none"',
+  C5: 'normaliser is "softmax", "sigmoid" or "none"',
+  C6: "the last operands are the tables, and formulas read each with as many indices as it has axes; a mask does not read the score",
 };
-
-/** The sizes of an attention. */
-export interface AttentionShapes {
-  readonly batch: Dim;
-  readonly heads: Dim;
-  readonly kvHeads: Dim;
-  readonly group: Dim;
-  readonly queries: Dim;
-  readonly keys: Dim;
-  readonly width: Dim;
-  readonly valueWidth: Dim;
-}
-
-/** The sizes of an attention, from the rank-4 shapes of q, k and v. */
-export function attentionShapes(q: TensorType, k: TensorType, v: TensorType): AttentionShapes {
-  const [batch, heads, queries, width] = q.shape as [Dim, Dim, Dim, Dim];
-  const [, kvHeads, keys] = k.shape as [Dim, Dim, Dim];
-  const group = divideExact(heads, kvHeads) ?? 0;
-  return { batch, heads, kvHeads, group, queries, keys, width, valueWidth: v.shape[3]! };
-}
 
 type Infer = InferContext<typeof attentionAttrs>;
 
@@ -56,9 +50,10 @@ function inferRank4(cx: Infer, q: TensorType, k: TensorType, v: TensorType): Ten
   const fits = kb === s.batch && vb === s.batch && vh === s.kvHeads && vs === s.keys && kw === s.width;
   require(fits, "C2", `q ${showShape(q.shape)}, k ${showShape(k.shape)} and v ${showShape(v.shape)} do not fit`);
   require(s.group !== 0, "C3", `${String(s.heads)} query heads over ${String(s.kvHeads)} key heads`);
-  require(attrs.normaliser === "softmax" ||
-    attrs.normaliser === "none", "C5", `"${attrs.normaliser}" is no normaliser`);
-  const extras = cx.types.slice(3);
+  require(["softmax", "sigmoid", "none"].includes(attrs.normaliser), "C5", `"${attrs.normaliser}" is no normaliser`);
+  const tables = attrs.tables >= 0 && attrs.tables <= cx.types.length - 3 ? attrs.tables : undefined;
+  const extras = cx.types.slice(3, cx.types.length - cx.need(tables, "C6", `${attrs.tables} tables`));
+  requireTables(cx, cx.types.slice(3 + extras.length));
   const scores = [s.batch, s.heads, s.queries, s.keys];
   const kinds = extras.map(({ dtype }) => (dtype === "bool" ? "mask" : "bias"));
   require(new Set(kinds).size === kinds.length, "C4", `there are ${extras.length} operands after v`);
@@ -70,71 +65,60 @@ function inferRank4(cx: Infer, q: TensorType, k: TensorType, v: TensorType): Ten
   return { dtype: q.dtype, shape: [s.batch, s.heads, s.queries, s.valueWidth] };
 }
 
+function requireTables({ attrs, require }: Infer, tables: readonly TensorType[]): void {
+  for (const name of ["mask", "score", "prob"] as const)
+    for (const part of partsInOrder(attrs[name])) {
+      require(name !== "mask" || part.kind !== "score", "C6", "the mask reads the score");
+      if (part.kind !== "lookup") continue;
+      const axes = tables[part.table]?.shape.length;
+      require(axes === part.at.length, "C6", `${name} reads table${part.table} with ${part.at.length} indices`);
+    }
+}
+
 /** Dense cost, mask or not: both products and the normaliser. */
-function attentionCost(s: AttentionShapes, normaliser: string): Dim {
+function attentionCost(s: AttentionShapes, { normaliser, score, prob }: Attrs<typeof attentionAttrs>): Dim {
   const pairs = product([s.batch, s.heads, s.queries, s.keys]);
   const products = mul(mul(2, pairs), add(s.width, s.valueWidth));
-  return add(products, mul(normaliser === "softmax" ? 6 : 1, pairs));
+  const normalising = { softmax: 6, sigmoid: 4 }[normaliser] ?? 1;
+  return add(products, mul(normalising + stepsOn(score) + stepsOn(prob), pairs));
 }
 
-/** The most negative finite number: masks with it, so that a fully masked row stays finite until it is zeroed. */
-export const lowest: Readonly<Partial<Record<DType, number>>> = {
-  f64: -Number.MAX_VALUE,
-  f32: -3.4028234663852886e38,
-  bf16: -3.3895313892515355e38,
-  f16: -65504,
-};
-
-/** [queries, keys], true where key ≤ query. */
-export function causalMask(b: Emit, s: AttentionShapes): Value {
-  const queries = b.reshape(b.iota({ size: s.queries }), { shape: [s.queries, 1] });
-  const keys = b.reshape(b.iota({ size: s.keys }), { shape: [1, s.keys] });
-  return b.reshape(b.lessEqual(keys, queries), { shape: [1, 1, s.queries, s.keys] });
+/** Functions that are applied to every score. */
+function stepsOn(formula: IndexExpr): number {
+  const scored = new Set<IndexExpr>();
+  for (const part of partsInOrder(formula))
+    if (part.kind === "score" || partsOf(part).some((inner) => scored.has(inner))) scored.add(part);
+  return [...scored].filter(({ kind }) => kind === "apply").length;
 }
 
-/** The mask and bias among the operands after v. */
-export const attentionExtras = (extras: readonly Value[]) => ({
-  mask: extras.find((value) => value.type.dtype === "bool"),
-  bias: extras.find((value) => value.type.dtype !== "bool"),
-});
-
-function attend(b: Emit, [q, k, v, ...extras]: readonly Value[], attrs: Attrs<typeof attentionAttrs>): Value {
-  const s = attentionShapes(q!.type, k!.type, v!.type);
-  const { dtype } = q!.type;
-  const { mask: given, bias } = attentionExtras(extras);
-  const raw = b.mul(groupedProduct(b, s, q!, k!, "q d", "k d", "q k", s.keys), b.scalar(attrs.scale, dtype));
-  const scores = bias ? b.add(raw, bias) : raw;
-  const causal = attrs.causal ? causalMask(b, s) : undefined;
-  const mask = given && causal ? b.and(given, causal) : (given ?? causal);
-  const soft = attrs.normaliser === "softmax";
-  const masked = mask ? b.select(mask, scores, b.scalar(soft ? lowest[dtype]! : 0, dtype)) : scores;
-  const out = groupedProduct(b, s, soft ? b.softmax(masked) : masked, v!, "q k", "k d", "q d", s.valueWidth);
-  return soft && given ? zeroUnseen(b, out, mask!) : out;
+/** What stands among the operands after v: a mask, a bias, then the tables of the formulas. */
+export function attentionExtras(extras: readonly Value[], tables = 0) {
+  const tensors = extras.slice(0, extras.length - tables);
+  return {
+    mask: tensors.find((value) => value.type.dtype === "bool"),
+    bias: tensors.find((value) => value.type.dtype !== "bool"),
+    tables: extras.slice(extras.length - tables),
+  };
 }
 
-/** Rows whose keys are all masked are zero. */
-export function zeroUnseen(b: Emit, out: Value, mask: Value): Value {
-  const { dtype } = out.type;
-  const seen = b.reduceMax(b.cast(mask, { to: "i32" }), { axes: [-1], keepDims: true });
-  return b.select(b.cast(seen, { to: "bool" }), out, b.scalar(0, dtype));
+/** The formulas of an attention and what they read. */
+export function scoreProgram(
+  [q, k, v, ...extras]: readonly [Value, Value, Value, ...Value[]],
+  attrs: Attrs<typeof attentionAttrs>,
+): ScoreProgram {
+  const s = attentionShapes(q.type, k.type, v.type);
+  const { mask, bias, tables } = attentionExtras(extras, attrs.tables);
+  return {
+    ...{ scale: attrs.scale, causal: attrs.causal, normaliser: attrs.normaliser, mask, bias },
+    formulas: { mask: attrs.mask, score: attrs.score, prob: attrs.prob },
+    tables: tablesOf(tables),
+    lengths: { B: s.batch, H: s.heads, Q: s.queries, K: s.keys },
+  };
 }
 
-/** One product per query head; the heads of a group share the right operand. */
-export function groupedProduct(
-  b: Emit,
-  s: AttentionShapes,
-  x: Value,
-  y: Value,
-  xs: string,
-  ys: string,
-  out: string,
-  last: Dim,
-): Value {
-  if (s.group === 1) return b.contract(x, y, { spec: `b h ${xs}, b h ${ys} -> b h ${out}` });
-  const split = [s.batch, s.kvHeads, s.group, s.queries, x.type.shape[3]!];
-  const grouped = b.contract(b.reshape(x, { shape: split }), y, { spec: `b h g ${xs}, b h ${ys} -> b h g ${out}` });
-  return b.reshape(grouped, { shape: [s.batch, s.heads, s.queries, last] });
-}
+/** Whether an attention has formulas: what kernels cannot take. */
+export const hasFormulas = ({ attrs }: Pick<Node, "attrs">): boolean =>
+  attrs.get("mask") !== everything || attrs.get("score") !== theScore() || attrs.get("prob") !== theScore();
 
 /** [batch, length, heads·width] as [batch, heads, length, width]. */
 const headsShape = ({ dtype, shape }: TensorType, heads: number): TensorType => ({
@@ -150,14 +134,17 @@ function splitHeads(b: Emit, x: Value, heads: number): Value {
 export const attention = {
   attention: defineOp({
     name: "attention",
-    doc: "Scaled dot-product attention (Vaswani et al., arXiv:1706.03762): normaliser(scale · q kᵀ + bias, masked) v. Query heads share key heads in groups (Ainslie et al., arXiv:2305.13245). Rows that see no key are zero.",
+    doc: "Scaled dot-product attention (Vaswani et al., arXiv:1706.03762): normaliser(score(scale · q kᵀ + bias), masked) v. Query heads share key heads in groups (Ainslie et al., arXiv:2305.13245). Rows that see no key are zero.",
     operands: ["q", "k", "v", "...extras"],
     attrs: attentionAttrs,
     traits: ["composite"],
     constraints,
     infer: (cx) => inferRank4(cx, cx.types[0]!, cx.types[1]!, cx.types[2]!),
-    cost: ({ types, attrs }) => attentionCost(attentionShapes(types[0]!, types[1]!, types[2]!), attrs.normaliser),
-    decompose: (b, operands, attrs) => attend(b, operands, attrs),
+    cost: ({ types, attrs }) => attentionCost(attentionShapes(types[0]!, types[1]!, types[2]!), attrs),
+    decompose: (b, operands, attrs) => {
+      const [q, k, v] = operands as [Value, Value, Value];
+      return attendInSteps(b, [q, k, v], scoreProgram(operands as [Value, Value, Value], attrs));
+    },
   }),
   packedAttention: defineOp({
     name: "packedAttention",
@@ -165,16 +152,16 @@ export const attention = {
     operands: ["q", "k", "v", "...extras"],
     attrs: packedAttrs,
     traits: ["composite"],
-    constraints: { ...constraints, C6: "q, k and v are rank 3 and the heads divide their last axes" },
+    constraints: { ...constraints, C7: "q, k and v are rank 3 and the heads divide their last axes" },
     infer: (cx) => {
       const [q, k, v] = cx.types as [TensorType, TensorType, TensorType];
       const { heads, kvHeads } = cx.attrs;
       const fits = [q, k, v].every(({ shape }) => shape.length === 3) && heads > 0 && kvHeads > 0;
-      cx.require(fits, "C6", `q, k, v are ${[q, k, v].map(showType).join(", ")}`);
+      cx.require(fits, "C7", `q, k, v are ${[q, k, v].map(showType).join(", ")}`);
       const split = [headsShape(q, heads), headsShape(k, kvHeads), headsShape(v, kvHeads)] as const;
       cx.require(
         split.every(({ shape }) => shape[3] !== 0),
-        "C6",
+        "C7",
         `${heads} and ${kvHeads} heads do not divide ${[q, k, v].map(({ shape }) => String(shape[2])).join(", ")}`,
       );
       const { shape } = inferRank4(cx, ...split);
@@ -183,7 +170,7 @@ export const attention = {
     cost: ({ types, attrs }) => {
       const [q, k, v] = types as [TensorType, TensorType, TensorType];
       const split = [headsShape(q, attrs.heads), headsShape(k, attrs.kvHeads), headsShape(v, attrs.kvHeads)] as const;
-      return attentionCost(attentionShapes(...split), attrs.normaliser);
+      return attentionCost(attentionShapes(...split), attrs);
     },
     decompose: (b, [q, k, v, ...extras], { heads, kvHeads, ...attrs }) => {
       const parts = [splitHeads(b, q!, heads), splitHeads(b, k!, kvHeads), splitHeads(b, v!, kvHeads)];

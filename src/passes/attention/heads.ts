@@ -1,6 +1,7 @@
 import type { Build } from "../../ir/arena.ts";
 import { type Dim, mul } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { hasFormulas } from "../../ir/ops/attention.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
@@ -82,7 +83,7 @@ export const packedHeads: Matcher = {
   roots: ["attention"],
   refuses: [sideBySide, "the number of heads is no integer", "the target has no kernel for packed heads"],
   match(root, cx) {
-    if (!cx.target.choices.packAttention) return undefined;
+    if (!cx.target.choices.packAttention || hasFormulas(root)) return undefined;
     const at = root.results[0]!;
     if (!cx.target.kernels.has("packedAttention")) return refuse(at, "the target has no kernel for packed heads");
     const [q, k, v, ...extras] = root.operands as [Value, Value, Value];

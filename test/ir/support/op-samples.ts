@@ -1,6 +1,7 @@
 import { type Arena, graphOf } from "../../../src/ir/arena.ts";
 import { symbol } from "../../../src/ir/dim.ts";
 import type { Graph, Value } from "../../../src/ir/graph.ts";
+import { parseFormula } from "../../../src/ir/index-expr/text.ts";
 import type { OpName } from "../../../src/ir/ops/index.ts";
 import { fromNumbers } from "../../../src/ir/tensor.ts";
 import { typeOf } from "./types.ts";
@@ -110,11 +111,33 @@ const attentions = [
   on([...heads, "f32[1, 1, 1, 15]", "bool[1, 1, 17, 15]"], { ...scale, normaliser: "none" }),
   on(["f64[1, 2, 0, 4]", "f64[1, 2, 3, 4]", "f64[1, 2, 3, 4]"], scale),
   on(["f64[1, 2, 3, 4]", "f64[1, 2, 1, 4]", "f64[1, 2, 1, 4]"], { ...scale, causal: true }),
+  on(heads, { ...scale, normaliser: "sigmoid", causal: true }),
+  on(heads, { ...scale, mask: parseFormula("q - k < 4 && h !== 1") }),
+  on([...heads, "f32[3]", "i64[17]"], {
+    ...scale,
+    causal: true,
+    mask: parseFormula("table1[q] % 3 === 1 || k < 2"),
+    score: parseFormula("5 * Math.tanh(s / 5) - table0[h] * (q - k)"),
+    prob: parseFormula("s * s"),
+    tables: 2,
+  }),
+  on(["f32[B, 4, S, 8]", "f32[B, 2, T, 8]", "f32[B, 2, T, 8]", "bool[B, S]"], {
+    ...scale,
+    mask: parseFormula("table0[b][q]"),
+    score: parseFormula("k === 0 ? -Infinity : s"),
+    tables: 1,
+  }),
 ];
 const packed = [
   on(["f32[2, 17, 12]", "f32[2, 15, 12]", "f32[2, 15, 24]"], { heads: 3, kvHeads: 3, ...scale }),
   on(["f32[B, S, 32]", "f32[B, T, 16]", "f32[B, T, 16]"], { heads: 4, kvHeads: 2, ...scale, causal: true }),
   on(["f32[B, S, 8]", "f32[B, T, 8]", "f32[B, T, 8]", "bool[B, 1, S, T]"], { heads: 2, kvHeads: 2, ...scale }),
+  on(["f32[B, S, 8]", "f32[B, T, 8]", "f32[B, T, 8]"], {
+    heads: 2,
+    kvHeads: 2,
+    ...scale,
+    score: parseFormula("s - h * k"),
+  }),
 ];
 
 /** A graph that takes values of `types` and answers what `body` makes of them. */
@@ -345,7 +368,8 @@ const attentionBreaks = {
   C2: on([qkv, "f32[2, 4, 6, 8]", qkv], scale),
   C3: on([qkv, "f32[2, 3, 5, 8]", "f32[2, 3, 5, 8]"], scale),
   C4: on([qkv, qkv, qkv, "bool[2, 1, 1, 6]"], scale),
-  C5: on([qkv, qkv, qkv], { ...scale, normaliser: "sigmoid" }),
+  C5: on([qkv, qkv, qkv], { ...scale, normaliser: "tanh" }),
+  C6: on([qkv, qkv, qkv, "f32[9]"], { ...scale, score: parseFormula("s + table1[q]"), tables: 1 }),
 };
 const flat = "f32[2, 5, 8]";
 const two = { heads: 2, kvHeads: 2, ...scale };
@@ -436,8 +460,9 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
     C2: on([flat, "f32[2, 6, 8]", flat], two),
     C3: on(["f32[2, 5, 12]", flat, flat], { heads: 3, kvHeads: 2, ...scale }),
     C4: on([flat, flat, flat, "bool[2, 1, 1, 6]"], two),
-    C5: on([flat, flat, flat], { ...two, normaliser: "sigmoid" }),
-    C6: on([flat, flat, flat], { heads: 3, kvHeads: 3, ...scale }),
+    C5: on([flat, flat, flat], { ...two, normaliser: "tanh" }),
+    C6: on([flat, flat, flat], { ...two, tables: 1 }),
+    C7: on([flat, flat, flat], { heads: 3, kvHeads: 3, ...scale }),
   },
   layerNorm: norm("scale", "bias"),
   rmsNorm: norm("scale"),

@@ -1,13 +1,14 @@
+import { lowest } from "../../../ir/attend.ts";
 import { type Dim, mul, sub } from "../../../ir/dim.ts";
 import type { Value } from "../../../ir/graph.ts";
-import { type attentionExtras, lowest } from "../../../ir/ops/attention.ts";
+import type { attentionExtras } from "../../../ir/ops/attention.ts";
 import { fromNumbers } from "../../../ir/tensor.ts";
 import { type AttentionForm, causalMaskLengths } from "./attention-choice.ts";
 import { contribDomain, type Emitter } from "./emitter.ts";
 import { float, int, type Ref } from "./ref.ts";
 import { reshape, transpose } from "./shape.ts";
 
-type Extras = ReturnType<typeof attentionExtras>;
+type Extras = Pick<ReturnType<typeof attentionExtras>, "mask" | "bias">;
 
 /** One attention, its operands as given: `packed` is [batch, length, heads·width], otherwise [batch, heads, length, width]. */
 export interface Problem {

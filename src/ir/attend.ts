@@ -1,0 +1,213 @@
+import { type Dim, divideExact } from "./dim.ts";
+import type { DType } from "./dtype.ts";
+import type { Value } from "./graph.ts";
+import { type Grid, lowerFormula } from "./index-expr/lower.ts";
+import {
+  applied,
+  constant,
+  type IndexExpr,
+  type IndexTable,
+  index,
+  type Lengths,
+  partsInOrder,
+  score as theScore,
+} from "./index-expr/types.ts";
+import type { Emit } from "./op-def.ts";
+import type { HostTensor } from "./tensor.ts";
+import { toFloat64 } from "./tensor.ts";
+import type { TensorType } from "./types.ts";
+
+/** The sizes of an attention. */
+export interface AttentionShapes {
+  readonly batch: Dim;
+  readonly heads: Dim;
+  readonly kvHeads: Dim;
+  readonly group: Dim;
+  readonly queries: Dim;
+  readonly keys: Dim;
+  readonly width: Dim;
+  readonly valueWidth: Dim;
+}
+
+/** The sizes of an attention, from the rank-4 shapes of q, k and v. */
+export function attentionShapes(q: TensorType, k: TensorType, v: TensorType): AttentionShapes {
+  const [batch, heads, queries, width] = q.shape as [Dim, Dim, Dim, Dim];
+  const [, kvHeads, keys] = k.shape as [Dim, Dim, Dim];
+  const group = divideExact(heads, kvHeads) ?? 0;
+  return { batch, heads, kvHeads, group, queries, keys, width, valueWidth: v.shape[3]! };
+}
+
+/** The most negative finite number: masks with it, so that a fully masked row stays finite until it is zeroed. */
+export const lowest: Readonly<Partial<Record<DType, number>>> = {
+  f64: -Number.MAX_VALUE,
+  f32: -3.4028234663852886e38,
+  bf16: -3.3895313892515355e38,
+  f16: -65504,
+};
+
+/** What an attention does between its two products. */
+export interface ScoreProgram {
+  readonly scale: number;
+  readonly normaliser: string;
+  /** Bool, stretching to the scores; true where a key is seen. */
+  readonly mask?: Value | undefined;
+  readonly bias?: Value | undefined;
+  /** Query i sees keys 0 … i only; besides the mask formula. */
+  readonly causal: boolean;
+  /** Formulas over `tables`; a mask of 1, a score or a prob of `s` say nothing. */
+  readonly formulas: Formulas;
+  readonly tables: readonly IndexTable[];
+  readonly lengths: Lengths;
+}
+
+export interface Formulas {
+  readonly mask: IndexExpr;
+  readonly score: IndexExpr;
+  readonly prob: IndexExpr;
+}
+
+export const everything = constant(1);
+export const causalFormula = applied("lessEqual", index("k"), index("q"));
+export const both = (x: IndexExpr, y: IndexExpr): IndexExpr =>
+  x === everything ? y : y === everything ? x : applied("and", x, y);
+
+/** Where scores are computed that are not [B, H, Q, K] as they stand: their shape on a grid of as many axes. */
+export interface GridOfScores {
+  readonly grid: Grid;
+  readonly shape: readonly Dim[];
+  /** Bool on the grid: points that are pairs of a query and a key at all. */
+  readonly valid?: Value | undefined;
+  /** Every query sees a key: no row need be cleared. */
+  readonly noEmptyRows?: boolean;
+}
+
+/**
+ * normaliser(score(scale · q kᵀ + bias), masked) v, each step in plain ops; q, k and v are rank 4. Rows that see no key
+ * are zero.
+ */
+export function attendInSteps(
+  b: Emit,
+  [q, k, v]: readonly [Value, Value, Value],
+  program: ScoreProgram,
+  on?: GridOfScores,
+): Value {
+  const sizes = attentionShapes(q.type, k.type, v.type);
+  const { dtype } = q.type;
+  const { formulas, normaliser, bias } = program;
+  const flat = [sizes.batch, sizes.heads, sizes.queries, sizes.keys];
+  const toGrid = (x: Value) => (on ? b.reshape(x, { shape: on.shape }) : x);
+  const through = (expr: IndexExpr, x: Value): Value => {
+    if (expr === theScore()) return x;
+    const score = castTo(b, x, wide(dtype));
+    const lowered = lowerOn(b, program, expr, wide(dtype), on, score);
+    return b.broadcast(castTo(b, lowered, dtype), { shape: x.type.shape });
+  };
+  const product = groupedProduct(b, sizes, q, k, "q d", "k d", "q k", sizes.keys);
+  const raw = toGrid(b.mul(product, b.scalar(program.scale, dtype)));
+  const scores = through(formulas.score, bias ? b.add(raw, bias) : raw);
+  const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
+  const mask = allOf(b, [program.mask, maskOn(b, program, on), hidden]);
+  const soft = normaliser === "softmax";
+  const masked = mask ? b.select(mask, scores, b.scalar(soft ? lowest[dtype]! : 0, dtype)) : scores;
+  const weights = soft ? b.softmax(masked) : normaliser === "sigmoid" ? b.sigmoid(masked) : masked;
+  const changed = through(formulas.prob, weights);
+  // Masked keys weigh nothing, whatever sigmoid of 0 and the prob function say.
+  const again = mask && (normaliser === "sigmoid" || formulas.prob !== theScore());
+  const kept = again ? b.select(mask, changed, b.scalar(0, dtype)) : changed;
+  const cleared = soft && mask && !again && !on?.noEmptyRows && !isCausalOnly(program, on);
+  const back = on ? b.reshape(kept, { shape: flat }) : kept;
+  const out = groupedProduct(b, sizes, back, v, "q k", "k d", "q d", sizes.valueWidth);
+  if (!cleared) return out;
+  const seen = seenRows(b, mask);
+  return clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen);
+}
+
+/** Whether no mask but the causal one hides keys: then each query sees the first one at least. */
+const isCausalOnly = ({ formulas, mask, causal }: ScoreProgram, on?: GridOfScores): boolean =>
+  !on && causal && mask === undefined && formulas.mask === everything && !maySayMinusInfinity(formulas.score);
+
+/** The mask formula on a grid, valid points only; undefined where all are seen. */
+export function maskOn(b: Emit, program: ScoreProgram, on?: GridOfScores): Value | undefined {
+  const { formulas, causal, lengths } = program;
+  const mask = on && causal ? both(causalFormula, formulas.mask) : formulas.mask;
+  const lowered = mask === everything ? undefined : lowerOn(b, program, mask, "f64", on);
+  return allOf(b, [lowered, causal && !on ? causalMask(b, lengths) : undefined, on?.valid]);
+}
+
+/** [1, 1, queries, keys], true where key ≤ query. */
+export function causalMask(b: Emit, { Q, K }: Pick<Lengths, "Q" | "K">): Value {
+  const queries = b.reshape(b.iota({ size: Q }), { shape: [Q, 1] });
+  const keys = b.reshape(b.iota({ size: K }), { shape: [1, K] });
+  return b.reshape(b.lessEqual(keys, queries), { shape: [1, 1, Q, K] });
+}
+
+/** A formula of the program computed on its grid. */
+export function lowerOn(
+  b: Emit,
+  { tables, lengths }: ScoreProgram,
+  expr: IndexExpr,
+  dtype: DType,
+  on?: GridOfScores,
+  score?: Value,
+): Value {
+  const options = { build: b, lengths, dtype, ...(on && { grid: on.grid }), ...(score && { score }) };
+  return lowerFormula({ expr, tables }, options);
+}
+
+/** Conjunction of the conditions there are. */
+export function allOf(b: Emit, conditions: readonly (Value | undefined)[]): Value | undefined {
+  const given = conditions.filter((condition) => condition !== undefined);
+  return given.length === 0 ? undefined : given.reduce((x, y) => b.and(x, y));
+}
+
+/** Scores of 16 bits are computed in f32: an index beyond 2048 is none of theirs. */
+export const wide = (dtype: DType): "f64" | "f32" => (dtype === "f64" ? "f64" : "f32");
+const castTo = (b: Emit, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));
+
+/** Whether a formula may answer -Infinity, which hides a key as a mask does. */
+export const maySayMinusInfinity = (expr: IndexExpr): boolean =>
+  partsInOrder(expr).some((part) => part.kind === "number" && !Number.isFinite(part.value));
+
+/** True for rows that see a key: the mask's shape, with 1 in place of the keys. */
+export function seenRows(b: Emit, mask: Value): Value {
+  return b.cast(b.reduceMax(b.cast(mask, { to: "i32" }), { axes: [-1], keepDims: true }), { to: "bool" });
+}
+
+/** Rows of the scores as they stand, from rows on a grid. */
+function rowsOf(b: Emit, seen: Value, { shape }: GridOfScores, flat: readonly Dim[]): Value {
+  const rows = b.broadcast(seen, { shape: [...shape.slice(0, -1), 1] });
+  return b.reshape(rows, { shape: [...flat.slice(0, -1), 1] });
+}
+
+/** Rows whose keys are all masked are zero. */
+export const clearRows = (b: Emit, out: Value, seen: Value): Value => b.select(seen, out, b.scalar(0, out.type.dtype));
+
+/** One product per query head; the heads of a group share the right operand. */
+export function groupedProduct(
+  b: Emit,
+  s: AttentionShapes,
+  x: Value,
+  y: Value,
+  xs: string,
+  ys: string,
+  out: string,
+  last: Dim,
+): Value {
+  if (s.group === 1) return b.contract(x, y, { spec: `b h ${xs}, b h ${ys} -> b h ${out}` });
+  const split = [s.batch, s.kvHeads, s.group, s.queries, x.type.shape[3]!];
+  const grouped = b.contract(b.reshape(x, { shape: split }), y, { spec: `b h g ${xs}, b h ${ys} -> b h g ${out}` });
+  return b.reshape(grouped, { shape: [s.batch, s.heads, s.queries, last] });
+}
+
+const constants = new WeakMap<HostTensor, Float64Array>();
+
+/** Operands as the tables of a formula: constants are read, other tensors are not known before they run. */
+export const tablesOf = (operands: readonly Value[]): readonly IndexTable[] =>
+  operands.map((value, i): IndexTable => {
+    const shared = { name: `table${i}`, truth: value.type.dtype === "bool" };
+    if (value.node.op !== "constant") return { ...shared, kind: "tensor", value };
+    const tensor = value.node.attrs.get("value") as HostTensor;
+    let data = constants.get(tensor);
+    if (!data) constants.set(tensor, (data = Float64Array.from(toFloat64(tensor))));
+    return { ...shared, kind: "constant", dims: tensor.dims, data };
+  });
