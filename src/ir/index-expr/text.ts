@@ -44,15 +44,16 @@ export function formulaText(root: IndexExpr): string {
   return [...named.map((text, i) => `$${i} = ${text}`), texts.get(root)!.text].join("; ");
 }
 
-const binary = new Map<string, { readonly fn: IndexFn; readonly precedence: number }>();
-const prefix = new Map<string, IndexFn>();
-const calls = new Map<string, IndexFn>();
-for (const [name, { arity, text }] of Object.entries(indexFunctions)) {
-  const fn = name as IndexFn;
-  if ("call" in text) calls.set(text.call, fn);
-  else if (arity === 1) prefix.set(text.operator, fn);
-  else if (arity === 2) binary.set(text.operator, { fn, precedence: text.precedence });
-}
+const functions = Object.entries(indexFunctions).map(([fn, { arity, text }]) => ({ fn: fn as IndexFn, arity, text }));
+const calls = new Map(functions.flatMap(({ fn, text }) => ("call" in text ? [[text.call, fn]] : [])));
+const prefix = new Map(
+  functions.flatMap(({ fn, arity, text }) => (arity === 1 && "operator" in text ? [[text.operator, fn]] : [])),
+);
+const binary = new Map(
+  functions.flatMap(({ fn, arity, text }) =>
+    arity === 2 && "operator" in text ? [[text.operator, { fn, precedence: text.precedence }]] : [],
+  ),
+);
 
 const token =
   /\s*(?:(\d[\d.]*(?:e[+-]?\d+)?\w*)|([A-Za-z_$][\w$]*(?:\.\w+)?)|(===|!==|>>>|\*\*|<<|>>|<=|>=|&&|\|\||[-+*/%<>&|^~!?:()[\],;=]))/iy;
