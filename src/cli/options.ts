@@ -1,3 +1,4 @@
+import type { Setting, Settings } from "../dsl/model.ts";
 import { fail } from "../ir/diagnostics.ts";
 
 /** `batch=1,seq=128` as a map. Throws QKV501 on anything but positive integers. */
@@ -52,24 +53,45 @@ function sweepSizes(text: string, part: string): readonly number[] {
   return [...sizes, to];
 }
 
-/** `layers=12,causal=true` as model parameters: numbers, true, false, or text. */
-export function parseSettings(text: string): Readonly<Record<string, number | boolean | string>> {
+/** `layers=12,causal=true,offsets=[0,9]` as model parameters: numbers, true, false, lists as JSON, or text. */
+export function parseSettings(text: string): Settings {
   const entries = assignments(text, "--set layers=12,window=256").map(([name, value]) => {
     if (value === "true" || value === "false") return [name, value === "true"] as const;
+    if (value.startsWith("[")) return [name, parseList(name, value)] as const;
     return [name, value !== "" && Number.isFinite(Number(value)) ? Number(value) : value] as const;
   });
   return Object.fromEntries(entries);
 }
 
+function parseList(name: string, value: string): Setting {
+  try {
+    return JSON.parse(value) as Setting;
+  } catch {
+    return fail("QKV501", `--set: "${name}" is no list: ${value}`, { help: `write --set "${name}=[0,9,40]"` });
+  }
+}
+
 function assignments(text: string, example: string): readonly (readonly [name: string, value: string])[] {
-  return text
-    .split(",")
+  return splitAtCommas(text)
     .filter((part) => part.trim() !== "")
     .map((part) => {
       const at = part.indexOf("=");
       if (at < 1) fail("QKV501", `cannot read "${part.trim()}"`, { help: `write ${example}` });
       return [part.slice(0, at).trim(), part.slice(at + 1).trim()] as const;
     });
+}
+
+/** Commas within brackets belong to a list. */
+function splitAtCommas(text: string): readonly string[] {
+  const parts = [""];
+  let depth = 0;
+  for (const char of text) {
+    if (char === "[") depth++;
+    if (char === "]") depth--;
+    if (char === "," && depth <= 0) parts.push("");
+    else parts[parts.length - 1] += char;
+  }
+  return parts;
 }
 
 /** An option that must be a natural number. */

@@ -111,6 +111,14 @@ test("--print-after all prints every pass to stderr", async () => {
   expect(one.stderr).not.toContain("// after legalise");
 });
 
+test("--set takes lists", async () => {
+  const set = ["--set", "heads=2,offsets=[0,3],d=4"];
+  const { stdout } = await qkv(["print", "models/variants/documents.ts", ...set]);
+  expect(stdout).toContain("f32[batch, 2, seq, 4]");
+  const nested = await qkv(["print", linear, "--set", "d=[[1,2],[3,4]]"]);
+  expect(nested.stderr).toContain("QKV118");
+});
+
 test("--weights and --set", async () => {
   const weights = new Map(
     ["wq", "wk", "wv"].map((name, i) => [name, fromNumbers("f32", [8, 8], new Float64Array(64).fill((i + 1) / 8))]),

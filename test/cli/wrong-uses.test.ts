@@ -103,6 +103,8 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["print", linear, "--set", "d=0"], code: "QKV" },
     { args: ["print", linear, "--set", "d=1.5"], code: "QKV" },
     { args: ["print", linear, "--set", "=2"], code: "QKV501" },
+    { args: ["print", linear, "--set", "d=[1,2"], code: "QKV501", says: /d=\[0,9,40\]/ },
+    { args: ["print", linear, "--set", "d=[1,2]"], code: "QKV118" },
     { args: ["print", "models/multi-head.ts", "--set", "heads=7"], code: "QKV108" },
     { args: ["print", linear, "--set", "__proto__=2"], code: "QKV117" },
     { args: ["print", linear, "--seed", "-1"], code: "QKV501" },
