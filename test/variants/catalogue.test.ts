@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { variantFiles } from "../../scripts/docs/variants.ts";
+import { compile } from "../../src/compile.ts";
 import { filesUnder } from "../support/files.ts";
 
 const variants = await variantFiles();
@@ -21,6 +22,10 @@ describe.each(variants)("$name", ({ name, paragraphs, model }) => {
     expect(paragraphs[0]).toMatch(/\.$/);
     expect(paragraphs[1]).toMatch(/ [=:∝≈] /);
     expect(paragraphs.join("\n")).toMatch(paper);
+  });
+
+  test("becomes a file with its own settings", async () => {
+    expect((await compile(model)).onnx().graph.nodes.length).toBeGreaterThan(0);
   });
 
   test("is compared with a reference", () => {
