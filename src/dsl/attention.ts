@@ -60,7 +60,7 @@ type ValueError<K, V> =
 /**
  * Scaled dot-product attention (Vaswani et al., arXiv:1706.03762). q is [batch, heads, queries, width], k and v are
  * [batch, kvHeads, keys, …] with kvHeads dividing heads; [heads, …] and [seq, width] are taken too. Rows that see no
- * key are zero. Throws QKV107 to QKV111 and QKV120, and QKV140 to QKV152 where a function has no formula.
+ * key are zero. Throws QKV107 to QKV111 and QKV120, and QKV140 to QKV153 where a function has no formula.
  */
 export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
   q: Q,

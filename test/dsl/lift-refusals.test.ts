@@ -7,6 +7,7 @@ import {
   type MaskFunction,
   model,
   type ScoreFunction,
+  type ScoreIndex,
   type Shape,
   type Tensor,
 } from "../../src/index.ts";
@@ -39,6 +40,17 @@ const table = [1, 2, 3];
 const ragged = [[1], [2, 3]];
 const texts = ["a", "b", "c", "d", "e", "f", "g", "h"];
 let outer = 0;
+const bound = ((at: ScoreIndex) => at.k <= at.q).bind(undefined);
+const places = new Map([[0, 5]]);
+const big = 5n;
+const bigs = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n];
+const forever = ({ q, k }: ScoreIndex): boolean => k === q || forever({ b: 0, h: 0, q: q - 1, k });
+const owner = {
+  size: 3,
+  mask({ q }: ScoreIndex) {
+    return q < this.size;
+  },
+};
 declare const missing: number;
 const setting = "wide";
 const other: { tensor?: Tensor } = {};
@@ -75,25 +87,31 @@ const masks: readonly (readonly [code: string, at: string, fn: (doc: Ids) => unk
   ],
   [
     "QKV142",
-    "switch",
+    "try",
+    () => () => {
+      try {
+        return true;
+      } finally {
+        outer.toString();
+      }
+    },
+  ],
+  [
+    "QKV142",
+    "throw",
     () =>
       ({ q }: { q: number }) => {
-        switch (q) {
-          default:
-            return true;
-        }
+        if (q > 3) throw new Error("too far");
+        return true;
       },
   ],
   [
     "QKV142",
-    "if (q > i)",
-    () =>
-      ({ q }: { q: number }) => {
-        for (let i = 0; i < 3; i++) {
-          if (q > i) break;
-        }
-        return true;
-      },
+    "for (const key in table)",
+    () => () => {
+      for (const key in table) if (key === "1") return false;
+      return true;
+    },
   ],
   ["QKV143", "new", () => () => new Set([1]).has(1)],
   [
@@ -106,10 +124,51 @@ const masks: readonly (readonly [code: string, at: string, fn: (doc: Ids) => unk
   ],
   [
     "QKV144",
-    "Math.atan2",
+    "Math.random",
     () =>
-      ({ q, k }: { q: number; k: number }) =>
-        Math.atan2(q, k) > 0,
+      ({ q }: { q: number }) =>
+        Math.random() > q,
+  ],
+  [
+    "QKV144",
+    "console.log",
+    () =>
+      ({ q }: { q: number }) => {
+        console.log(q);
+        return true;
+      },
+  ],
+  ["QKV144", "bound", () => (at: ScoreIndex) => bound(at)],
+  ["QKV140", "", () => bound],
+  ["QKV144", "BigInt", () => (at: ScoreIndex) => BigInt(at.q) > 3],
+  ["QKV144", "places.get", () => (at: ScoreIndex) => places.get(at.q)! > 3],
+  [
+    "QKV144",
+    "list.push",
+    () =>
+      ({ q }: { q: number }) => {
+        const list = [1];
+        list.push(q);
+        return list.length > 1;
+      },
+  ],
+  ["QKV143", "this", () => owner.mask],
+  ["QKV143", "5n", () => (at: ScoreIndex) => at.q > 5n],
+  ["QKV151", "big", () => (at: ScoreIndex) => at.q > big],
+  ["QKV151", "bigs[at.q]", () => (at: ScoreIndex) => bigs[at.q] === bigs[at.k]],
+  ["QKV152", "", () => forever],
+  ["QKV153", "k: number", () => (q: number, k: number) => k <= q],
+  ["QKV148", "at.q", () => (at: ScoreIndex) => at.q < 5 && table[at.q]! > 1],
+  ["QKV148", "at.q - at.k", () => (at: ScoreIndex) => (at.q > 2 ? true : table[at.q - at.k]! > 1)],
+  [
+    "QKV145",
+    "list[0]",
+    () =>
+      ({ q }: { q: number }) => {
+        const list = [1];
+        list[0] = q;
+        return list.length > 1;
+      },
   ],
   ["QKV144", "Date.now", () => () => Date.now() > 0],
   [

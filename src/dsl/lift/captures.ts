@@ -11,21 +11,14 @@ export interface Captures {
   readonly script: { readonly id: string; readonly line: number; readonly column: number } | undefined;
 }
 
-const known = new WeakMap<LiveFunction, Captures>();
 const holder = Symbol.for("qkv.captures");
 const held = `globalThis[Symbol.for("qkv.captures")]`;
 
 /**
- * The live variables of a function's scopes, through the runtime's own inspector: they are the very objects the
- * function sees. Undefined where the runtime has no inspector.
+ * The variables of a function's scopes as they are now, through the runtime's own inspector: they hold the very objects
+ * the function sees. Undefined where the runtime has no inspector.
  */
-export function capturesOf(fn: LiveFunction): Captures | undefined {
-  const before = known.get(fn);
-  if (before) return before;
-  const captures = inspecting((post) => read(post, fn));
-  if (captures) known.set(fn, captures);
-  return captures;
-}
+export const capturesOf = (fn: LiveFunction): Captures | undefined => inspecting((post) => read(post, fn));
 
 export type Post = (method: string, params?: object) => unknown;
 

@@ -1,9 +1,7 @@
 import type { ts } from "ts-morph";
-import type { IndexFn } from "../../ir/index-expr/functions.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
-import { Tensor } from "../tensor.ts";
 import { refuse } from "./function-source.ts";
 import {
   always,
@@ -18,7 +16,9 @@ import {
   type Scope,
   truthOf,
 } from "./lifted.ts";
-import { dimsOf, indexed, lengthFrom, memberOf } from "./tables.ts";
+import { isEquality, operation } from "./operators.ts";
+import { elementsOf, indexed, memberOf, propertyOf } from "./tables.ts";
+import { asNumber, asTruth, choose, fork } from "./values.ts";
 
 const mostSteps = 400_000;
 
@@ -29,61 +29,72 @@ export function lifted(cx: Lifting, node: ts.Expression, scope: Scope): Lifted {
       help: "loops are unrolled: put what they compute into a table outside of the function",
     });
   const t = loadTypeScript();
-  if (t.isParenthesizedExpression(node) || t.isAsExpression(node) || t.isNonNullExpression(node))
-    return lifted(cx, node.expression, scope);
-  if (t.isSatisfiesExpression(node)) return lifted(cx, node.expression, scope);
-  if (t.isNumericLiteral(node)) return numeric(constant(Number(node.text.replaceAll("_", ""))));
+  if (isWrapped(t, node)) return lifted(cx, node.expression, scope);
+  if (t.isNumericLiteral(node)) return numeric(constant(Number(node.text)));
   if (t.isStringLiteral(node) || t.isNoSubstitutionTemplateLiteral(node)) return fromLive(node.text, node.getText());
   if (node.kind === t.SyntaxKind.TrueKeyword) return truthOf(always);
   if (node.kind === t.SyntaxKind.FalseKeyword) return truthOf(never);
   if (node.kind === t.SyntaxKind.NullKeyword) return { kind: "live", value: null, name: "null" };
   if (t.isIdentifier(node)) return named(node, scope);
+  if (t.isElementAccessExpression(node) || t.isPropertyAccessExpression(node)) return access(cx, node, scope);
+  if (cx.inside) return cx.strictly(() => lifted(cx, node, scope));
+  const assigned = cx.parts.assignment(cx, node, scope);
+  if (assigned) return assigned;
   if (t.isPrefixUnaryExpression(node)) return prefix(cx, node, scope);
   if (t.isBinaryExpression(node)) return binary(cx, node, scope);
   if (t.isConditionalExpression(node)) return conditional(cx, node, scope);
-  if (t.isElementAccessExpression(node))
-    return indexed(cx, lifted(cx, node.expression, scope), lifted(cx, node.argumentExpression, scope), node);
-  if (t.isPropertyAccessExpression(node)) return property(cx, lifted(cx, node.expression, scope), node);
-  if (t.isCallExpression(node)) return cx.call(cx, node, scope);
-  if (t.isArrowFunction(node) || t.isFunctionExpression(node)) return { kind: "closure", node, scope };
+  if (t.isCallExpression(node) || t.isNewExpression(node)) return cx.parts.call(cx, node, scope);
+  if (t.isArrowFunction(node) || t.isFunctionExpression(node)) return closure(node, scope);
   if (t.isObjectLiteralExpression(node)) return record(cx, node, scope);
   if (t.isArrayLiteralExpression(node)) return { kind: "list", items: spread(cx, node.elements, scope) };
-  if (t.isVoidExpression(node)) return nothing;
-  return refuse("QKV143", `${t.SyntaxKind[node.kind]} has no formula: ${node.getText().slice(0, 60)}`, node, {
+  if (t.isVoidExpression(node)) {
+    lifted(cx, node.expression, scope);
+    return nothing;
+  }
+  return unsupported(t, node);
+}
+
+type Wrapped =
+  | ts.ParenthesizedExpression
+  | ts.AsExpression
+  | ts.NonNullExpression
+  | ts.SatisfiesExpression
+  | ts.TypeAssertion;
+
+const isWrapped = (t: typeof ts, node: ts.Node): node is Wrapped =>
+  t.isParenthesizedExpression(node) ||
+  t.isAsExpression(node) ||
+  t.isNonNullExpression(node) ||
+  t.isSatisfiesExpression(node) ||
+  t.isTypeAssertionExpression(node);
+
+function unsupported(t: typeof ts, node: ts.Expression): never {
+  const text = node.getText().slice(0, 60);
+  if (node.kind === t.SyntaxKind.ThisKeyword)
+    return refuse("QKV143", "this is not seen by a formula", node, {
+      help: "take what is needed out of it beside the function: const { size } = this",
+    });
+  if (t.isBigIntLiteral(node))
+    return refuse("QKV143", `${text} is a BigInt; a formula computes with numbers`, node, {
+      help: `write ${text.replace(/n$/, "")}`,
+    });
+  if (t.isTemplateExpression(node) || t.isTypeOfExpression(node) || t.isRegularExpressionLiteral(node))
+    return refuse("QKV143", `${text} is about texts, which no formula has`, node, {
+      help: "compute it outside of the function, into a const",
+    });
+  return refuse("QKV143", `${text} has no formula`, node, {
     help: "a mask or score is written with arithmetic, comparisons, Math and tables",
   });
 }
 
-/** A number; truth counts as 0 or 1 only where JavaScript is asked to make it so. */
+/** A number; truth counts as 0 or 1. */
 export function liftedNumber(cx: Lifting, node: ts.Expression, scope: Scope): IndexExpr {
   return asNumber(lifted(cx, node, scope), node);
 }
 
-export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
-  if (value.kind === "number" || value.kind === "truth") return value.expr;
-  if (value.kind === "live" && value.value instanceof Tensor)
-    return refuse("QKV149", `${value.name} is a tensor; a formula reads its elements`, node, {
-      help: `index it: ${value.name}${["[b]", "[h]", "[q]", "[k]"].slice(0, value.value.rank).join("") || "[0]"}`,
-    });
-  if (value.kind === "row")
-    return refuse("QKV149", `${node.getText()} has fewer indices than the table has axes`, node, {
-      help: "give one index for each axis",
-    });
-  return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node);
-}
-
-/** Whether a value counts as true in JavaScript. */
+/** Whether an expression counts as true in JavaScript. */
 export function liftedTruth(cx: Lifting, node: ts.Expression, scope: Scope): IndexExpr {
   return asTruth(cx, lifted(cx, node, scope), node);
-}
-
-export function asTruth(cx: Lifting, value: Lifted, node: ts.Node): IndexExpr {
-  if (value.kind === "truth") return value.expr;
-  if (value.kind === "number") return cx.truthy(value.expr);
-  const known = knownValue(value);
-  if (known && !(known.value instanceof Tensor)) return constant(Boolean(known.value));
-  if (value.kind === "closure" || value.kind === "record" || value.kind === "list") return always;
-  return cx.truthy(asNumber(value, node));
 }
 
 function named(node: ts.Identifier, scope: Scope): Lifted {
@@ -92,32 +103,45 @@ function named(node: ts.Identifier, scope: Scope): Lifted {
     const variable = at.variables.get(name);
     if (variable) return variable.value;
     const captured = at.captured?.(name);
-    if (captured) return captured;
+    if (captured) return captured.kind === "nothing" ? { ...captured, name } : captured;
   }
   if (name === "undefined") return nothing;
   if (name in globalThis) return fromLive((globalThis as Readonly<Record<string, unknown>>)[name], name);
+  if (name === "arguments")
+    return refuse("QKV143", "arguments is not seen by a formula", node, { help: "name the parameters" });
   return refuse("QKV141", `${name} is not declared where the function can see it`, node, {
     help: `a mask or score sees its own arguments and what stands around it: declare ${name} there with const`,
   });
 }
 
-function property(cx: Lifting, of: Lifted, node: ts.PropertyAccessExpression): Lifted {
-  const name = node.name.text;
-  if (of.kind === "record")
-    return (
-      of.entries.get(name) ??
-      refuse("QKV141", `there is no "${name}" here`, node.name, {
-        help: `there are ${[...of.entries.keys()].join(", ")}`,
-      })
-    );
-  if (of.kind === "list" && name === "length") return numeric(constant(of.items.length));
-  if (of.kind === "row" && name === "length") {
-    const size = dimsOf(cx.tables[of.table]!)[of.at.length];
-    if (typeof size === "number") return numeric(constant(size));
-    return lengthFrom(cx, size) ?? refuse("QKV149", "this length is not known", node);
+function access(cx: Lifting, node: ts.ElementAccessExpression | ts.PropertyAccessExpression, scope: Scope): Lifted {
+  const t = loadTypeScript();
+  const of = lifted(cx, node.expression, scope);
+  const missing = of.kind === "nothing" || (of.kind === "live" && of.value === null);
+  if (missing && t.isOptionalChain(node)) return nothing;
+  if (t.isPropertyAccessExpression(node)) return propertyOf(cx, of, node.name.text, node.name);
+  const at = cx.strictly(() => lifted(cx, node.argumentExpression, scope));
+  return indexed(cx, of, at, node);
+}
+
+/** Of what may lie outside of a table: the value, and for which indices it is not undefined. */
+function present(
+  cx: Lifting,
+  node: ts.Expression,
+  scope: Scope,
+): { readonly value: Lifted; readonly inside: IndexExpr } {
+  const t = loadTypeScript();
+  if (isWrapped(t, node)) return present(cx, node.expression, scope);
+  if (!t.isElementAccessExpression(node) && !t.isPropertyAccessExpression(node))
+    return { value: lifted(cx, node, scope), inside: always };
+  const outer = cx.inside;
+  cx.inside = [];
+  try {
+    const value = lifted(cx, node, scope);
+    return { value, inside: cx.inside.reduce((x, y) => simplified("and", x, y), always) };
+  } finally {
+    cx.inside = outer;
   }
-  if (of.kind === "live") return memberOf(cx, of, name, node);
-  return refuse("QKV143", `${describeLifted(of)} has no "${name}" in a formula`, node);
 }
 
 function prefix(cx: Lifting, node: ts.PrefixUnaryExpression, scope: Scope): Lifted {
@@ -127,184 +151,161 @@ function prefix(cx: Lifting, node: ts.PrefixUnaryExpression, scope: Scope): Lift
       return truthOf(simplified("not", liftedTruth(cx, node.operand, scope)));
     case t.SyntaxKind.MinusToken:
       return numeric(simplified("neg", liftedNumber(cx, node.operand, scope)));
-    case t.SyntaxKind.PlusToken:
-      return numeric(liftedNumber(cx, node.operand, scope));
     case t.SyntaxKind.TildeToken:
       return numeric(simplified("bitNot", liftedNumber(cx, node.operand, scope)));
     default:
-      return refuse("QKV143", "++ and -- are statements of their own in a formula", node);
+      return numeric(liftedNumber(cx, node.operand, scope));
   }
 }
-
-type Table = ReadonlyMap<string, IndexFn>;
-const arithmetic: Table = new Map<string, IndexFn>([
-  ["+", "add"],
-  ["-", "sub"],
-  ["*", "mul"],
-  ["/", "div"],
-  ["%", "mod"],
-  ["**", "pow"],
-  ["&", "bitAnd"],
-  ["|", "bitOr"],
-  ["^", "bitXor"],
-  ["<<", "shiftLeft"],
-  [">>", "shiftRight"],
-  [">>>", "shiftRightUnsigned"],
-]);
-const comparisons: Table = new Map<string, IndexFn>([
-  ["<", "less"],
-  ["<=", "lessEqual"],
-  [">", "greater"],
-  [">=", "greaterEqual"],
-]);
-const equalities: Table = new Map<string, IndexFn>([
-  ["===", "equal"],
-  ["==", "equal"],
-  ["!==", "notEqual"],
-  ["!=", "notEqual"],
-]);
-
-/** The function of an assignment such as `+=`; undefined for `=` and for what is none. */
-export const compoundOf = (operator: string): IndexFn | undefined =>
-  operator.endsWith("=") ? arithmetic.get(operator.slice(0, -1)) : undefined;
 
 function binary(cx: Lifting, node: ts.BinaryExpression, scope: Scope): Lifted {
   const operator = node.operatorToken.getText();
-  if (operator === "&&" || operator === "||" || operator === "??") return shortCircuit(cx, node, operator, scope);
-  if (operator === ",") return lifted(cx, node.right, scope);
-  const number = arithmetic.get(operator) ?? comparisons.get(operator);
-  const equality = equalities.get(operator);
-  if (equality) return equal(lifted(cx, node.left, scope), lifted(cx, node.right, scope), equality, node);
-  if (number === undefined)
-    return refuse("QKV143", `${operator} has no formula here`, node.operatorToken, {
-      ...(/=$/.test(operator) && { help: "an assignment is a statement of its own" }),
-    });
-  const expr = simplified(number, liftedNumber(cx, node.left, scope), liftedNumber(cx, node.right, scope));
-  return comparisons.has(operator) ? truthOf(expr) : numeric(expr);
-}
-
-function equal(x: Lifted, y: Lifted, fn: IndexFn, node: ts.BinaryExpression): Lifted {
-  const [left, right] = [knownValue(x), knownValue(y)];
-  const tensor = [left, right].some((known) => known?.value instanceof Tensor);
-  if (left && right && !tensor) return truthOf(constant((left.value === right.value) === (fn === "equal")));
-  const [a, b] = [asNumber(x, node.left), asNumber(y, node.right)];
-  if (x.kind !== y.kind)
-    refuse("QKV150", `${node.getText()} compares ${describeLifted(x)} with ${describeLifted(y)}`, node, {
-      help: "compare numbers with numbers: write the condition itself, or !condition",
-    });
-  return truthOf(simplified(fn, a, b));
-}
-
-function shortCircuit(cx: Lifting, node: ts.BinaryExpression, operator: "&&" | "||" | "??", scope: Scope): Lifted {
-  const x = lifted(cx, node.left, scope);
+  if (operator === "&&" || operator === "||")
+    return shortCircuit(cx, node, operator, lifted(cx, node.left, scope), () => lifted(cx, node.right, scope));
   if (operator === "??") {
-    const known = knownValue(x);
-    return known && (known.value === undefined || known.value === null) ? lifted(cx, node.right, scope) : x;
+    const { value, inside } = present(cx, node.left, scope);
+    return otherwise(cx, node, value, inside, () => lifted(cx, node.right, scope));
   }
+  if (operator === ",") {
+    lifted(cx, node.left, scope);
+    return lifted(cx, node.right, scope);
+  }
+  const at = { left: node.left, operator: node.operatorToken, right: node.right, whole: node };
+  const missing = isEquality(operator) ? [node.left, node.right].findIndex(isMissing) : -1;
+  if (missing >= 0) return comparedWithMissing(cx, node, missing === 0 ? node.right : node.left, scope);
+  return operation(operator, [lifted(cx, node.left, scope), lifted(cx, node.right, scope)], at);
+}
+
+/** Whether an expression says undefined or null. */
+function isMissing(node: ts.Expression): boolean {
+  const t = loadTypeScript();
+  if (isWrapped(t, node)) return isMissing(node.expression);
+  if (node.kind === t.SyntaxKind.NullKeyword || (t.isIdentifier(node) && node.text === "undefined")) return true;
+  return t.isVoidExpression(node) && t.isNumericLiteral(node.expression);
+}
+
+/** `x === undefined`: of an element it asks whether the table has it. */
+function comparedWithMissing(cx: Lifting, node: ts.BinaryExpression, of: ts.Expression, scope: Scope): Lifted {
+  const operator = node.operatorToken.getText();
+  const other = lifted(cx, of === node.left ? node.right : node.left, scope);
+  const { value, inside } = present(cx, of, scope);
+  const at = { left: of, operator: node.operatorToken, right: node, whole: node };
+  if (inside === always || knownValue(value)) return operation(operator, [value, other], at);
+  const asked = other.kind === "nothing" || operator.length === 2;
+  const missing = asked ? simplified("not", inside) : never;
+  return truthOf(operator.startsWith("=") ? missing : simplified("not", missing));
+}
+
+/** `x ?? y`, where x is undefined outside of `inside`. */
+export function otherwise(cx: Lifting, node: ts.Expression, x: Lifted, inside: IndexExpr, right: () => Lifted): Lifted {
+  if (x.kind === "nothing" || (x.kind === "live" && x.value === null)) return right();
+  if (inside === always) return x;
+  const [value, instead] = fork(cx, inside, node, [() => x, right]);
+  return choose(inside, value, instead, node);
+}
+
+/** `x && y` and `x || y`. */
+export function shortCircuit(
+  cx: Lifting,
+  node: ts.BinaryExpression,
+  operator: "&&" | "||",
+  x: Lifted,
+  right: () => Lifted,
+): Lifted {
   const condition = asTruth(cx, x, node.left);
   const decided = operator === "&&" ? never : always;
   if (condition === decided) return x;
-  if (condition.kind === "number") return lifted(cx, node.right, scope);
-  const { result: y } = cx.branch(() => lifted(cx, node.right, scope));
+  if (condition.kind === "number") return right();
+  const rest = () => right();
+  const stay = () => x;
+  const [whenTrue, whenFalse] = fork(cx, condition, node, operator === "&&" ? [rest, stay] : [stay, rest]);
+  const y = operator === "&&" ? whenTrue : whenFalse;
   if (x.kind === "truth" && y.kind === "truth")
     return truthOf(simplified(operator === "&&" ? "and" : "or", condition, y.expr));
-  const [whenTrue, whenFalse] = operator === "&&" ? [y, x] : [x, y];
   if (x.kind === "number" && y.kind === "number") return choose(condition, whenTrue, whenFalse, node);
+  const asked = wanted(node);
+  if (asked === "nothing") return nothing;
   // As a condition it can be mixed: only whether it counts as true is asked.
-  if (isCondition(node))
+  if (asked === "truth")
     return truthOf(simplified(operator === "&&" ? "and" : "or", condition, asTruth(cx, y, node.right)));
   return choose(condition, whenTrue, whenFalse, node);
 }
 
-/** Whether only the truth of an expression is asked for. */
-function isCondition(node: ts.Node): boolean {
+/** What is done with the answer of an expression: nothing, a test of its truth, or anything. */
+function wanted(node: ts.Node): "nothing" | "truth" | "anything" {
   const t = loadTypeScript();
   const { parent } = node;
-  if (t.isParenthesizedExpression(parent)) return isCondition(parent);
-  if (t.isIfStatement(parent)) return true;
-  if (t.isConditionalExpression(parent)) return parent.condition === node;
-  return t.isPrefixUnaryExpression(parent) && parent.operator === t.SyntaxKind.ExclamationToken;
+  if (t.isParenthesizedExpression(parent)) return wanted(parent);
+  if (t.isExpressionStatement(parent) || t.isVoidExpression(parent)) return "nothing";
+  if (t.isIfStatement(parent)) return "truth";
+  if (t.isForStatement(parent)) return parent.condition === node ? "truth" : "nothing";
+  if (t.isConditionalExpression(parent)) return parent.condition === node ? "truth" : wanted(parent);
+  if (t.isPrefixUnaryExpression(parent) && parent.operator === t.SyntaxKind.ExclamationToken) return "truth";
+  if (!t.isBinaryExpression(parent)) return "anything";
+  const operator = parent.operatorToken.getText();
+  if (operator === ",") return parent.left === node ? "nothing" : wanted(parent);
+  if (operator !== "&&" && operator !== "||") return "anything";
+  return parent.left === node && wanted(parent) === "nothing" ? "truth" : wanted(parent);
 }
 
 function conditional(cx: Lifting, node: ts.ConditionalExpression, scope: Scope): Lifted {
   const condition = liftedTruth(cx, node.condition, scope);
   if (condition.kind === "number") return lifted(cx, condition.value ? node.whenTrue : node.whenFalse, scope);
-  const whenTrue = cx.branch(() => lifted(cx, node.whenTrue, scope)).result;
-  const whenFalse = cx.branch(() => lifted(cx, node.whenFalse, scope)).result;
-  return choose(condition, whenTrue, whenFalse, node);
+  const branches = [() => lifted(cx, node.whenTrue, scope), () => lifted(cx, node.whenFalse, scope)] as const;
+  const [whenTrue, whenFalse] = fork(cx, condition, node, branches);
+  return wanted(node) === "nothing" ? nothing : choose(condition, whenTrue, whenFalse, node);
 }
 
-/** `condition ? x : y`. Throws QKV143 and QKV150 where no formula is both. */
-export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node): Lifted {
-  if (x === y) return x;
-  if (x.kind === "number" && y.kind === "number") return numeric(simplified("select", condition, x.expr, y.expr));
-  if (x.kind === "truth" && y.kind === "truth") return truthOf(chooseTruth(condition, x.expr, y.expr));
-  if (x.kind === "record" && y.kind === "record") {
-    const names = [...x.entries.keys()].filter((name) => y.entries.has(name));
-    return {
-      kind: "record",
-      entries: new Map(
-        names.map((name) => [name, choose(condition, x.entries.get(name)!, y.entries.get(name)!, node)] as const),
-      ),
-    };
-  }
-  if (x.kind === "list" && y.kind === "list" && x.items.length === y.items.length)
-    return { kind: "list", items: x.items.map((item, i) => choose(condition, item, y.items[i]!, node)) };
-  const [left, right] = [knownValue(x), knownValue(y)];
-  if (left && right && left.value === right.value) return x;
-  const mixed = [x, y].every(({ kind }) => kind === "number" || kind === "truth");
-  if (mixed)
-    return refuse("QKV150", `this is ${describeLifted(x)} or ${describeLifted(y)}`, node, {
-      help: "answer one kind on every path: numbers, or true and false",
-    });
-  return refuse("QKV143", `the indices choose between ${describeLifted(x)} and ${describeLifted(y)}`, node, {
-    help: "choose between numbers: call or index both, and choose the results",
-  });
-}
-
-/** `condition ? x : y` of truth. */
-export function chooseTruth(condition: IndexExpr, x: IndexExpr, y: IndexExpr): IndexExpr {
-  if (x === y) return x;
-  if (x === always) return simplified("or", condition, y);
-  if (y === never) return simplified("and", condition, x);
-  const otherwise = simplified("not", condition);
-  if (x === never) return simplified("and", otherwise, y);
-  if (y === always) return simplified("or", otherwise, x);
-  return simplified("or", simplified("and", condition, x), simplified("and", otherwise, y));
+/** A function within the function; its own name is in its sight. */
+function closure(node: ts.ArrowFunction | ts.FunctionExpression, scope: Scope): Lifted {
+  if (!node.name) return { kind: "closure", node, scope };
+  const own: Scope = { variables: new Map(), outer: scope };
+  const value: Lifted = { kind: "closure", node, scope: own };
+  own.variables.set(node.name.text, { value, fixed: true });
+  return value;
 }
 
 function record(cx: Lifting, node: ts.ObjectLiteralExpression, scope: Scope): Lifted {
   const t = loadTypeScript();
   const entries = new Map<string, Lifted>();
   for (const item of node.properties) {
+    const name = item.name && keyOf(cx, item.name, scope);
     if (t.isShorthandPropertyAssignment(item)) entries.set(item.name.text, named(item.name, scope));
-    else if (t.isPropertyAssignment(item) && (t.isIdentifier(item.name) || t.isStringLiteral(item.name)))
-      entries.set(item.name.text, lifted(cx, item.initializer, scope));
+    else if (t.isPropertyAssignment(item) && name !== undefined) entries.set(name, lifted(cx, item.initializer, scope));
+    else if (t.isMethodDeclaration(item) && name !== undefined)
+      entries.set(name, { kind: "closure", node: item, scope });
     else if (t.isSpreadAssignment(item)) {
       const from = lifted(cx, item.expression, scope);
-      if (from.kind === "record") for (const [name, value] of from.entries) entries.set(name, value);
+      if (from.kind === "record") for (const [key, value] of from.entries) entries.set(key, value);
       else if (from.kind === "live" && typeof from.value === "object" && from.value !== null)
-        for (const name of Object.keys(from.value)) entries.set(name, memberOf(cx, from, name, item));
-      else refuse("QKV143", `${item.getText()} has no formula`, item);
+        for (const key of Object.keys(from.value)) entries.set(key, memberOf(cx, from, key, item));
+      else if (from.kind !== "nothing")
+        refuse("QKV143", `${describeLifted(from)} cannot be taken apart`, item.expression);
     } else refuse("QKV143", `${item.getText().slice(0, 60)} has no formula`, item);
   }
   return { kind: "record", entries };
+}
+
+/** The key a property is named by, where it is known now. */
+export function keyOf(cx: Lifting, name: ts.PropertyName, scope: Scope): string | undefined {
+  const t = loadTypeScript();
+  if (t.isComputedPropertyName(name)) {
+    const known = knownValue(lifted(cx, name.expression, scope));
+    return typeof known?.value === "string" || typeof known?.value === "number" ? String(known.value) : undefined;
+  }
+  return t.isPrivateIdentifier(name) ? undefined : name.text;
 }
 
 /** The elements of a list or the arguments of a call, `...` unfolded. */
 export function spread(cx: Lifting, nodes: readonly ts.Expression[], scope: Scope): readonly Lifted[] {
   const t = loadTypeScript();
   return nodes.flatMap((node) => {
+    if (t.isOmittedExpression(node)) return [nothing];
     if (!t.isSpreadElement(node)) return [lifted(cx, node, scope)];
-    return itemsOf(lifted(cx, node.expression, scope)) ?? refuse("QKV143", `${node.getText()} has no formula`, node);
+    const of = lifted(cx, node.expression, scope);
+    return (
+      elementsOf(cx, of) ??
+      refuse("QKV143", `${node.expression.getText()} is ${describeLifted(of)}, which cannot be spread here`, node)
+    );
   });
-}
-
-/** The elements of a list that is known now. */
-export function itemsOf(value: Lifted): readonly Lifted[] | undefined {
-  if (value.kind === "list") return value.items;
-  if (value.kind !== "live" || value.value instanceof Tensor) return undefined;
-  const isList = Array.isArray(value.value) || ArrayBuffer.isView(value.value) || value.value instanceof Set;
-  if (!isList) return undefined;
-  return Array.from(value.value as Iterable<unknown>, (item, i) => fromLive(item, `${value.name}[${i}]`));
 }

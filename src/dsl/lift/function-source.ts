@@ -21,11 +21,14 @@ export function functionNode(fn: LiveFunction, what: string): FunctionNode {
   const before = parsed.get(fn);
   if (before) return before;
   const t = loadTypeScript();
-  const text = fn.toString();
-  if (/\{\s*\[native code\]\s*\}\s*$/.test(text))
-    fail("QKV140", `${what} is a function of the runtime, which has no source`, {
-      help: "write an arrow function that calls it: ({ q, k }) => …",
+  const text = Function.prototype.toString.call(fn);
+  if (isNative(fn)) {
+    const kind = fn.name.startsWith("bound ") ? "a bound function" : "a function of the runtime";
+    fail("QKV140", `${what} is ${kind}, which has no source`, {
+      help: "write an arrow function that calls it: (at) => fn(at)",
     });
+  }
+  if (/^class\b/.test(text)) fail("QKV140", `${what} is a class`, { help: "give a function: ({ q, k }) => …" });
   const node = parse(t, fn, text) ?? fail("QKV140", `the source of ${what} cannot be read: ${text.slice(0, 60)}`);
   if (node.modifiers?.some(({ kind }) => kind === t.SyntaxKind.AsyncKeyword) || node.asteriskToken)
     refuse("QKV140", `${what} is ${node.asteriskToken ? "a generator" : "async"}`, node, {
@@ -34,6 +37,10 @@ export function functionNode(fn: LiveFunction, what: string): FunctionNode {
   parsed.set(fn, node);
   return node;
 }
+
+/** Whether the runtime keeps no source of a function: its own ones, bound ones, proxies. */
+export const isNative = (fn: LiveFunction): boolean =>
+  /\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(fn));
 
 /** Tried in this order: an expression; a method, which only reads within an object; the same with types. */
 function parse(t: typeof ts, fn: LiveFunction, text: string): FunctionNode | undefined {

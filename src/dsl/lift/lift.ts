@@ -1,10 +1,14 @@
+import type { ts } from "ts-morph";
 import { fail, QkvError } from "../../ir/diagnostics.ts";
 import { simplifyIndex } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr, type IndexFormula, index, type Lengths, score } from "../../ir/index-expr/types.ts";
 import { describe } from "../checks.ts";
+import { loadTypeScript } from "../source.ts";
+import { Tensor } from "../tensor.ts";
+import { assignment } from "./assignments.ts";
 import { call, scopeOf } from "./calls.ts";
 import type { LiveFunction } from "./captures.ts";
-import { functionNode, refuse } from "./function-source.ts";
+import { type FunctionNode, functionNode, refuse } from "./function-source.ts";
 import { describeLifted, type Lifted, Lifting, numeric } from "./lifted.ts";
 import { invoked } from "./statements.ts";
 
@@ -31,33 +35,63 @@ export type FunctionKind = "mask" | "score" | "prob";
 
 /**
  * The formula a mask, score or prob function computes, read from its source; what it captured is looked up in the live
- * function. Throws QKV140 to QKV152 with the place in the author's file.
+ * function. Throws QKV140 to QKV153 with the place in the author's file.
  */
 export function liftFunction(fn: unknown, kind: FunctionKind, lengths: Lengths): IndexFormula {
   if (typeof fn !== "function") return fail("QKV140", `${kind} is ${describe(fn)}, not a function`);
   const live = fn as LiveFunction;
   const node = functionNode(live, `the ${kind}`);
-  const cx = new Lifting(lengths, call);
+  checkParameters(node, kind);
+  const cx = new Lifting(lengths, { call, assignment });
   const at: Lifted = {
     kind: "record",
     entries: new Map((["b", "h", "q", "k"] as const).map((name) => [name, numeric(axisIndex(lengths, name))])),
   };
   const args = kind === "mask" ? [at] : [numeric(score()), at];
-  const answer = withinStack(() => invoked(cx, node, scopeOf(live, node), args), node);
+  const answer = withinStack(() => invoked(cx, node, scopeOf(cx, live), args), node);
   const wanted = kind === "mask" ? "truth" : "number";
-  if (answer.kind !== wanted)
-    refuse(
-      "QKV146",
-      `the ${kind} answers ${describeLifted(answer)}, not ${kind === "mask" ? "true or false" : "a number"}`,
-      bodyOf(node),
-      {
-        help:
-          kind === "mask"
-            ? "write a condition: true is where a query may see a key; numbers added to scores are a score function"
-            : `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`,
-      },
-    );
+  if (answer.kind !== wanted) refuseAnswer(answer, kind, node);
   return { expr: simplifyIndex((answer as { readonly expr: IndexExpr }).expr), tables: cx.tables };
+}
+
+function refuseAnswer(answer: Lifted, kind: FunctionKind, node: FunctionNode): never {
+  const wanted = kind === "mask" ? "true or false" : "a number";
+  const isTensor = answer.kind === "live" && answer.value instanceof Tensor;
+  const help =
+    answer.kind === "nothing"
+      ? "write return before the answer, or leave the braces away: ({ q, k }) => …"
+      : kind !== "mask"
+        ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
+        : isTensor
+          ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
+          : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
+  refuse("QKV146", `the ${kind} answers ${describeLifted(answer)}, not ${wanted}`, answered(node), { help });
+}
+
+/** Where a function says what it answers. */
+function answered(node: FunctionNode): ts.Node {
+  const t = loadTypeScript();
+  const { body } = node;
+  const last = body && t.isBlock(body) ? body.statements.at(-1) : undefined;
+  return (last && t.isReturnStatement(last) ? last.expression : undefined) ?? body ?? node;
+}
+
+/** Throws QKV153 where a function waits for what it is not given. */
+function checkParameters({ parameters }: FunctionNode, kind: FunctionKind): void {
+  const t = loadTypeScript();
+  const given = kind === "mask" ? "({ b, h, q, k })" : kind === "score" ? "(s, { b, h, q, k })" : "(p, { b, h, q, k })";
+  const extra = parameters
+    .slice(kind === "mask" ? 1 : 2)
+    .find((parameter) => !parameter.initializer && !parameter.dotDotDotToken);
+  const [first] = parameters;
+  if (extra)
+    refuse("QKV153", `the ${kind} has a parameter that it is not given: ${extra.getText()}`, extra, {
+      help: `it is called with ${given}: the indices come as one object`,
+    });
+  if (kind !== "mask" && first && !t.isIdentifier(first.name))
+    refuse("QKV153", `the ${kind} takes its first parameter apart, which is a number`, first, {
+      help: `it is called with ${given}`,
+    });
 }
 
 const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
@@ -66,11 +100,8 @@ const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
 const axisIndex = (lengths: Lengths, name: "b" | "h" | "q" | "k"): IndexExpr =>
   lengths[lengthOf[name]] === 1 ? constant(0) : index(name);
 
-type Node = ReturnType<typeof functionNode>;
-const bodyOf = (node: Node) => node.body ?? node;
-
 /** Source nested deeper than the stack is deep is an error like others. */
-function withinStack(body: () => Lifted, node: Node): Lifted {
+function withinStack(body: () => Lifted, node: FunctionNode): Lifted {
   try {
     return body();
   } catch (error) {

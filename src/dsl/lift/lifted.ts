@@ -1,9 +1,18 @@
 import type { ts } from "ts-morph";
+import type { Dim } from "../../ir/dim.ts";
 import { type Bounds, boundsWithin, type KnownLengths } from "../../ir/index-expr/bounds.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexTable, type LengthName, type Lengths } from "../../ir/index-expr/types.ts";
+import {
+  constant,
+  type IndexExpr,
+  type IndexTable,
+  type LengthName,
+  type Lengths,
+  length,
+} from "../../ir/index-expr/types.ts";
 import { describe } from "../checks.ts";
 import { Tensor } from "../tensor.ts";
+import { type Captures, capturesOf, type LiveFunction } from "./captures.ts";
 import type { FunctionNode } from "./function-source.ts";
 
 /** What an expression of a mask or score function stands for while it is lifted. */
@@ -17,7 +26,12 @@ export type Lifted =
   | { readonly kind: "record"; readonly entries: ReadonlyMap<string, Lifted> }
   | { readonly kind: "list"; readonly items: readonly Lifted[] }
   | { readonly kind: "closure"; readonly node: FunctionNode; readonly scope: Scope }
-  | { readonly kind: "nothing" };
+  /** An object of a captured list, which one the indices say. */
+  | { readonly kind: "member"; readonly of: readonly object[]; readonly name: string; readonly at: IndexExpr }
+  /** One of two functions. */
+  | { readonly kind: "either"; readonly condition: IndexExpr; readonly yes: Lifted; readonly no: Lifted }
+  /** What JavaScript calls undefined; `name` is what answered it, where `notes` help to mend it. */
+  | { readonly kind: "nothing"; readonly name?: string; readonly notes?: readonly string[] };
 
 export interface Variable {
   value: Lifted;
@@ -28,6 +42,8 @@ export interface Variable {
 export interface Scope {
   readonly variables: Map<string, Variable>;
   readonly outer: Scope | undefined;
+  /** The scope of a function's parameters, where its `var`s live. */
+  readonly ofFunction?: true;
   /** Looks a captured name up; only the outermost scope of a live function has it. */
   readonly captured?: (name: string) => Lifted | undefined;
 }
@@ -71,32 +87,44 @@ export function describeLifted(lifted: Lifted): string {
     case "list":
       return "a list";
     case "closure":
+    case "either":
       return "a function";
+    case "member":
+      return "an object";
     case "nothing":
       return "undefined";
   }
 }
 
+/** Parts of the lifting that need one another: calls run bodies, bodies hold expressions, expressions call and assign. */
+export interface Parts {
+  readonly call: (cx: Lifting, node: ts.CallExpression | ts.NewExpression, scope: Scope) => Lifted;
+  /** Assignments and steps; undefined for what is none. */
+  readonly assignment: (cx: Lifting, node: ts.Expression, scope: Scope) => Lifted | undefined;
+}
+
 /** State of lifting one function. */
 export class Lifting {
   readonly lengths: Lengths;
+  readonly parts: Parts;
   readonly tables: IndexTable[] = [];
   readonly bounds: (expr: IndexExpr) => Bounds;
-  /** Conditions around what is being lifted: what stands there may not be reached for every index. */
-  guards = 0;
+  /** What holds for the indices for which the part under way is reached. */
+  readonly conditions: IndexExpr[] = [];
+  /** Where what lies outside of a table is undefined and no mistake: collects for which indices it is inside. */
+  inside: IndexExpr[] | undefined;
   /** Calls under way. */
   depth = 0;
   steps = 0;
   /** Values that variables had before the branch under way changed them. */
-  changed: Map<Variable, Lifted> | undefined;
+  #changed: Map<Variable, Lifted> | undefined;
   readonly #numbers = new Map<unknown, number>();
+  readonly #derived = new Map<object, Map<string, readonly unknown[]>>();
+  readonly #captures = new Map<LiveFunction, Captures | undefined>();
 
-  /** How a call is lifted; given, because calls run bodies and bodies call. */
-  readonly call: (cx: Lifting, node: ts.CallExpression, scope: Scope) => Lifted;
-
-  constructor(lengths: Lengths, call: Lifting["call"]) {
+  constructor(lengths: Lengths, parts: Parts) {
     this.lengths = lengths;
-    this.call = call;
+    this.parts = parts;
     const known: KnownLengths = Object.fromEntries(
       Object.entries(lengths).filter((entry): entry is [LengthName, number] => typeof entry[1] === "number"),
     );
@@ -113,25 +141,71 @@ export class Lifting {
     return number;
   }
 
+  /** A list made of another one, the same whenever asked for. */
+  derived(of: object, key: string, make: () => readonly unknown[]): readonly unknown[] {
+    let all = this.#derived.get(of);
+    if (!all) this.#derived.set(of, (all = new Map()));
+    let values = all.get(key);
+    if (!values) all.set(key, (values = make()));
+    return values;
+  }
+
+  /** What a function captured, looked up once: a variable has one value while a formula is read. */
+  capturesOf(fn: LiveFunction): Captures | undefined {
+    if (!this.#captures.has(fn)) this.#captures.set(fn, capturesOf(fn));
+    return this.#captures.get(fn);
+  }
+
+  /** A live value as what it stands for; a dimension that is one of the attention's own is a length. */
+  live(value: unknown, name: string): Lifted {
+    if (typeof value === "object" && value !== null)
+      for (const [axis, dim] of Object.entries(this.lengths) as [LengthName, Dim][])
+        if (dim === value) return numeric(length(axis));
+    return fromLive(value, name);
+  }
+
   assign(variable: Variable, value: Lifted): void {
-    if (this.changed && !this.changed.has(variable)) this.changed.set(variable, variable.value);
+    if (this.#changed && !this.#changed.has(variable)) this.#changed.set(variable, variable.value);
     variable.value = value;
   }
 
-  /** Runs one of two branches; answers the variables it changed, which then have their old values again. */
-  branch<T>(body: () => T): { readonly result: T; readonly changes: ReadonlyMap<Variable, Lifted> } {
-    const outer = this.changed;
-    const before = new Map<Variable, Lifted>();
-    this.changed = before;
-    this.guards++;
+  /** Runs what is reached where `condition` holds. */
+  where<T>(condition: IndexExpr, body: () => T): T {
+    if (condition === always) return body();
+    this.conditions.push(condition);
     try {
-      const result = body();
+      return body();
+    } finally {
+      this.conditions.pop();
+    }
+  }
+
+  /** Runs one of two branches; answers the variables it changed, which then have their old values again. */
+  branch<T>(
+    condition: IndexExpr,
+    body: () => T,
+  ): { readonly result: T; readonly changes: ReadonlyMap<Variable, Lifted> } {
+    const outer = this.#changed;
+    const before = new Map<Variable, Lifted>();
+    this.#changed = before;
+    try {
+      const result = this.where(condition, body);
       const changes = new Map([...before.keys()].map((variable) => [variable, variable.value] as const));
       for (const [variable, value] of before) variable.value = value;
       return { result, changes };
     } finally {
-      this.guards--;
-      this.changed = outer;
+      this.#changed = outer;
+    }
+  }
+
+  /** Runs what is not asked whether it is undefined. */
+  strictly<T>(body: () => T): T {
+    const { inside } = this;
+    this.inside = undefined;
+    try {
+      return body();
+    } finally {
+      this.inside = inside;
     }
   }
 

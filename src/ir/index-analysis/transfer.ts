@@ -99,6 +99,18 @@ const wave =
     setReal(s, i, -1, 1);
   };
 
+/** √(x² + y²): it rises with the magnitude of either side. */
+const roughLength: Transfer = (s, i, x, y) => {
+  if (top(s, x, y)) return setAnything(s, i);
+  const least = (slot: number) => Math.max(0, s.lo[slot]!, -s.hi[slot]!);
+  const most = (slot: number) => Math.max(Math.abs(s.lo[slot]!), Math.abs(s.hi[slot]!));
+  const [lo, hi] = [Math.hypot(least(x), least(y)), Math.hypot(most(x), most(y))];
+  const exact = s.lo[x] === s.hi[x] && s.lo[y] === s.hi[y];
+  setReal(s, i, exact ? lo : lo * (1 - 1e-14), exact ? hi : hi * (1 + 1e-14));
+};
+
+const unknownNumber: Transfer = (s, i) => setAnything(s, i);
+
 const power: Transfer = (s, i, x, y) => {
   if (top(s, x, y) || s.mod[x] !== 0 || s.mod[y] !== 0) return setAnything(s, i);
   setReal(s, i, s.lo[x]! ** s.lo[y]!, s.lo[x]! ** s.lo[y]!);
@@ -199,6 +211,22 @@ export const transfers: Readonly<Record<IndexFn, Transfer>> = {
   log: roughly(exactly("log"), Number.MIN_VALUE),
   log2: roughly(exactly("log2"), Number.MIN_VALUE),
   tanh: roughly(exactly("tanh")),
+  cbrt: roughly(exactly("cbrt")),
+  expm1: roughly(exactly("expm1")),
+  log10: roughly(exactly("log10"), Number.MIN_VALUE),
+  log1p: roughly(exactly("log1p"), -1 + Number.EPSILON),
+  atan: roughly(exactly("atan")),
+  sinh: roughly(exactly("sinh")),
+  asinh: roughly(exactly("asinh")),
+  acosh: roughly(exactly("acosh"), 1),
+  hypot: roughLength,
+  fround: rising(exactly("fround"), false),
+  tan: unknownNumber,
+  asin: unknownNumber,
+  acos: unknownNumber,
+  atan2: unknownNumber,
+  cosh: unknownNumber,
+  atanh: unknownNumber,
   sin: wave(exactly("sin")),
   cos: wave(exactly("cos")),
   bitAnd: setBits("bitAnd"),

@@ -150,6 +150,17 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
       return { low: 0, high: Infinity, whole: false, finite: x.finite && x.low >= 0 };
     case "exp":
       return { low: 0, high: Infinity, whole: false, finite: x.finite && x.high < 700 };
+    case "cosh":
+    case "acosh":
+    case "acos":
+    case "hypot":
+      return { low: 0, high: Infinity, whole: false, finite: fn === "hypot" && x.finite && y.finite };
+    case "atan":
+    case "atan2":
+      return { low: -4, high: 4, whole: false, finite: x.finite && (fn === "atan" || y.finite) };
+    case "cbrt":
+    case "asinh":
+      return { ...anything, finite: x.finite };
     case "sin":
     case "cos":
     case "tanh":

@@ -6,6 +6,16 @@ import type { IndexExpr } from "./types.ts";
 
 const word = 2 ** 32;
 
+export const bitFunctions: ReadonlySet<IndexFn> = new Set<IndexFn>([
+  "bitAnd",
+  "bitOr",
+  "bitXor",
+  "bitNot",
+  "shiftLeft",
+  "shiftRight",
+  "shiftRightUnsigned",
+]);
+
 /**
  * Bit operations of JavaScript on numbers held as f64: both sides become 32-bit integers first. Products with powers of
  * two and remainders by them are exact in f64.

@@ -6,7 +6,8 @@ import type { Emit } from "../op-def.ts";
 import { fromNumbers } from "../tensor.ts";
 import { type Bounds, boundsWithin, type KnownLengths, within } from "./bounds.ts";
 import type { IndexFn } from "./functions.ts";
-import { bitwise } from "./lower-bits.ts";
+import { bitFunctions, bitwise } from "./lower-bits.ts";
+import { realFunction } from "./lower-math.ts";
 import {
   type IndexExpr,
   type IndexFormula,
@@ -292,7 +293,6 @@ class DenseLowering {
       case "sub":
       case "mul":
       case "div":
-      case "pow":
       case "min":
       case "max":
         return b[fn](first(), second());
@@ -310,36 +310,45 @@ class DenseLowering {
         return b[fn](first());
       case "trunc":
         return this.truncated(first(), this.#bounds(x).low >= 0);
-      case "mod": {
-        const [dividend, divisor] = [first(), second()];
-        const natural = this.#bounds(x).low >= 0 && this.#bounds(y).low >= 0;
-        return b.sub(dividend, b.mul(divisor, this.truncated(b.div(dividend, divisor), natural)));
+      case "mod":
+        return this.#remainder(x, y, first(), second());
+      case "pow": {
+        const [base, exponent] = [first(), second()];
+        const power = b.pow(base, exponent);
+        if (this.#bounds(y).finite) return power;
+        // 1 ** NaN is NaN in JavaScript, and so is 1 ** Infinity; elsewhere they are 1.
+        const open = b.not(b.less(b.abs(exponent), one(Number.POSITIVE_INFINITY)));
+        return b.select(b.and(open, b.equal(b.abs(base), one(1))), one(Number.NaN), power);
       }
       case "round": {
         const value = first();
         const below = b.floor(value);
         return b.select(b.lessEqual(one(0.5), b.sub(value, below)), b.add(below, one(1)), below);
       }
-      case "log2": {
-        // The quotient of logarithms of a power of two need not be an integer; the power tells.
-        const value = first();
-        const near = b.div(b.log(value), one(Math.LN2));
-        const whole = b.round(near);
-        return b.select(b.equal(b.pow(one(2), whole), value), whole, near);
-      }
       case "select":
         return b.select(this.truth(x), second(), this.number(z, dtype));
-      default:
-        return this.#cast(
-          bitwise(
-            b,
-            fn,
-            args.map((arg) => this.number(arg, "f64")),
-            args,
-          ),
-          dtype,
-        );
+      default: {
+        if (!bitFunctions.has(fn)) return realFunction(b, fn, first(), second);
+        const whole = args.map((arg) => this.#finite(arg));
+        return this.#cast(bitwise(b, fn, whole, args), dtype);
+      }
     }
+  }
+
+  /** What bit operations see: NaN and infinities count as 0. */
+  #finite(expr: IndexExpr): Value {
+    const { b } = this;
+    const value = this.number(expr, "f64");
+    if (this.#bounds(expr).finite) return value;
+    return b.select(b.less(b.abs(value), b.scalar(Number.POSITIVE_INFINITY, "f64")), value, b.scalar(0, "f64"));
+  }
+
+  /** With the sign of x; by an infinity, x itself. */
+  #remainder(left: IndexExpr, right: IndexExpr, x: Value, y: Value): Value {
+    const { b } = this;
+    if (right.kind === "number" && Math.abs(right.value) === Number.POSITIVE_INFINITY) return x;
+    const natural = this.#bounds(left).low >= 0 && this.#bounds(right).low >= 0;
+    return b.sub(x, b.mul(y, this.truncated(b.div(x, y), natural)));
   }
 
   /** Without its fraction. */

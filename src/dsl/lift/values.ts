@@ -1,0 +1,110 @@
+import type { ts } from "ts-morph";
+import { simplified } from "../../ir/index-expr/simplify.ts";
+import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
+import { Tensor } from "../tensor.ts";
+import { refuse } from "./function-source.ts";
+import {
+  always,
+  describeLifted,
+  knownValue,
+  type Lifted,
+  type Lifting,
+  never,
+  numeric,
+  truthOf,
+  type Variable,
+} from "./lifted.ts";
+
+/** A number; truth counts as 0 and 1, as in JavaScript's arithmetic. Throws QKV149, QKV151. */
+export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
+  if (value.kind === "number" || value.kind === "truth") return value.expr;
+  if (value.kind === "live" && value.value instanceof Tensor)
+    return refuse("QKV149", `${value.name} is a tensor; a formula reads its elements`, node, {
+      help: `index it: ${value.name}${["[b]", "[h]", "[q]", "[k]"].slice(0, value.value.rank).join("") || "[0]"}`,
+    });
+  if (value.kind === "row")
+    return refuse("QKV149", `${node.getText()} has fewer indices than the table has axes`, node, {
+      help: "give one index for each axis",
+    });
+  if (value.kind === "live" && typeof value.value === "bigint")
+    return refuse("QKV151", `${node.getText()} is ${value.value}n, a BigInt; a formula computes with numbers`, node, {
+      help: `write Number(${value.name}) where it is declared`,
+    });
+  const notes = value.kind === "nothing" ? value.notes : undefined;
+  return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, {
+    ...(notes && { notes }),
+  });
+}
+
+/** Whether a value counts as true in JavaScript. */
+export function asTruth(cx: Lifting, value: Lifted, node: ts.Node): IndexExpr {
+  if (value.kind === "truth") return value.expr;
+  if (value.kind === "number") return cx.truthy(value.expr);
+  const known = knownValue(value);
+  if (known && !(known.value instanceof Tensor)) return constant(Boolean(known.value));
+  if (value.kind === "row" || value.kind === "live") return cx.truthy(asNumber(value, node));
+  return always;
+}
+
+/** A function, or one of two. */
+export const isFunction = (value: Lifted) =>
+  value.kind === "closure" || value.kind === "either" || (value.kind === "live" && typeof value.value === "function");
+
+/** `condition ? x : y`. Throws QKV143 and QKV150 where no formula is both. */
+export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node): Lifted {
+  if (x === y || condition === always) return x;
+  if (condition === never) return y;
+  if (x.kind === "number" && y.kind === "number") return numeric(simplified("select", condition, x.expr, y.expr));
+  if (x.kind === "truth" && y.kind === "truth") return truthOf(chooseTruth(condition, x.expr, y.expr));
+  if (x.kind === "record" && y.kind === "record") {
+    const names = [...x.entries.keys()].filter((name) => y.entries.has(name));
+    const entry = (name: string) => choose(condition, x.entries.get(name)!, y.entries.get(name)!, node);
+    return { kind: "record", entries: new Map(names.map((name) => [name, entry(name)] as const)) };
+  }
+  if (x.kind === "list" && y.kind === "list" && x.items.length === y.items.length)
+    return { kind: "list", items: x.items.map((item, i) => choose(condition, item, y.items[i]!, node)) };
+  const [left, right] = [knownValue(x), knownValue(y)];
+  if (left && right && left.value === right.value) return x;
+  if (isFunction(x) && isFunction(y)) return { kind: "either", condition, yes: x, no: y };
+  const mixed = [x, y].every(({ kind }) => kind === "number" || kind === "truth");
+  if (mixed)
+    return refuse("QKV150", `this is ${describeLifted(x)} or ${describeLifted(y)}`, node, {
+      help: "answer one kind on every path: numbers, or true and false",
+    });
+  return refuse("QKV143", `the indices choose between ${describeLifted(x)} and ${describeLifted(y)}`, node, {
+    help: "choose between numbers: index both, and choose the results",
+  });
+}
+
+/** `condition ? x : y` of truth. */
+export function chooseTruth(condition: IndexExpr, x: IndexExpr, y: IndexExpr): IndexExpr {
+  if (x === y) return x;
+  if (x === always) return simplified("or", condition, y);
+  if (y === never) return simplified("and", condition, x);
+  const otherwise = simplified("not", condition);
+  if (x === never) return simplified("and", otherwise, y);
+  if (y === always) return simplified("or", otherwise, x);
+  return simplified("or", simplified("and", condition, x), simplified("and", otherwise, y));
+}
+
+/**
+ * Both branches of a condition, run from the same state; what they change is chosen by it. What a branch changes that
+ * does not go on is seen by nobody.
+ */
+export function fork<T>(
+  cx: Lifting,
+  condition: IndexExpr,
+  node: ts.Node,
+  branches: readonly [yes: () => T, no: () => T],
+  goesOn: (result: T) => boolean = () => true,
+): readonly [yes: T, no: T] {
+  const yes = cx.branch(condition, branches[0]);
+  const no = cx.branch(simplified("not", condition), branches[1]);
+  const after = ({ result, changes }: typeof yes, variable: Variable) =>
+    goesOn(result) ? (changes.get(variable) ?? variable.value) : undefined;
+  for (const variable of new Set([...yes.changes.keys(), ...no.changes.keys()])) {
+    const [x, y] = [after(yes, variable), after(no, variable)];
+    cx.assign(variable, x && y ? choose(condition, x, y, node) : (x ?? y ?? variable.value));
+  }
+  return [yes.result, no.result];
+}
