@@ -1,5 +1,7 @@
 import { describe } from "vitest";
+import lsh from "../../models/variants/lsh.ts";
 import routing from "../../models/variants/routing.ts";
+import { toFloat64 } from "../../src/ir/tensor.ts";
 import { type Feeds, named } from "./support/reference.ts";
 import {
   dot,
@@ -69,10 +71,81 @@ const routingOf = (settings: Partial<Routing>): Variant => {
   return { model: routing, settings: { ...all }, outputs: (feeds, lengths) => ({ o: routed(feeds, lengths, all) }) };
 };
 
+interface Hashing {
+  readonly buckets: number;
+  readonly chunk: number;
+  readonly rounds: number;
+  readonly causal: boolean;
+}
+
+/** Query by query, as equations 2 to 6 of the paper have it. */
+function hashed(feeds: Feeds, { Q }: Lengths, { buckets, chunk, rounds, causal }: Hashing): number[] {
+  const rotations = toFloat64(named(feeds, "rotations"));
+  return perHead(batch, heads, (b, h) => {
+    const [q, v] = ["qk", "v"].map((name) => rowsAt(named(feeds, name), b, h));
+    const k = q!.map((x) => scaled(x, 1 / length(x)));
+    const bucket = range(rounds).map((r) =>
+      q!.map((x) => {
+        const turned = range(buckets / 2).map((m) =>
+          dot(
+            x,
+            range(d).map((c) => rotations[((h * d + c) * rounds + r) * (buckets / 2) + m]!),
+          ),
+        );
+        return largest([...turned, ...turned.map((y) => -y)], 1)[0]!;
+      }),
+    );
+    const chunkOf = bucket.map((of) => {
+      const order = range(Q).sort((i, j) => of[i]! - of[j]! || i - j);
+      return range(Q).map((i) => Math.floor(order.indexOf(i) / chunk));
+    });
+    const parts = range(Q).map((i) =>
+      range(rounds).map((r) => {
+        const seen = range(Q).filter(
+          (j) =>
+            bucket[r]![i] === bucket[r]![j] &&
+            (!causal || j <= i) &&
+            [0, 1].includes(chunkOf[r]![i]! - chunkOf[r]![j]!),
+        );
+        const scores = seen.map((j) => {
+          if (i === j) return -1e5;
+          const met = bucket.filter((of) => of[i] === of[j]).length;
+          return dot(q![i]!, k[j]!) / Math.sqrt(d) - Math.log(met);
+        });
+        const top = Math.max(...scores);
+        const z = top + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0));
+        return {
+          z,
+          o: weighted(
+            scores,
+            seen.map((j) => v![j]!),
+            d,
+          ),
+        };
+      }),
+    );
+    return parts.map((of) =>
+      weighted(
+        of.map(({ z }) => z),
+        of.map(({ o }) => o),
+        d,
+      ),
+    );
+  });
+}
+
+const lshOf = (settings: Partial<Hashing>): Variant => {
+  const all: Hashing = { buckets: 8, chunk: 8, rounds: 1, causal: false, ...settings };
+  return { model: lsh, settings: { ...all }, outputs: (feeds, lengths) => ({ o: hashed(feeds, lengths, all) }) };
+};
+
 const variants: Readonly<Record<string, Variant>> = {
   routing: routingOf({}),
   "routing, causal": routingOf({ causal: true, clusters: 5 }),
   "routing of few tokens, summed": routingOf({ window: 5, combine: "sum" }),
+  lsh: lshOf({}),
+  "lsh of three rounds, causal": lshOf({ rounds: 3, causal: true, chunk: 5 }),
+  "lsh of two rounds": lshOf({ rounds: 2, buckets: 4, chunk: 16 }),
 };
 
 describe.each(Object.entries(variants))("%s", (_, variant) => checkVariant(variant));
