@@ -5,22 +5,25 @@ import {
   concat,
   einsum,
   equal,
-  exp,
   expandDims,
   gather,
   input,
+  iota,
   l2Normalise,
-  lessEqual,
-  logSumExp,
+  less,
+  max,
   maximum,
   model,
   neg,
+  not,
+  notEqual,
+  or,
   pad,
   param,
   reshape,
   slice,
   softmax,
-  stack,
+  squeeze,
   sum,
   type Tensor,
   takeAlong,
@@ -33,9 +36,9 @@ import {
  * hash(x) = argmax of [xR; -xR], R random; o(q) = Σ over rounds r of exp(z_r - z) · o_r(q), z_r the log of the sum of what round r
  * saw, z that of all of them.
  *
- * Queries are the keys (keys have length 1), so a token sees itself only where it sees nothing else: its score is -10⁵. A key met
- * in n rounds counts 1/n in each: ln n is taken off its score. Tokens are sorted by bucket, then position. `rotations` R is a
- * parameter: random, and drawn from the seed like all parameters without weights.
+ * Queries are the keys (keys have length 1), so a token sees itself only where it sees nothing else: such a round counts e^(-10⁵).
+ * A key met in n rounds counts 1/n in each. Tokens are sorted by bucket, then position. `rotations` R is a parameter: random, and
+ * drawn from the seed like all parameters without weights.
  *
  * Kitaev et al., "Reformer: The Efficient Transformer" (arXiv:2001.04451), §2 and equations 2 to 6.
  */
@@ -48,50 +51,59 @@ export default model("lsh", defaults, ({ heads, d, buckets, chunk, rounds, causa
   const chunks = `ceil(seq/${chunk})`;
   const filled = `${chunk}*${chunks} - seq`;
 
+  const never = -1e5;
+
   const turned = einsum("b h s d, h d r m -> b h r s m", qk, rotations);
-  const hash = argMax(concat([turned, neg(turned)], -1));
+  const hash = argMax(concat([turned, neg(turned)], -1)).cast("i32");
   // What fills the last chunk has a bucket of its own, behind all others.
   const bucket = pad(hash, { axis: 3, high: filled, value: buckets });
   const order = argSort(bucket);
 
-  const inChunks = (x: Tensor) => reshape(x, ["batch", heads, rounds, chunks, chunk, ...x.shape.slice(4)]);
-  const withPrevious = (x: Tensor, outside = 0) => {
-    const before = slice(pad(x, { axis: 3, low: 1, value: outside }), { axis: 3, end: -1 });
-    return concat([before, x], 4);
-  };
+  const inChunks = (x: Tensor) => reshape(x, [`${heads * rounds}*batch`, chunks, chunk, ...x.shape.slice(4)]);
   const sorted = (x: Tensor) => inChunks(gather(pad(x, { axis: 2, high: filled }), order, { axis: 2, batch: 2 }));
-  const [queries, keys, values] = [sorted(qk), withPrevious(sorted(l2Normalise(qk))), withPrevious(sorted(v))];
+  const previous = (x: Tensor, axis: number, outside: number) =>
+    slice(pad(x, { axis, low: 1, value: outside }), { axis, end: -1 });
+  const withPrevious = (x: Tensor, outside = 0) => concat([previous(x, 1, outside), x], 2);
+  const sameBucket = (x: Tensor) => equal(expandDims(x, 3), expandDims(withPrevious(x, -1), 2));
 
-  const pairs = (x: Tensor, meet: (query: Tensor, key: Tensor) => Tensor, outside = 0) =>
-    meet(expandDims(x, 5), expandDims(withPrevious(x, outside), 4));
-  const sameBucket = pairs(inChunks(takeAlong(bucket, order)), equal, -1);
-  const position = inChunks(order);
-  const seen = causal
-    ? and(
-        sameBucket,
-        pairs(position, (query, key) => lessEqual(key, query)),
-      )
-    : sameBucket;
+  // Within a bucket tokens keep their order, so that slots tell who comes before whom.
+  const ranked = takeAlong(bucket, order);
+  const slots = iota(2 * chunk);
+  const [query, key] = [expandDims(slice(slots, { axis: 0, start: chunk }), 1), slots];
+  const others = causal ? less(key, query) : notEqual(key, query);
+  const raw = einsum("n c q d, n c k d -> n c q k", sorted(qk), withPrevious(sorted(l2Normalise(qk)))).mul(d ** -0.5);
+  const scores = where(and(sameBucket(inChunks(ranked)), others), raw, never);
+  const weights = softmax(scores);
 
-  const raw = einsum("b h r c q d, b h r c k d -> b h r c q k", queries, keys).mul(1 / Math.sqrt(d));
-  const scores = rounds === 1 ? raw : raw.sub(meetings().log());
-  const masked = where(seen, where(pairs(position, equal, -1), -1e5, scores), Number.NEGATIVE_INFINITY);
-  const total = logSumExp(masked, { axes: -1, keepDims: true });
-  const found = einsum("b h r c q k, b h r c k d -> b h r c q d", exp(masked.sub(total)), values);
+  const follows = inChunks(equal(ranked, previous(ranked, 3, -1)));
+  const leads = slice(pad(follows, { axis: 2, high: 1 }), { axis: 2, start: 1 });
+  const alone = expandDims(not(causal ? follows : or(follows, leads)), 3);
+  const own = sorted(v);
+  const found = (p: Tensor) => einsum("n c q k, n c k d -> n c q d", p, withPrevious(own));
+  const unsorted = (x: Tensor) => {
+    const flat = reshape(x, [...order.shape, ...x.shape.slice(3)]);
+    return gather(flat, argSort(order), { axis: 3, batch: 3 });
+  };
+  const trimmed = (x: Tensor) => slice(sum(x, { axes: 2 }), { axis: 2, end: "seq" });
+  if (rounds === 1) return { o: trimmed(unsorted(where(alone, own, found(weights)))) };
 
-  const unsorted = (x: Tensor, width: number) =>
-    gather(reshape(x, [...order.shape, width]), argSort(order), { axis: 3, batch: 3 });
-  const each = unsorted(found, d);
-  const o = rounds === 1 ? each : each.mul(softmax(unsorted(total, 1), { axis: 2 }));
-  return { o: slice(sum(o, { axes: 2 }), { axis: 2, end: "seq" }) };
+  // exp(s - ln n) is exp(s)/n, so the weights are divided; the largest score and its weight tell the logarithm of their sum.
+  const along = { axes: -1, keepDims: true };
+  const shared = weights.div(meetings());
+  const total = sum(shared, along);
+  const z = where(alone, never, max(scores, along).sub(max(weights, along).log()).add(total.log()));
+  const ofRound = where(alone, own, found(shared).div(total));
+  return { o: trimmed(unsorted(ofRound).mul(softmax(unsorted(z), { axis: 2 }))) };
 
-  /** In how many rounds two tokens are in one bucket. */
+  /** In how many rounds two tokens are in one bucket; at least 1, as they are where it matters. */
   function meetings(): Tensor {
-    const all = Array.from({ length: rounds }, (_, r) => slice(bucket, { axis: 2, start: r, end: r + 1 }));
-    const met = all.map((one) => {
-      const ofRound = inChunks(gather(reshape(one, ["batch", heads, one.dim(3)]), order, { axis: 2, batch: 2 }));
-      return pairs(ofRound, equal).cast("f32");
+    const met = Array.from({ length: rounds }, (_, r) => {
+      const one = squeeze(slice(bucket, { axis: 2, start: r, end: r + 1 }), 2);
+      return sameBucket(inChunks(gather(one, order, { axis: 2, batch: 2 }))).cast("f32");
     });
-    return maximum(sum(stack(met), { axes: 0 }), 1);
+    return maximum(
+      met.reduce((n, each) => n.add(each)),
+      1,
+    );
   }
 });
