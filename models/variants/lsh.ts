@@ -12,7 +12,6 @@ import {
   l2Normalise,
   less,
   max,
-  maximum,
   model,
   neg,
   not,
@@ -21,9 +20,9 @@ import {
   pad,
   param,
   reshape,
+  roll,
   slice,
   softmax,
-  squeeze,
   sum,
   type Tensor,
   takeAlong,
@@ -42,7 +41,7 @@ import {
  *
  * Kitaev et al., "Reformer: The Efficient Transformer" (arXiv:2001.04451), §2 and equations 2 to 6.
  */
-const defaults = { heads: 8, d: 64, buckets: 64, chunk: 64, rounds: 2, causal: false };
+const defaults = { heads: 8, d: 64, buckets: 64, chunk: 64, rounds: 1, causal: false };
 
 export default model("lsh", defaults, ({ heads, d, buckets, chunk, rounds, causal }) => {
   const qk = input("qk", "f32", ["batch", heads, "seq", d]);
@@ -95,15 +94,10 @@ export default model("lsh", defaults, ({ heads, d, buckets, chunk, rounds, causa
   const ofRound = where(alone, own, found(shared).div(total));
   return { o: trimmed(unsorted(ofRound).mul(softmax(unsorted(z), { axis: 2 }))) };
 
-  /** In how many rounds two tokens are in one bucket; at least 1, as they are where it matters. */
+  /** In how many rounds tokens that are in one bucket in this round are so. */
   function meetings(): Tensor {
-    const met = Array.from({ length: rounds }, (_, r) => {
-      const one = squeeze(slice(bucket, { axis: 2, start: r, end: r + 1 }), 2);
-      return sameBucket(inChunks(gather(one, order, { axis: 2, batch: 2 }))).cast("f32");
-    });
-    return maximum(
-      met.reduce((n, each) => n.add(each)),
-      1,
-    );
+    const others = Array.from({ length: rounds - 1 }, (_, r) => roll(bucket, { axis: 2, shift: r + 1 }));
+    const met = others.map((bucket) => sameBucket(inChunks(takeAlong(bucket, order))).cast("f32"));
+    return met.reduce((n, each) => n.add(each)).add(1);
   }
 });
