@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import lsh from "../../models/variants/lsh.ts";
 import routing from "../../models/variants/routing.ts";
+import sinkhorn from "../../models/variants/sinkhorn.ts";
 import { toFloat64 } from "../../src/ir/tensor.ts";
 import { type Feeds, named } from "./support/reference.ts";
 import {
@@ -9,6 +10,7 @@ import {
   length,
   perHead,
   plus,
+  type Rows,
   range,
   rowsAt,
   scaled,
@@ -139,6 +141,66 @@ const lshOf = (settings: Partial<Hashing>): Variant => {
   return { model: lsh, settings: { ...all }, outputs: (feeds, lengths) => ({ o: hashed(feeds, lengths, all) }) };
 };
 
+interface Sorting {
+  readonly block: number;
+  readonly max: number;
+  readonly iterations: number;
+  readonly temperature: number;
+}
+
+/** Block by block; the sums of Sinkhorn's normalisation as they are, no logarithms. */
+function blockSorted(feeds: Feeds, { Q }: Lengths, { block, iterations, temperature }: Sorting): number[] {
+  const count = Math.ceil(Q / block);
+  const relu = (x: Vector) => x.map((y) => Math.max(0, y));
+  const times = (x: Vector, rows: Rows) =>
+    rows[0]!.map((_, o) =>
+      dot(
+        x,
+        rows.map((row) => row[o]!),
+      ),
+    );
+  return perHead(batch, heads, (b, h) => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => rowsAt(named(feeds, name), b, h));
+    const [first, second] = ["sort_in", "sort_out"].map((name) => rowsAt(named(feeds, `${name}.weight`), h));
+    const [p, o] = ["sort_in", "sort_out"].map((name) => rowsAt(named(feeds, `${name}.bias`), h)[0]!);
+    const blockOf = (n: number) => range(block, n * block).filter((i) => i < Q);
+    let s = range(count).map((n) => {
+      const pooled = blockOf(n).reduce((total, i) => plus(total, k![i]!), zeros(d));
+      const scores = relu(plus(times(relu(plus(times(pooled, first!), p!)), second!), o!));
+      return range(count).map((m) => Math.exp(scores[m]! / temperature));
+    });
+    for (let i = 0; i < iterations; i++) {
+      s = s.map((row) => scaled(row, 1 / row.reduce((x, y) => x + y, 0)) as number[]);
+      const columns = range(count).map((m) => s.reduce((total, row) => total + row[m]!, 0));
+      s = s.map((row) => row.map((x, m) => x / columns[m]!));
+    }
+    return range(Q).map((i) => {
+      const n = Math.floor(i / block);
+      const mix = (x: Rows) =>
+        range(Math.min(block, Q)).map((t) =>
+          s[n]!.reduce((total, weight, m) => plus(total, scaled(x[m * block + t] ?? zeros(d), weight)), zeros(d)),
+        );
+      const keys = [...mix(k!), ...blockOf(n).map((j) => k![j]!)];
+      const values = [...mix(v!), ...blockOf(n).map((j) => v![j]!)];
+      return weighted(
+        keys.map((key) => dot(q![i]!, key) / Math.sqrt(d)),
+        values,
+        d,
+      );
+    });
+  });
+}
+
+const sinkhornOf = (settings: Partial<Sorting>): Variant => {
+  // Parameters start small: a low temperature tells blocks apart.
+  const all: Sorting = { block: 8, max: 257, iterations: 5, temperature: 2e-3, ...settings };
+  return {
+    model: sinkhorn,
+    settings: { ...all },
+    outputs: (feeds, lengths) => ({ o: blockSorted(feeds, lengths, all) }),
+  };
+};
+
 const variants: Readonly<Record<string, Variant>> = {
   routing: routingOf({}),
   "routing, causal": routingOf({ causal: true, clusters: 5 }),
@@ -146,6 +208,8 @@ const variants: Readonly<Record<string, Variant>> = {
   lsh: lshOf({}),
   "lsh of three rounds, causal": lshOf({ rounds: 3, causal: true, chunk: 5 }),
   "lsh of two rounds": lshOf({ rounds: 2, buckets: 4, chunk: 16 }),
+  sinkhorn: sinkhornOf({}),
+  "sinkhorn of longer blocks": sinkhornOf({ block: 33, iterations: 1 }),
 };
 
 describe.each(Object.entries(variants))("%s", (_, variant) => checkVariant(variant));
