@@ -192,8 +192,7 @@ function blockSorted(feeds: Feeds, { Q }: Lengths, { block, iterations, temperat
 }
 
 const sinkhornOf = (settings: Partial<Sorting>): Variant => {
-  // Parameters start small: a low temperature tells blocks apart.
-  const all: Sorting = { block: 8, max: 257, iterations: 5, temperature: 2e-3, ...settings };
+  const all: Sorting = { block: 8, max: 257, iterations: 5, temperature: 0.2, ...settings };
   return {
     model: sinkhorn,
     settings: { ...all },
