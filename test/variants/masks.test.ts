@@ -39,6 +39,7 @@ const tree = (parents: readonly number[], pasts: readonly number[]): Variant => 
   settings: { parents },
   lengths: pasts.map((past) => [parents.length, parents.length + past]),
   dims: (Q, K) => ({ past: K - Q }),
+  fullSize: [16, 1041],
   written: (_, { Q, K }) => ({
     mask: (_b, _h, q, k) => k < K - Q || wayUp(parents, q).includes(k - (K - Q)),
   }),

@@ -24,6 +24,8 @@ export interface Variant {
   readonly lengths?: readonly (readonly [queries: number, keys: number])[];
   /** Sizes of further named dims. */
   readonly dims?: (queries: number, keys: number) => Readonly<Record<string, number>>;
+  /** Numbers of queries and keys at full size, with the settings it is declared with. */
+  readonly fullSize?: readonly [queries: number, keys: number];
   /** Inputs that are no random numbers. */
   readonly inputs?: (sizes: Lengths) => Readonly<Record<string, HostTensor>>;
   /** Mask, score and weights where the output is one attention of q, k and v … */
@@ -101,27 +103,56 @@ async function check(variant: Variant, compiled: Compiled, running: Session, len
 /** Runs a variant in the runtime, and compares it with its reference at every length. */
 export function checkVariant(variant: Variant): void {
   const shapes = variant.lengths ?? square;
-  const sizesAt = ([Q, K]: readonly [number, number]) =>
-    new Map(Object.entries({ batch, seq: Q, keys: K, ...variant.dims?.(Q, K) }));
 
-  const openLengths = async (keys: "seq" | "keys", lengths: typeof shapes, naive = false) => {
-    const compiled = await compiledFor(declared(variant, keys), { naive });
+  const runAt = async (keys: "seq" | "keys", lengths: typeof shapes, options: CompileOptions = {}) => {
+    const compiled = await compiledFor(declared(variant, keys), options);
     const running = await session(compiled);
     for (const [Q, K] of lengths) await check(variant, compiled, running, { Q, K });
     await running.close();
   };
-  test("lengths open", () => openLengths("seq", shapes));
-  test("as declared", () => openLengths("seq", shapes.slice(0, 4), true));
+  test("lengths open", () => runAt("seq", shapes));
+  test("as declared", () => runAt("seq", shapes.slice(0, 4), { naive: true }));
+  test("in standard operators", () => runAt("seq", shapes.slice(-2), { target: "onnx", opset: 17 }));
   test("lengths fixed", async () => {
-    for (const [Q, K] of shapes) {
-      const open = declared(variant, "seq");
-      const symbols = symbolsIn(open.build().graph);
-      const dims = new Map([...sizesAt([Q, K])].filter(([name]) => symbols.includes(name)));
-      const compiled = await compiledFor(open, { dims });
-      const running = await session(compiled);
-      await check(variant, compiled, running, { Q, K });
-      await running.close();
+    for (const shape of shapes) {
+      const { graph } = declared(variant, "seq").build();
+      await runAt("seq", [shape], { dims: sizesOf(variant, graph, shape) });
     }
   });
-  if ("keys" in variant.model.defaults) test("more or fewer keys than queries", () => openLengths("keys", oblong));
+  if ("keys" in variant.model.defaults) test("more or fewer keys than queries", () => runAt("keys", oblong));
+  if (!variant.inputs && !atFullSize.has(variant.model)) test("at full size", () => checkFullSize(variant));
+  atFullSize.add(variant.model);
+}
+
+const atFullSize = new Set<Declared>();
+
+/**
+ * The settings it is declared with, at a length where work is worth skipping: as the naive graph, lengths open and fixed.
+ */
+async function checkFullSize(variant: Variant): Promise<void> {
+  const shape = variant.fullSize ?? [1025, 1025];
+  const built = variant.model.build({ heads });
+  const weights = weightsOf(built.graph);
+  const dims = sizesOf(variant, built.graph, shape);
+  const inputs = randomFeeds(built.graph, dims, 11);
+  const outputs = async (options: CompileOptions) => {
+    const running = await session(await compile(built, { ...options, weights }));
+    const found = await running.run(inputs);
+    await running.close();
+    return found;
+  };
+  const expected = await outputs({ naive: true });
+  for (const options of [{ hints: dims }, { dims }])
+    for (const [name, tensor] of await outputs(options)) {
+      const [found, wanted] = [toFloat64(tensor), toFloat64(expected.get(name)!)];
+      const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
+      expect(worst, `${name}, lengths ${"dims" in options ? "fixed" : "open"}`).toBeLessThan(2 * tolerance);
+    }
+}
+
+/** The sizes a graph has names for. */
+function sizesOf(variant: Variant, graph: Graph, [Q, K]: readonly [number, number]): ReadonlyMap<string, number> {
+  const symbols = symbolsIn(graph);
+  const sizes = { batch, seq: Q, keys: K, ...variant.dims?.(Q, K) };
+  return new Map(Object.entries(sizes).filter(([name]) => symbols.includes(name)));
 }
