@@ -9,6 +9,7 @@ import { einsum } from "../../src/ir/ops/einsum.ts";
 import { elementwise } from "../../src/ir/ops/elementwise.ts";
 import { ops } from "../../src/ir/ops/index.ts";
 import { leaves } from "../../src/ir/ops/leaves.ts";
+import { linearAttention } from "../../src/ir/ops/linear-attention.ts";
 import { movement } from "../../src/ir/ops/movement.ts";
 import { norm } from "../../src/ir/ops/norm.ts";
 import { position } from "../../src/ir/ops/position.ts";
@@ -22,7 +23,7 @@ const areas: readonly (readonly [title: string, records: object])[] = [
   ["Movement", movement],
   ["Products", { ...contract, ...einsum }],
   ["Normalisers", softmax],
-  ["Attention", attention],
+  ["Attention", { ...attention, ...linearAttention }],
   ["Norms", norm],
   ["Activations", activation],
   ["Positions", position],

@@ -27,6 +27,8 @@ export {
   ceil,
   cos,
   div,
+  type EluOptions,
+  elu,
   equal,
   erf,
   exp,

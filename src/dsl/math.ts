@@ -1,8 +1,19 @@
 import type { DType } from "../ir/dtype.ts";
 import type { OpName } from "../ir/ops/index.ts";
 import { run } from "./builder.ts";
+import { checkOptions, finite } from "./checks.ts";
 import type { Checked } from "./shape-types.ts";
-import { type Both, type Compared, castTo, elementwise, type Operand, type PairError, type Tensor } from "./tensor.ts";
+import {
+  apply,
+  asTensor,
+  type Both,
+  type Compared,
+  castTo,
+  elementwise,
+  type Operand,
+  type PairError,
+  type Tensor,
+} from "./tensor.ts";
 
 type Unary = <T extends Tensor>(x: T) => T;
 
@@ -144,6 +155,19 @@ export function cast<T extends Tensor, To extends DType>(
   dtype: To,
 ): Tensor<T extends Tensor<infer S> ? S : never, To> {
   return run(cast, [x], (b) => castTo(b, x, dtype));
+}
+
+export interface EluOptions {
+  /** Minus the value far below zero; 1 by default. */
+  readonly alpha?: number;
+}
+
+/** x where x > 0, alpha · (e^x - 1) elsewhere (Clevert et al., arXiv:1511.07289). */
+export function elu<T extends Tensor>(x: T, options?: EluOptions): T {
+  return run(elu, [x], (b) => {
+    const { alpha = 1 } = checkOptions(options, ["alpha"], "elu");
+    return apply(b, "elu", [asTensor(b, x, "x")], { alpha: finite(alpha, "alpha") });
+  }) as T;
 }
 
 export interface GeluOptions {

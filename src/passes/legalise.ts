@@ -34,6 +34,7 @@ const conditions: Readonly<Record<string, Condition>> = {
   packedAttention: attends,
   gelu: single,
   biasGelu: single,
+  elu: single,
   silu: single,
   rope: single,
   rmsNorm: single,

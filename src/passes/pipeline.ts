@@ -7,6 +7,7 @@ import { fuseAttention } from "./fuse-attention.ts";
 import { fuseNorm } from "./fuse-norm.ts";
 import type { Instrument, PassStep } from "./instruments.ts";
 import { legalise } from "./legalise.ts";
+import { linearise } from "./linearise.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
 import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
@@ -25,6 +26,7 @@ export interface PipelineResult {
 export const passes: readonly Pass[] = [
   canonicalise,
   foldConstants,
+  linearise,
   reassociate,
   fuseAttention,
   fuseNorm,
@@ -41,6 +43,7 @@ export const naive: readonly Pass[] = [legalise];
 export const optimise = (_target: Target): readonly Pass[] => [
   canonicalise,
   foldConstants,
+  linearise,
   reassociate,
   canonicalise,
   fuseAttention,

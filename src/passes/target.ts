@@ -10,7 +10,18 @@ export interface TargetChoices {
   readonly flashFrom: { readonly full: number; readonly causal: number };
   /** Hidden layers of more elements than this are computed in parts, to hold less at a time. */
   readonly cutHiddenFrom: number;
+  /** Causal attention without a softmax, and recurrences, go by chunks. */
+  readonly chunks: { readonly attention: ChunkChoice; readonly recurrence: ChunkChoice };
 }
+
+/** Chunks of `size` positions, for more positions than `above`. */
+export interface ChunkChoice {
+  readonly above: number;
+  readonly size: number;
+}
+
+/** Standard operators only, so the same for every target: ONNX Runtime 1.30, CPU, 8 heads of width 64 (bench/linear.ts). */
+const chunks = { attention: { above: 128, size: 64 }, recurrence: { above: 16, size: 32 } } as const;
 
 /** What a backend can run, as plain data. */
 export interface Target {
@@ -33,6 +44,7 @@ const standardSince: readonly (readonly [op: OpName, opset: number])[] = [
   ["softmax", 17],
   ["logSoftmax", 17],
   ["relu", 17],
+  ["elu", 17],
   ["reduceMean", 17],
   ["layerNorm", 17],
   ["gelu", 20],
@@ -69,6 +81,7 @@ export const onnxTarget = (opset = 23): Target => ({
     mergeProjectionsUpTo: 0,
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
     cutHiddenFrom: Number.POSITIVE_INFINITY,
+    chunks,
   },
 });
 
@@ -84,6 +97,7 @@ export const ortCpuTarget = (opset = 23): Target => ({
     mergeProjectionsUpTo: 4096,
     flashFrom: { full: 1024, causal: 1024 },
     cutHiddenFrom: 2 ** 21,
+    chunks,
   },
 });
 
@@ -99,6 +113,7 @@ export const naiveTarget = (opset = 23): Target => ({
     mergeProjectionsUpTo: 0,
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
     cutHiddenFrom: Number.POSITIVE_INFINITY,
+    chunks,
   },
 });
 

@@ -31,6 +31,22 @@ export const activation = {
     infer: floatSame,
     decompose: (b, [x]) => b.max(x!, b.scalar(0, x!.type.dtype)),
   }),
+  elu: defineOp({
+    name: "elu",
+    doc: "Exponential linear unit (Clevert et al., arXiv:1511.07289): x where x > 0, alpha · (e^x - 1) elsewhere.",
+    operands: ["x"],
+    attrs: { alpha: optional("float", "minus the value far below zero", 1) },
+    traits: ["elementwise", "composite"],
+    constraints,
+    infer: (cx) => floatSame(cx),
+    cost: ({ types }) => mul(4, volume(types[0]!)),
+    decompose: (b, [x], { alpha }) => {
+      const c = (value: number) => b.scalar(value, x!.type.dtype);
+      // Positive x stay out of the exponential, which would overflow.
+      const below = b.mul(b.sub(b.exp(b.min(x!, c(0))), c(1)), c(alpha));
+      return b.select(b.less(c(0), x!), x!, below);
+    },
+  }),
   gelu: defineOp({
     name: "gelu",
     doc: "Gaussian error linear unit (Hendrycks & Gimpel, arXiv:1606.08415): x · Φ(x), or its tanh approximation.",

@@ -6,6 +6,7 @@ import { einsum } from "./einsum.ts";
 import { elementwise } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
 import { leaves } from "./leaves.ts";
+import { linearAttention } from "./linear-attention.ts";
 import { movement } from "./movement.ts";
 import { norm } from "./norm.ts";
 import { position } from "./position.ts";
@@ -23,6 +24,7 @@ export const ops = {
   ...einsum,
   ...softmax,
   ...attention,
+  ...linearAttention,
   ...norm,
   ...activation,
   ...position,

@@ -28,6 +28,9 @@ const along =
 
 export const activationLowerings: Lowerings<keyof typeof activation | keyof typeof softmax> = {
   relu: ({ e, operands, type }) => e.op(type, "Relu", operands),
+  // In f64 the runtime has no kernel.
+  elu: ({ e, operands, attrs, type }) =>
+    type.dtype === "f64" ? undefined : e.op(type, "Elu", operands, { alpha: float(attrs.alpha) }),
   gelu,
   silu,
   biasGelu,

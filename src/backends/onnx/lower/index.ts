@@ -6,6 +6,7 @@ import { controlLowerings } from "./control.ts";
 import { elementwiseLowerings } from "./elementwise.ts";
 import { indexingLowerings } from "./indexing.ts";
 import { leafLowerings } from "./leaves.ts";
+import { linearAttentionLowerings } from "./linear-attention.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 import { movementLowerings } from "./movement.ts";
 import { normLowerings } from "./norm.ts";
@@ -23,6 +24,7 @@ export const lowerings: Lowerings = {
   ...activationLowerings,
   ...normLowerings,
   ...attentionLowerings,
+  ...linearAttentionLowerings,
   ...positionLowerings,
   ...controlLowerings,
 };

@@ -1,0 +1,133 @@
+import { type Arena, attrRecord, attrsOf, graphOf, opDef } from "../ir/arena.ts";
+import { evaluate, show, symbolsOf } from "../ir/dim.ts";
+import type { Node, Value } from "../ir/graph.ts";
+import { gatesOf } from "../ir/ops/linear-attention.ts";
+import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
+import type { Pass } from "./pass.ts";
+import { type FuseContext, type Fusion, fuse, type Matcher } from "./rewrite/fuse.ts";
+import type { Miss } from "./rewrite/match.ts";
+import type { ChunkChoice } from "./target.ts";
+
+const miss = (at: Value, reason: string): Miss => ({ depth: 1, reason, at });
+
+/** Attributes of attention that this pass reads; any other must say nothing. */
+const known: ReadonlySet<string> = new Set(["scale", "causal", "normaliser"]);
+
+/** Why an attention is no product of q, k and v alone. */
+function obstacle(node: Node): string | undefined {
+  if (node.operands.length > 3) return "a mask or bias is given for every pair of query and key";
+  const specs = opDef(node.op).attrs;
+  const other = [...node.attrs].find(([name, value]) => !known.has(name) && value !== specs[name]!.default);
+  return other && `its ${other[0]} is a function of every pair of query and key`;
+}
+
+/** Attention without a softmax over all keys is a product of three: `reassociate` orders it. */
+export const linearAttention: Matcher = {
+  name: "linear-attention",
+  formula: 'attention(q, k, v, normaliser = "none") = scale · contract(contract(q, k), v)',
+  roots: ["attention"],
+  refuses: [
+    "a mask or bias is given for every pair of query and key",
+    "its … is a function of every pair of query and key",
+  ],
+  match(root, cx) {
+    const { normaliser, causal, scale } = attrsOf(root, "attention");
+    if (!isLinear(normaliser) || causal) return undefined;
+    const reason = obstacle(root);
+    if (reason !== undefined) return miss(root.results[0]!, reason);
+    const b = cx.arena.build;
+    const [q, ...shared] = root.operands as [Value, Value, Value];
+    const [k, v] = shared.map((x) => ungrouped(b, x, q.type.shape[1]!)) as [Value, Value];
+    const pairs = b.contract(q, k, { spec: "b h q d, b h k d -> b h q k" });
+    const sums = b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" });
+    if (normaliser === "none") return replaced(root, b.mul(sums, b.scalar(scale, q.type.dtype)));
+    const weights = b.contract(q, b.reduceSum(k, { axes: [2] }), { spec: "b h q d, b h d -> b h q" });
+    return replaced(root, b.div(sums, b.reshape(weights, { shape: [...q.type.shape.slice(0, 3), 1] })));
+  },
+};
+
+const isLinear = (normaliser: string): boolean => normaliser === "none" || normaliser === "sum";
+const replaced = (root: Node, value: Value): Fusion => ({ values: [value], covered: [root] });
+
+/** Causal attention without a softmax: within chunks as it is, from chunk to chunk as a state. */
+export const chunkAttention: Matcher = {
+  name: "chunk-attention",
+  formula: 'attention(q, k, v, causal, normaliser = "none") = within chunks + what earlier chunks left in a state',
+  roots: ["attention"],
+  refuses: [...linearAttention.refuses, "queries and keys differ in length", "the length … is at most …"],
+  match(root, cx) {
+    const { normaliser, causal, scale } = attrsOf(root, "attention");
+    if (!isLinear(normaliser) || !causal) return undefined;
+    const reason = obstacle(root);
+    if (reason !== undefined) return miss(root.results[0]!, reason);
+    const [q, k, v] = root.operands as [Value, Value, Value];
+    if (q.type.shape[2] !== k.type.shape[2]) return miss(root.results[0]!, "queries and keys differ in length");
+    // A scale of all weights leaves their mean as it is.
+    const normalised = normaliser === "sum";
+    const given = { q, k, v, scale: normalised ? 1 : scale, normalised };
+    return inChunks(root, cx, given, cx.target.choices.chunks.attention);
+  },
+};
+
+/** A recurrence over single positions becomes one over chunks. */
+export const chunkRecurrence: Matcher = {
+  name: "chunk-recurrence",
+  formula: "linearAttention(q, k, v, gates) = within chunks + what earlier chunks left in a state",
+  roots: ["linearAttention"],
+  refuses: ["each element of a key decays by itself, which the delta rule mixes", "the length … is at most …"],
+  match(root, cx) {
+    const { scale, ...given } = attrsOf(root, "linearAttention");
+    const [q, k, v, ...gates] = root.operands as [Value, Value, Value, ...Value[]];
+    const { decay, rate } = gatesOf(gates, given);
+    if (rate && decay && decay.type.shape[3] !== 1)
+      return miss(root.results[0]!, "each element of a key decays by itself, which the delta rule mixes");
+    return inChunks(root, cx, { q, k, v, scale, decay, rate }, cx.target.choices.chunks.recurrence);
+  },
+};
+
+/** The chunked form where it pays, decided at run time where the length is not known. */
+function inChunks(root: Node, cx: FuseContext, given: Recurrence, choice: ChunkChoice): Fusion | Miss {
+  const length = given.q.type.shape[2]!;
+  const known = symbolsOf(length).every((name) => cx.dims.has(name)) ? evaluate(length, cx.dims) : undefined;
+  if (known !== undefined && known <= choice.above)
+    return miss(root.results[0]!, `the length ${known} is at most ${choice.above}`);
+  cx.report.note(
+    `${show(length)} positions in chunks of ${choice.size}${known === undefined ? `, above ${choice.above}` : ""}`,
+  );
+  const { arena } = cx;
+  return replaced(
+    root,
+    known === undefined ? dispatched(root, arena, given, choice) : chunked(arena.build, given, choice.size),
+  );
+}
+
+/** Both forms behind `if`. The short one is spelled out, so that it is not found again. */
+function dispatched(root: Node, arena: Arena, given: Recurrence, { above, size }: ChunkChoice): Value {
+  const b = arena.build;
+  const isLong = b.less(b.scalar(above, "i64"), b.size({ of: given.q.type.shape[2]! }));
+  const captures: Value[] = [];
+  const inputs: Value[] = [];
+  const inner = (value: Value): Value => {
+    const at = captures.indexOf(value);
+    if (at >= 0) return inputs[at]!;
+    inputs.push(b.input({ name: `captured.${captures.length}`, ...value.type }));
+    captures.push(value);
+    return inputs.at(-1)!;
+  };
+  const { q, k, v, decay, rate } = given;
+  const gates = { decay: decay && inner(decay), rate: rate && inner(rate) };
+  const long = chunked(b, { ...given, q: inner(q), k: inner(k), v: inner(v), ...gates }, size);
+  const short = opDef(root.op).decompose!(b, root.operands.map(inner), attrRecord(root)) as Value;
+  const branches = {
+    whenTrue: graphOf("chunks", inputs, [["result", long]]),
+    whenFalse: graphOf("steps", inputs, [["result", short]]),
+  };
+  return arena.node("if", [isLong, ...captures], branches).results[0]!;
+}
+
+/** Needs a canonical graph. */
+export const linearise: Pass = {
+  name: "linearise",
+  doc: "Attention without a softmax becomes products that can be reordered, or, where it is causal, chunks with a state between them: linear in the length.",
+  run: (graph, cx) => fuse(graph, [linearAttention, chunkAttention, chunkRecurrence], cx),
+};
