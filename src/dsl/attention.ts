@@ -30,8 +30,8 @@ export interface AttentionOptions {
   readonly score?: ScoreFunction;
   /** The weight that takes the place of `p`, the normaliser's answer; keys that are masked keep weight 0. */
   readonly prob?: ProbFunction;
-  /** `"softmax"` over the keys (the default), `"sigmoid"` of each score (arXiv:2409.04431), or `"none"`. */
-  readonly normaliser?: "softmax" | "sigmoid" | "none";
+  /** `"softmax"` over the keys (the default), `"sigmoid"` of each score (arXiv:2409.04431), scores over their `"sum"`, `"none"`. */
+  readonly normaliser?: "softmax" | "sigmoid" | "sum" | "none";
 }
 
 type LastDim<S> = S extends readonly [...Shape, infer L] ? L : unknown;
@@ -76,8 +76,8 @@ export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
 export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): Tensor {
   const given = checkOptions(options, ["scale", "causal", "bias", "mask", "score", "prob", "normaliser"], "attention");
   const { causal = false, normaliser = "softmax" } = given;
-  if (!["softmax", "sigmoid", "none"].includes(normaliser))
-    fail("QKV120", `attention: normaliser is ${describe(normaliser)}; it is "softmax", "sigmoid" or "none"`);
+  if (!["softmax", "sigmoid", "sum", "none"].includes(normaliser))
+    fail("QKV120", `attention: normaliser is ${describe(normaliser)}; it is "softmax", "sigmoid", "sum" or "none"`);
   checkOperands(q, k, v);
   const lift = (x: Tensor) => reshapeTo(b, x, [...new Array<Dim>(4 - x.rank).fill(1), ...x.shape]);
   const operands = [lift(q), lift(k), lift(v)];

@@ -19,6 +19,7 @@ export {
 export { constant, input, iota, type Nested, type ParamOptions, param, scope, size } from "./leaves.ts";
 export type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
 export { maskTable, scoreTable, type TableSizes } from "./lift/oracle.ts";
+export { type LinearAttentionOptions, linearAttention } from "./linear-attention.ts";
 export {
   abs,
   add,

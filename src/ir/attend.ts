@@ -109,7 +109,7 @@ export function attendInSteps(
   const mask = allOf(b, [program.mask, maskOn(b, program, on), hidden]);
   const soft = normaliser === "softmax";
   const masked = mask ? b.select(mask, scores, b.scalar(soft ? lowest[dtype]! : 0, dtype)) : scores;
-  const weights = soft ? b.softmax(masked) : normaliser === "sigmoid" ? b.sigmoid(masked) : masked;
+  const weights = normalised(b, masked, normaliser);
   const changed = through(formulas.prob, weights);
   // Masked keys weigh nothing, whatever sigmoid of 0 and the prob function say.
   const again = mask && (normaliser === "sigmoid" || formulas.prob !== theScore());
@@ -120,6 +120,18 @@ export function attendInSteps(
   if (!cleared) return out;
   const seen = seenRows(b, mask);
   return clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen);
+}
+
+function normalised(b: Emit, scores: Value, normaliser: string): Value {
+  if (normaliser === "softmax") return b.softmax(scores);
+  if (normaliser === "sigmoid") return b.sigmoid(scores);
+  return normaliser === "sum" ? divideBySum(b, scores, b.reduceSum(scores, { axes: [-1], keepDims: true })) : scores;
+}
+
+/** `x` over a sum of weights; where that is 0, no weight is there to be divided. */
+export function divideBySum(b: Emit, x: Value, sum: Value): Value {
+  const { dtype } = sum.type;
+  return b.div(x, b.select(b.equal(sum, b.scalar(0, dtype)), b.scalar(1, dtype), sum));
 }
 
 /** Whether no mask but the causal one hides keys: then each query sees the first one at least. */

@@ -1,24 +1,28 @@
 import { type Arena, attrRecord, attrsOf, graphOf, opDef } from "../ir/arena.ts";
+import { divideBySum } from "../ir/attend.ts";
 import { evaluate, show, symbolsOf } from "../ir/dim.ts";
 import type { Node, Value } from "../ir/graph.ts";
 import { gatesOf } from "../ir/ops/linear-attention.ts";
+import { fromNumbers } from "../ir/tensor.ts";
+import { decayOfScore } from "./linearise/decay-of-score.ts";
 import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
 import type { Pass } from "./pass.ts";
+import { isFoldable } from "./rewrite/foldable.ts";
 import { type FuseContext, type Fusion, fuse, type Matcher } from "./rewrite/fuse.ts";
 import type { Miss } from "./rewrite/match.ts";
 import type { ChunkChoice } from "./target.ts";
 
 const miss = (at: Value, reason: string): Miss => ({ depth: 1, reason, at });
 
-/** Attributes of attention that this pass reads; any other must say nothing. */
-const known: ReadonlySet<string> = new Set(["scale", "causal", "normaliser"]);
-
 /** Why an attention is no product of q, k and v alone. */
-function obstacle(node: Node): string | undefined {
-  if (node.operands.length > 3) return "a mask or bias is given for every pair of query and key";
+function obstacle(node: Node, allowed?: "score"): string | undefined {
+  const { tables, ...given } = attrsOf(node, "attention");
+  if (node.operands.length - tables > 3) return "a mask or bias is given for every pair of query and key";
   const specs = opDef(node.op).attrs;
-  const other = [...node.attrs].find(([name, value]) => !known.has(name) && value !== specs[name]!.default);
-  return other && `its ${other[0]} is a function of every pair of query and key`;
+  const other = (["mask", "score", "prob"] as const).find(
+    (name) => name !== allowed && given[name] !== specs[name]!.default,
+  );
+  return other && `its ${other} is a function of query and key`;
 }
 
 /** Attention without a softmax over all keys is a product of three: `reassociate` orders it. */
@@ -26,10 +30,7 @@ export const linearAttention: Matcher = {
   name: "linear-attention",
   formula: 'attention(q, k, v, normaliser = "none") = scale · contract(contract(q, k), v)',
   roots: ["attention"],
-  refuses: [
-    "a mask or bias is given for every pair of query and key",
-    "its … is a function of every pair of query and key",
-  ],
+  refuses: ["a mask or bias is given for every pair of query and key", "its … is a function of query and key"],
   match(root, cx) {
     const { normaliser, causal, scale } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || causal) return undefined;
@@ -42,7 +43,8 @@ export const linearAttention: Matcher = {
     const sums = b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" });
     if (normaliser === "none") return replaced(root, b.mul(sums, b.scalar(scale, q.type.dtype)));
     const weights = b.contract(q, b.reduceSum(k, { axes: [2] }), { spec: "b h q d, b h d -> b h q" });
-    return replaced(root, b.div(sums, b.reshape(weights, { shape: [...q.type.shape.slice(0, 3), 1] })));
+    const column = b.reshape(weights, { shape: [...q.type.shape.slice(0, 3), 1] });
+    return replaced(root, divideBySum(b, sums, column));
   },
 };
 
@@ -56,15 +58,20 @@ export const chunkAttention: Matcher = {
   roots: ["attention"],
   refuses: [...linearAttention.refuses, "queries and keys differ in length", "the length … is at most …"],
   match(root, cx) {
-    const { normaliser, causal, scale } = attrsOf(root, "attention");
+    const { normaliser, causal, scale, score } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || !causal) return undefined;
-    const reason = obstacle(root);
-    if (reason !== undefined) return miss(root.results[0]!, reason);
-    const [q, k, v] = root.operands as [Value, Value, Value];
-    if (q.type.shape[2] !== k.type.shape[2]) return miss(root.results[0]!, "queries and keys differ in length");
-    // A scale of all weights leaves their mean as it is.
+    const at = root.results[0]!;
+    const [q, k, v, ...tables] = root.operands as [Value, Value, Value, ...Value[]];
+    const hasScore = score !== opDef("attention").attrs.score!.default;
+    const logs = hasScore && normaliser === "none" ? decayOfScore(score, q.type.shape[1]!, tables) : undefined;
+    const reason = obstacle(root, logs && "score");
+    if (reason !== undefined) return miss(at, reason);
+    if (q.type.shape[2] !== k.type.shape[2]) return miss(at, "queries and keys differ in length");
+    const { dtype } = q.type;
+    const decay = logs && cx.arena.build.constant({ value: fromNumbers(dtype, [1, logs.length, 1, 1], logs) });
+    // A factor of all weights leaves their mean as it is.
     const normalised = normaliser === "sum";
-    const given = { q, k, v, scale: normalised ? 1 : scale, normalised };
+    const given = { q, k, v, scale: normalised && scale !== 0 ? 1 : scale, normalised, decay };
     return inChunks(root, cx, given, cx.target.choices.chunks.attention);
   },
 };
@@ -108,6 +115,7 @@ function dispatched(root: Node, arena: Arena, given: Recurrence, { above, size }
   const captures: Value[] = [];
   const inputs: Value[] = [];
   const inner = (value: Value): Value => {
+    if (isFoldable(value) && value.node.operands.length === 0) return value;
     const at = captures.indexOf(value);
     if (at >= 0) return inputs[at]!;
     inputs.push(b.input({ name: `captured.${captures.length}`, ...value.type }));

@@ -26,7 +26,7 @@ export interface AttentionFunctions {
 interface Attrs {
   readonly scale: number;
   readonly causal: boolean;
-  readonly normaliser: "softmax" | "sigmoid" | "none";
+  readonly normaliser: "softmax" | "sigmoid" | "sum" | "none";
 }
 
 interface Extras {

@@ -17,7 +17,11 @@ import { broadcastShapes, sameShape, showShape, showType, type TensorType } from
 const attentionAttrs = {
   scale: attr("float", "factor of the scores before mask and normaliser"),
   causal: optional("bool", "query i sees keys 0 … i only, both counted from the start", false),
-  normaliser: optional("string", '"softmax" over the keys, "sigmoid" of each score, or "none"', "softmax"),
+  normaliser: optional(
+    "string",
+    '"softmax" over the keys, "sigmoid" of each score, the scores over their "sum", or "none"',
+    "softmax",
+  ),
   mask: optional("formula", "which keys a query sees, besides `causal` and the mask operand", everything),
   score: optional("formula", "the score in place of `s` = scale · q kᵀ + bias", theScore()),
   prob: optional("formula", "the weight in place of `s`, the normaliser's answer; masked keys keep 0", theScore()),
@@ -34,9 +38,11 @@ const constraints = {
   C2: "batches are equal, k and v have equal heads and lengths, q and k equal widths",
   C3: "the number of query heads is a multiple of the number of key heads",
   C4: "after v come at most one mask (bool) and one bias (element type of q), rank 4, which stretch to [batch, heads, queries, keys]",
-  C5: 'normaliser is "softmax", "sigmoid" or "none"',
+  C5: 'normaliser is "softmax", "sigmoid", "sum" or "none"',
   C6: "the last operands are the tables, and formulas read each with as many indices as it has axes; a mask does not read the score",
 };
+
+const normalisers: readonly string[] = ["softmax", "sigmoid", "sum", "none"];
 
 type Infer = InferContext<typeof attentionAttrs>;
 
@@ -50,7 +56,7 @@ function inferRank4(cx: Infer, q: TensorType, k: TensorType, v: TensorType): Ten
   const fits = kb === s.batch && vb === s.batch && vh === s.kvHeads && vs === s.keys && kw === s.width;
   require(fits, "C2", `q ${showShape(q.shape)}, k ${showShape(k.shape)} and v ${showShape(v.shape)} do not fit`);
   require(s.group !== 0, "C3", `${String(s.heads)} query heads over ${String(s.kvHeads)} key heads`);
-  require(["softmax", "sigmoid", "none"].includes(attrs.normaliser), "C5", `"${attrs.normaliser}" is no normaliser`);
+  require(normalisers.includes(attrs.normaliser), "C5", `"${attrs.normaliser}" is no normaliser`);
   const tables = attrs.tables >= 0 && attrs.tables <= cx.types.length - 3 ? attrs.tables : undefined;
   const extras = cx.types.slice(3, cx.types.length - cx.need(tables, "C6", `${attrs.tables} tables`));
   requireTables(cx, cx.types.slice(3 + extras.length));
@@ -79,7 +85,7 @@ function requireTables({ attrs, require }: Infer, tables: readonly TensorType[])
 function attentionCost(s: AttentionShapes, { normaliser, score, prob }: Attrs<typeof attentionAttrs>): Dim {
   const pairs = product([s.batch, s.heads, s.queries, s.keys]);
   const products = mul(mul(2, pairs), add(s.width, s.valueWidth));
-  const normalising = { softmax: 6, sigmoid: 4 }[normaliser] ?? 1;
+  const normalising = { softmax: 6, sigmoid: 4, sum: 2 }[normaliser] ?? 1;
   return add(products, mul(normalising + stepsOn(score) + stepsOn(prob), pairs));
 }
 

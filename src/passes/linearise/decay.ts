@@ -1,8 +1,8 @@
 import type { Build } from "../../ir/arena.ts";
+import { lowest } from "../../ir/attend.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
-import { lowest } from "../../ir/ops/attention.ts";
 import type { Chunks } from "./chunks.ts";
 
 /**

@@ -1,4 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
+import { divideBySum } from "../../ir/attend.ts";
 import { type Dim, divideExact } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { Chunks, reading, scores, weighted, writing } from "./chunks.ts";
@@ -55,7 +56,7 @@ function plain(b: Build, chunks: Chunks, q: Value, k: Value, v: Value, normalise
   const earlier = b.reshape(b.contract(q, keys, { spec: "b h n i d, b h n d -> b h n i" }), {
     shape: [batch, heads, count, size, 1],
   });
-  return b.div(sums, b.add(b.reduceSum(own, { axes: [4], keepDims: true }), earlier));
+  return divideBySum(b, sums, b.add(b.reduceSum(own, { axes: [4], keepDims: true }), earlier));
 }
 
 /** The state before each chunk, [batch, heads, chunks, d, e], where a decay lies over what is added. */

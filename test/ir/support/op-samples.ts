@@ -112,6 +112,7 @@ const attentions = [
   on(["f64[1, 2, 0, 4]", "f64[1, 2, 3, 4]", "f64[1, 2, 3, 4]"], scale),
   on(["f64[1, 2, 3, 4]", "f64[1, 2, 1, 4]", "f64[1, 2, 1, 4]"], { ...scale, causal: true }),
   on(heads, { ...scale, normaliser: "sigmoid", causal: true }),
+  on([...heads, "bool[2, 1, 17, 15]"], { ...scale, normaliser: "sum" }),
   on(heads, { ...scale, mask: parseFormula("q - k < 4 && h !== 1") }),
   on([...heads, "f32[3]", "i64[17]"], {
     ...scale,
