@@ -37,11 +37,7 @@ function ofObject(
   node: ts.CallExpression,
 ): Lifted | undefined {
   if (of.kind === "live" && of.value instanceof Tensor) return tensorMethod(cx, of.value, name, args, node);
-  if (isFunction(of)) {
-    if (name === "call") return invoke(cx, of, args.slice(1), node);
-    // Bundlers name functions so.
-    return knownValue(of)?.value === Object && (name === "defineProperty" || name === "freeze") ? args[0] : undefined;
-  }
+  if (isFunction(of)) return name === "call" ? invoke(cx, of, args.slice(1), node) : undefined;
   return methodCall(cx, of, name, args, node, (fn, given) => invoke(cx, fn, given, node));
 }
 
@@ -73,6 +69,8 @@ function invoke(cx: Lifting, callee: Lifted, args: readonly Lifted[], node: ts.C
       },
     );
   const fn = callee.value as LiveFunction;
+  // Bundlers name functions by defining the name.
+  if (args[0] && (callee.value === Object.defineProperty || callee.value === Object.freeze)) return args[0];
   const answer = runtimeCall(cx, fn, args, node);
   if (answer) return answer;
   const each = (map: Lifted, item: Lifted, i: number) => invoke(cx, map, [item, numeric(constant(i))], node);

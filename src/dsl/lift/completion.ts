@@ -15,7 +15,6 @@ export interface Completion {
 
 export const through: Completion = { returns: never, breaks: never, continues: never };
 
-const both = (x: IndexExpr, y: IndexExpr) => simplified("and", x, y);
 const either = (x: IndexExpr, y: IndexExpr) => simplified("or", x, y);
 
 /** One statement after another, which knows where it is not reached. */
@@ -52,6 +51,10 @@ export function divided(
 export const under = (cx: Lifting, condition: IndexExpr, node: ts.Node, body: () => Completion): Completion =>
   divided(cx, condition, node, body, () => through);
 
+/** A condition that is asked where another one holds; never, elsewhere. What asking changes is changed there only. */
+export const reachedWhere = (cx: Lifting, condition: IndexExpr, node: ts.Node, asked: () => IndexExpr): IndexExpr =>
+  condition === always ? asked() : fork(cx, condition, node, [asked, () => never])[0];
+
 /**
  * Unrolls a loop. `goes` says before each turn for which indices it is taken, `next` steps to the following one.
  * `tooLong` refuses a loop that does not end.
@@ -68,7 +71,8 @@ export function unrolled(
   let broken = never;
   for (let count = 0; ; count++) {
     tooLong(count);
-    broken = either(broken, simplified("not", cx.where(both(not(broken), not(done.returns)), goes)));
+    const turns = cx.where(not(done.returns), () => reachedWhere(cx, not(broken), node, goes));
+    broken = either(broken, not(turns));
     if (either(done.returns, broken) === always) break;
     const { returns, value, breaks } = cx.where(not(done.returns), () => under(cx, not(broken), node, turn));
     done = followed(done, { ...through, returns, value }, node);

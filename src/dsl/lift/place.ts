@@ -23,11 +23,26 @@ export function placeOf(fn: LiveFunction, start: number, end: number): SourceLoc
     const at = (offset: number) => original(script, moved(text, base, offset, from), blanksBefore(text, offset));
     const first = at(start);
     const last = at(end);
-    const sameLine = first && last && last.file === first.file && last.line === first.line;
-    return first && { ...first, ...(sameLine && last.column > first.column && { endColumn: last.column }) };
+    if (!first) return undefined;
+    const piece = text.slice(start, end);
+    const sought = sameText(first, piece);
+    if (sought) return sought;
+    const sameLine = last && last.file === first.file && last.line === first.line;
+    return { ...first, ...(sameLine && last.column > first.column && { endColumn: last.column }) };
   } catch {
     return undefined;
   }
+}
+
+/** The place nearest to `from` in its line that reads as `piece` does; a minifier leaves few places mapped. */
+function sameText(from: SourceLocation, piece: string): SourceLocation | undefined {
+  if (piece.includes("\n")) return undefined;
+  const { readFileSync } = process.getBuiltinModule("node:fs");
+  const line = readFileSync(from.file, "utf8").split("\n")[from.line - 1] ?? "";
+  let best = -1;
+  for (let at = line.indexOf(piece); at >= 0; at = line.indexOf(piece, at + 1))
+    if (best < 0 || Math.abs(at + 1 - from.column) < Math.abs(best + 1 - from.column)) best = at;
+  return best < 0 ? undefined : { ...from, column: best + 1, endColumn: best + 1 + piece.length };
 }
 
 /** The runtime places a function at its first parenthesis, or at the parameter of `x => …`. */

@@ -3,7 +3,7 @@ import { simplified } from "../../ir/index-expr/simplify.ts";
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
 import { bind, withDefault } from "./bind.ts";
-import { type Completion, divided, followed, through, under, unrolled } from "./completion.ts";
+import { type Completion, divided, followed, reachedWhere, through, under, unrolled } from "./completion.ts";
 import { lifted, liftedTruth } from "./expressions.ts";
 import { type FunctionNode, refuse } from "./function-source.ts";
 import { always, describeLifted, type Lifted, type Lifting, never, nothing, type Scope } from "./lifted.ts";
@@ -205,7 +205,7 @@ function goesOn(cx: Lifting, condition: ts.Expression, scope: Scope): IndexExpr 
   let all: IndexExpr = always;
   let ends = false;
   for (const part of conjuncts(condition)) {
-    const known = cx.where(all, () => liftedTruth(cx, part, scope));
+    const known = reachedWhere(cx, all, part, () => liftedTruth(cx, part, scope));
     if (known === never) return never;
     ends ||= known === always;
     all = simplified("and", all, known);
