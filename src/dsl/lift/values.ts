@@ -20,7 +20,7 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
   if (value.kind === "number" || value.kind === "truth") return value.expr;
   if (value.kind === "live" && value.value instanceof Tensor)
     return refuse("QKV149", `${value.name} is a tensor; a formula reads its elements`, node, {
-      help: `index it: ${value.name}${["[b]", "[h]", "[q]", "[k]"].slice(0, value.value.rank).join("") || "[0]"}`,
+      help: `index it: ${value.name}${value.value.shape.map((size, axis) => (size === 1 ? "[0]" : `[${"bhqk"[axis]}]`)).join("")}`,
     });
   if (value.kind === "row")
     return refuse("QKV149", `${node.getText()} has fewer indices than the table has axes`, node, {
@@ -30,6 +30,15 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
     return refuse("QKV151", `${node.getText()} is ${value.value}n, a BigInt; a formula computes with numbers`, node, {
       help: `write Number(${value.name}) where it is declared`,
     });
+  if (value.kind === "live" && typeof value.value === "string")
+    return refuse(
+      "QKV151",
+      `${node.getText()} is a text${value.name === node.getText() ? "" : `, ${describeLifted(value)}`}, not a number`,
+      node,
+      {
+        help: "a formula computes with numbers; texts can only be compared with texts known when the model is built",
+      },
+    );
   const notes = value.kind === "nothing" ? value.notes : undefined;
   return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, {
     ...(notes && { notes }),
@@ -68,7 +77,7 @@ export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node
   if (isFunction(x) && isFunction(y)) return { kind: "either", condition, yes: x, no: y };
   const mixed = [x, y].every(({ kind }) => kind === "number" || kind === "truth");
   if (mixed)
-    return refuse("QKV150", `this is ${describeLifted(x)} or ${describeLifted(y)}`, node, {
+    return refuse("QKV150", `one path answers ${describeLifted(x)}, another ${describeLifted(y)}`, node, {
       help: "answer one kind on every path: numbers, or true and false",
     });
   return refuse("QKV143", `the indices choose between ${describeLifted(x)} and ${describeLifted(y)}`, node, {
