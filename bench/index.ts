@@ -1,9 +1,11 @@
+import { attentionVariants } from "./attention-variants.ts";
 import { compileTime } from "./compile-time.ts";
 import { contractionOrders } from "./contraction-order.ts";
 import { contractions } from "./contractions.ts";
 import { maskStructures } from "./mask-structure.ts";
 import type { Measurement } from "./measurement.ts";
 import { minilm } from "./minilm.ts";
+import { neverSlower } from "./never-slower.ts";
 import { peakMemoryOfAttention } from "./peak-memory.ts";
 import { smallLayers } from "./small-layers.ts";
 
@@ -16,4 +18,6 @@ export const measurements: readonly Measurement[] = [
   peakMemoryOfAttention,
   compileTime,
   maskStructures,
+  attentionVariants,
+  neverSlower,
 ];

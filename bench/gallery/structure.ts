@@ -3,7 +3,8 @@ import { completeDims } from "../../src/feeds.ts";
 import { costOf } from "../../src/ir/cost.ts";
 import { show, substitute } from "../../src/ir/dim.ts";
 import type { Drawn, Structure } from "./entry.ts";
-import { maskPicture, scorePicture } from "./pictures.ts";
+import { maskPicture } from "./mask-picture.ts";
+import { scorePicture } from "./score-picture.ts";
 
 /** Passes that only tidy up; what they did says nothing about the variant. */
 const tidying = new Set(["canonicalise", "fold-constants"]);

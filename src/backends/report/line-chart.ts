@@ -2,7 +2,7 @@ import { escaped } from "./escape.ts";
 
 export interface ChartSeries {
   readonly name: string;
-  /** Both coordinates positive; in the order of x. */
+  /** In the order of x; both coordinates positive on logarithmic axes. */
   readonly points: readonly { readonly x: number; readonly y: number }[];
 }
 
@@ -14,7 +14,9 @@ export interface Chart {
   readonly series: readonly ChartSeries[];
   /** How a value is written, on the axis and where a pointer rests on a point. */
   readonly show: (value: number) => string;
-  /** What round values are powers of; 10 unless given. */
+  /** Logarithmic unless given. */
+  readonly axes?: "log" | "linear";
+  /** What round values on a logarithmic axis are powers of; 10 unless given. */
   readonly base?: 2 | 10;
   /** Lengths to mark, as where lines cross. */
   readonly marks?: readonly { readonly x: number; readonly label: string }[];
@@ -38,21 +40,21 @@ const [left, right, top, bottom] = [70, 16, 56, 44];
 const plotWidth = width - left - right;
 const plotHeight = height - top - bottom;
 
-/** Lines on logarithmic axes, as an SVG element that can stand in a page or in a file of its own. */
+/** Lines over one number, as an SVG element that can stand in a page or in a file of its own. */
 export function lineChart(chart: Chart): string {
   const points = chart.series.flatMap((series) => series.points);
   const xs = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
-  const ticks = logTicks(
-    points.map(({ y }) => y),
-    chart.base,
-  );
-  const at = scales(xs, ticks);
+  const ys = points.map(({ y }) => y);
+  const linear = chart.axes === "linear";
+  const ticks = linear ? linearTicks(ys) : logTicks(ys, chart.base);
+  const columns = linear ? linearTicks(xs).filter((x) => x >= xs[0]! && x <= xs.at(-1)!) : thinned(xs);
+  const at = scales(xs, ticks, linear);
   const parts = [
     ...ticks.map((y) => horizontal(at.y(y), chart.show(y))),
-    ...thinned(xs).map((x) => vertical(at.x(x), String(x))),
+    ...columns.map((x) => vertical(at.x(x), String(x))),
     ...marksOf(chart, at),
     ...chart.series.map((series, i) => line(series, i, at, chart)),
-    ...legend(chart.series.map(({ name }) => name)),
+    ...(chart.series.length > 1 ? legend(chart.series.map(({ name }) => name)) : []),
   ];
   return `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`${chart.title}. ${chart.description}`)}">
 <title>${escaped(chart.title)}</title>
@@ -64,14 +66,19 @@ ${parts.join("\n")}
 </svg>`;
 }
 
+/** Points of a line that are drawn one by one; beyond, it is a curve. */
+const most = 40;
+
 interface Scales {
   x(value: number): number;
   y(value: number): number;
 }
 
-function scales(xs: readonly number[], ticks: readonly number[]): Scales {
-  const scale = (low: number, high: number) => (value: number) =>
-    high === low ? 0.5 : Math.log(value / low) / Math.log(high / low);
+function scales(xs: readonly number[], ticks: readonly number[], linear: boolean): Scales {
+  const scale = (low: number, high: number) => (value: number) => {
+    if (high === low) return 0.5;
+    return linear ? (value - low) / (high - low) : Math.log(value / low) / Math.log(high / low);
+  };
   const [across, up] = [scale(xs[0] ?? 1, xs.at(-1) ?? 1), scale(ticks[0]!, ticks.at(-1)!)];
   const pixel = (value: number) => Number(value.toFixed(1));
   return {
@@ -93,6 +100,17 @@ function logTicks(values: readonly number[], base: 2 | 10 = 10): readonly number
   const first = all.findLastIndex((tick) => tick <= low);
   const last = all.findIndex((tick) => tick >= high);
   return all.slice(Math.max(0, first), Math.max(first + 1, last) + 1);
+}
+
+/** Round numbers around all values, evenly. */
+function linearTicks(values: readonly number[]): readonly number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const rough = (high - low || 1) / 6;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const first = Math.floor(low / step);
+  const count = Math.max(1, Math.ceil(high / step) - first);
+  return Array.from({ length: count + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
 /** At most eleven, evenly, the last among them. */
@@ -118,7 +136,7 @@ function marksOf({ marks = [] }: Chart, at: Scales): readonly string[] {
 function line({ name, points }: ChartSeries, i: number, at: Scales, { x, show }: Chart): string {
   const n = i % inks.length;
   const path = points.map((point, j) => `${j === 0 ? "M" : "L"}${at.x(point.x)} ${at.y(point.y)}`).join("");
-  const dots = points.map(
+  const dots = (points.length > most ? [] : points).map(
     (point) =>
       `<circle class="p${n}" cx="${at.x(point.x)}" cy="${at.y(point.y)}" r="3.5"><title>${escaped(`${name}, ${x} ${point.x}: ${show(point.y)}`)}</title></circle>`,
   );

@@ -1,0 +1,28 @@
+import { randomWeights } from "../../src/backends/weights/random-weights.ts";
+import { type Declared, paramsOf } from "../../src/compile.ts";
+import { randomFeeds } from "../../src/feeds.ts";
+import { graphOf } from "../../src/ir/arena.ts";
+import type { TableValues } from "../../src/ir/index-expr/evaluate.ts";
+import type { IndexTable } from "../../src/ir/index-expr/types.ts";
+import { toFloat64 } from "../../src/ir/tensor.ts";
+import { reference } from "../../src/verify.ts";
+
+/** What tables that are tensors hold in a run with random weights and inputs. */
+export function tableValues(
+  { graph }: Declared,
+  tables: readonly IndexTable[],
+  sizes: ReadonlyMap<string, number>,
+): TableValues {
+  const outputs = tables.flatMap((table, i) => (table.kind === "tensor" ? [[String(i), table.value] as const] : []));
+  if (outputs.length === 0) return new Map();
+  const part = graphOf(graph.name, graph.inputs, outputs);
+  const found = reference(part, randomFeeds(graph, sizes, 0), randomWeights(paramsOf(graph), 0));
+  return new Map(Array.from(found, ([i, tensor]) => [Number(i), { dims: tensor.dims, data: toFloat64(tensor) }]));
+}
+
+/** Points of a picture, a side. */
+export const cells = 128;
+
+/** The position that stands for the i-th of `count` cells over a length. */
+export const positionOf = (i: number, count: number, length: number): number =>
+  Math.floor(((i + 0.5) * length) / count);
