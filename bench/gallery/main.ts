@@ -114,7 +114,7 @@ async function main(): Promise<void> {
       const { speed } = await makeEntry(source, { quick: values.quick ?? false, machine, onProgress });
       line.done();
       const { naive, ort } = speed.at(-1)!.times;
-      process.stdout.write(`${source.name}: ${naive ?? "-"}× dense, ${ort ?? "-"}× dense under all\n`);
+      process.stdout.write(`${source.name}: ${naive ?? "-"}× as declared, ${ort ?? "-"}× under all\n`);
     } catch (error) {
       failed(source.name, error);
     }
