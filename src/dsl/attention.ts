@@ -104,7 +104,7 @@ function scaleOf({ scale }: AttentionOptions, q: Tensor): number {
   });
 }
 
-function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
+export function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
   const notes = [
     Object.entries({ q, k, v })
       .map(([name, x]) => `${name}: ${showType(x.value.type)}`)

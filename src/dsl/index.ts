@@ -1,4 +1,5 @@
 export { type AttentionOptions, attention, type MultiHeadOptions, multiHeadAttention } from "./attention.ts";
+export { type BlockAttentionOptions, blockAttention } from "./block-attention.ts";
 export { einsum, matmul } from "./einsum.ts";
 export {
   type ArgOptions,

@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import lsh from "../../models/variants/lsh.ts";
+import moba from "../../models/variants/moba.ts";
 import routing from "../../models/variants/routing.ts";
 import sinkhorn from "../../models/variants/sinkhorn.ts";
 import { toFloat64 } from "../../src/ir/tensor.ts";
@@ -200,6 +201,38 @@ const sinkhornOf = (settings: Partial<Sorting>): Variant => {
   };
 };
 
+interface Mixture {
+  readonly block: number;
+  readonly top: number;
+}
+
+/** Query by query: gates of past blocks, then the keys of those chosen. */
+function mixed(feeds: Feeds, { Q }: Lengths, { block, top }: Mixture): number[] {
+  return perHead(batch, heads, (b, h) => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => rowsAt(named(feeds, name), b, h));
+    return range(Q).map((i) => {
+      const own = Math.floor(i / block);
+      const gates = range(own).map((n) => {
+        const total = range(block, n * block).reduce((sum, j) => plus(sum, k![j]!), zeros(d));
+        return dot(q![i]!, scaled(total, 1 / block));
+      });
+      const chosen = new Set([own, ...largest(gates, Math.min(top - 1, own))]);
+      const seen = range(i + 1).filter((j) => chosen.has(Math.floor(j / block)));
+      return weighted(
+        seen.map((j) => dot(q![i]!, k![j]!) / Math.sqrt(d)),
+        seen.map((j) => v![j]!),
+        d,
+      );
+    });
+  });
+}
+
+const mobaOf = (settings: Mixture): Variant => ({
+  model: moba,
+  settings: { ...settings },
+  outputs: (feeds, lengths) => ({ o: mixed(feeds, lengths, settings) }),
+});
+
 const variants: Readonly<Record<string, Variant>> = {
   routing: routingOf({}),
   "routing, causal": routingOf({ causal: true, clusters: 5 }),
@@ -209,6 +242,9 @@ const variants: Readonly<Record<string, Variant>> = {
   "lsh of two rounds": lshOf({ rounds: 2, buckets: 4, chunk: 16 }),
   sinkhorn: sinkhornOf({}),
   "sinkhorn of longer blocks": sinkhornOf({ block: 33, iterations: 1 }),
+  moba: mobaOf({ block: 8, top: 3 }),
+  "moba of odd blocks": mobaOf({ block: 5, top: 6 }),
+  "moba of its own block": mobaOf({ block: 16, top: 1 }),
 };
 
 describe.each(Object.entries(variants))("%s", (_, variant) => checkVariant(variant));
