@@ -31,7 +31,8 @@ export const range = (size: number, start = 0): number[] => Array.from({ length:
 export function largest(scores: Vector, k: number): number[] {
   const order = range(scores.length).sort((i, j) => scores[j]! - scores[i]! || i - j);
   const [last, next] = [scores[order[k - 1]!]!, scores[order[k]!]];
-  if (last !== undefined && next !== undefined && last !== next) expect(last - next, "distance of a choice").toBeGreaterThan(2e-6);
+  if (last !== undefined && next !== undefined && last !== next)
+    expect(last - next, "distance of a choice").toBeGreaterThan(2e-6);
   return order.slice(0, k);
 }
 
