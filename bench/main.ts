@@ -1,10 +1,9 @@
 import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { runtimeInfo } from "../src/backends/ort/session.ts";
 import { progress } from "../src/cli/progress.ts";
 import { describeFailure } from "../src/cli/render.ts";
 import { measurements } from "./index.ts";
+import { describeMachine } from "./machine.ts";
 import type { Measurement, Report, Table } from "./measurement.ts";
 import { renderMarkdown } from "./render.ts";
 
@@ -44,12 +43,6 @@ async function measureOne({ name, doc, run }: Measurement, quick: boolean): Prom
   await run(report);
   line.done();
   return { name, command, tables, notes };
-}
-
-async function describeMachine(): Promise<string> {
-  const { version } = await runtimeInfo();
-  const all = cpus();
-  return `${all[0]?.model ?? "unknown processor"}, ${all.length} cores, Node ${process.versions.node}, ONNX Runtime ${version}`;
 }
 
 async function main(): Promise<void> {

@@ -15,14 +15,17 @@ const sections: readonly (readonly [title: string, formula: RegExp])[] = [
   ["Mechanisms", /^/],
 ];
 
-/** `docs/gallery.md`: every variant as its file describes it, with its pictures, costs, and speed against dense. */
-export function galleryPage(variants: readonly Shown[]): string {
+/**
+ * `docs/gallery.md`: every variant as its file describes it, with its pictures, costs, and speed against dense.
+ * `folder` is where the declarations are, from the page.
+ */
+export function galleryPage(variants: readonly Shown[], folder = "../models/variants"): string {
   const rest = new Set(variants);
   const parts = sections.flatMap(([title, formula]) => {
     const own = [...rest].filter(({ paragraphs }) => formula.test(paragraphs[1] ?? ""));
     for (const variant of own) rest.delete(variant);
     if (own.length === 0) return [];
-    return [`## ${title}\n\n${overview(own)}\n\n${own.map(variantSection).join("\n")}`];
+    return [`## ${title}\n\n${overview(own)}\n\n${own.map((variant) => variantSection(variant, folder)).join("\n")}`];
   });
   return `${head}\n${parts.join("\n")}`;
 }
@@ -51,9 +54,9 @@ function overview(variants: readonly Shown[]): string {
   return `| variant | is | at | × as declared | × as declared, \`all\` |\n| --- | --- | --- | ---: | ---: |\n${rows.join("\n")}`;
 }
 
-function variantSection({ name, paragraphs, defaults, entry }: Shown): string {
+function variantSection({ name, paragraphs, defaults, entry }: Shown, folder: string): string {
   const settings = Object.entries(defaults).map(([key, value]) => `\`${key} = ${settingText(value)}\``);
-  const source = `[\`models/variants/${name}.ts\`](../models/variants/${name}.ts)`;
+  const source = `[\`${folder.replace(/^(\.\.\/)+/, "")}/${name}.ts\`](${folder}/${name}.ts)`;
   return [
     `### ${name}`,
     ...paragraphs.map((paragraph) => paragraph.replaceAll("*", "\\*")),
