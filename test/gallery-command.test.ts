@@ -75,7 +75,15 @@ test("makes what it is asked for and keeps the rest; what is no variant any more
     "second.json",
     "second.score.png",
   ]);
-  expect(run("--missing").stdout).toBe("");
+});
+
+test("--html is one page with the pictures in it", () => {
+  const html = join(folder, "gallery.html");
+  expect(run("--missing", "--html", html)).toEqual({ status: 0, stdout: "", stderr: "" });
+  const text = readFileSync(html, "utf8");
+  expect(text.match(/<img src="data:image\/png;base64,iVBOR[^"]+" alt="[^"]+"/g)).toHaveLength(2);
+  expect(text).not.toMatch(/<script|<link|src="(?!data:)/);
+  expect(text).toContain("<code>k &lt;= q</code>");
 });
 
 test("a name that no variant has is a mistake", () => {

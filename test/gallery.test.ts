@@ -72,8 +72,8 @@ describe("an entry's structure", () => {
       formula: "k <= q",
       summary: expect.stringContaining("256 queries × 256 keys"),
     });
-    // Furthest back, at the first head of eight: -255 · 2⁻¹; sampled two positions apart.
-    expect(structure.score!.summary).toMatch(/^what is added to the score.* from -127 \(blue\) to 0 \(brown\)$/);
+    // Furthest back, at the first head of eight: -255 · 2⁻¹.
+    expect(structure.score!.summary).toMatch(/^what is added to the score.* from -128 \(blue\) to 0 \(white\)$/);
   });
 
   test("has the cost formulas of a batch of one", () => {

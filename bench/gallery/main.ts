@@ -6,7 +6,7 @@ import { describeFailure } from "../../src/cli/render.ts";
 import { describeMachine } from "../machine.ts";
 import { makeGallery } from "./make.ts";
 
-const usage = `npm run gallery -- [name…] [--missing] [--quick] [--from FOLDER] [--to FOLDER]
+const usage = `npm run gallery -- [name…] [--missing] [--quick] [--from FOLDER] [--to FOLDER] [--html FILE]
 
 Makes docs/gallery.md and the pictures and figures of docs/gallery for every variant of models/variants, or for those whose
 name is one of the words given, or contains one; the others stay as they are.
@@ -15,6 +15,7 @@ name is one of the words given, or contains one; the others stay as they are.
   --quick         the shortest length and one round of timing: for a look, not for figures to quote
   --from FOLDER   declarations, instead of models/variants
   --to FOLDER     where gallery.md and the folder gallery go, instead of docs
+  --html FILE     also everything as one HTML page, pictures in it
 `;
 
 const line = progress();
@@ -36,12 +37,17 @@ async function main(): Promise<void> {
       quick: { type: "boolean", default: false },
       from: { type: "string", default: "models/variants" },
       to: { type: "string", default: "docs" },
+      html: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return void process.stdout.write(usage);
   const any = await makeGallery(
-    { from: folder(values.from), to: folder(values.to) },
+    {
+      from: folder(values.from),
+      to: folder(values.to),
+      ...(values.html !== undefined && { html: pathToFileURL(resolve(values.html)) }),
+    },
     {
       words: positionals,
       missing: values.missing,

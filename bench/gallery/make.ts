@@ -5,6 +5,7 @@ import { loadModel } from "../../src/dsl/load.ts";
 import type { Model } from "../../src/dsl/model.ts";
 import { symbolsIn } from "../../src/feeds.ts";
 import { type GalleryEntry, readEntry, removeOthers, writeEntry, writeWhole } from "./entry.ts";
+import { galleryHtml } from "./html.ts";
 import { galleryPage, type Shown } from "./page.ts";
 import { sizesOf } from "./sizes.ts";
 import { speedOf } from "./speed.ts";
@@ -17,6 +18,8 @@ export interface Places {
   readonly from: URL;
   /** Where `gallery.md` and the folder `gallery` are. */
   readonly to: URL;
+  /** Also one HTML page with all pictures in it. */
+  readonly html?: URL;
 }
 
 export interface MakeOptions {
@@ -112,4 +115,5 @@ function writePage(places: Places, sources: readonly VariantSource[], models: Re
   );
   const declarations = relative(fileURLToPath(places.to), fileURLToPath(places.from)).replaceAll("\\", "/");
   writeWhole(new URL("gallery.md", places.to), galleryPage(shown, declarations));
+  if (places.html) writeWhole(places.html, galleryHtml(shown, folder));
 }

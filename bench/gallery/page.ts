@@ -95,12 +95,14 @@ function speedText(speed: readonly Speed[]): string {
   return `| sizes | as declared | as declared, \`all\` | optimised | × as declared | × \`all\` | relative error |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n${rows.join("\n")}`;
 }
 
-const sizesText = (sizes: Readonly<Record<string, number>>) =>
+/** `batch 1, seq 2048`. */
+export const sizesText = (sizes: Readonly<Record<string, number>>) =>
   Object.entries(sizes)
     .map(([symbol, size]) => `${symbol} ${size}`)
     .join(", ") || "its fixed sizes";
 
-const ratio = (times: number | null) => (times === null ? "differs" : `${times.toFixed(2)}×`);
+/** A ratio of times, which wrong outputs do not have. */
+export const ratio = (times: number | null) => (times === null ? "differs" : `${times.toFixed(2)}×`);
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("*", "\\*").replaceAll("\n", " ");
 
 const settingText = (value: unknown) => {

@@ -63,9 +63,10 @@ function heat(program: ScoreProgram, values: TableValues, sizes: Sizes): Picture
   const [zero, one] = [sample(0), sample(1)];
   const additive = zero.data.every((x, i) => !Number.isFinite(x) || Math.abs(one.data[i]! - x - 1) < 1e-9);
   const drawn = additive ? zero : one;
-  const [least, greatest] = (rangeOf(drawn) ?? [0, 0]).map((x) => Number(x.toPrecision(3)));
+  const [least, greatest] = (rangeOf(drawn) ?? [0, 0]).map((x) => Number(x.toPrecision(3))) as [number, number];
+  const ends = `from ${least} (${least < 0 ? "blue" : "white"}) to ${greatest} (${greatest > 0 ? "brown" : "white"})`;
   const what = additive ? "what is added to the score" : "the score in place of 1";
-  const summary = `${what}, ${lengths.Q} queries × ${lengths.K} keys: from ${least} (blue) to ${greatest} (brown)`;
+  const summary = `${what}, ${lengths.Q} queries × ${lengths.K} keys: ${ends}`;
   return { ending: "png", summary, bytes: heatPng(drawn) };
 }
 

@@ -23,6 +23,6 @@ export function tableValues(
 /** Points of a picture, a side. */
 export const cells = 128;
 
-/** The position that stands for the i-th of `count` cells over a length. */
+/** The i-th of `count` positions over a length, evenly, the first and the last among them. */
 export const positionOf = (i: number, count: number, length: number): number =>
-  Math.floor(((i + 0.5) * length) / count);
+  count === 1 ? 0 : Math.round((i * (length - 1)) / (count - 1));
