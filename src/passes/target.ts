@@ -107,7 +107,7 @@ export const naiveTarget = (opset = 23): Target => ({
   doc: "the graph as declared, composites spelled out",
   opset,
   contrib: false,
-  kernels: new Set<OpName>(["softmax", "layerNorm", "relu", "reduceMean", "einsum"]),
+  kernels: new Set<OpName>(["softmax", "layerNorm", "relu", "elu", "reduceMean", "einsum"]),
   choices: {
     packAttention: false,
     mergeProjectionsUpTo: 0,

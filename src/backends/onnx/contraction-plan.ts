@@ -59,6 +59,8 @@ const weights = {
   /** Matrix products in a loop over a label that only one side has. */
   matrixLoop: 2,
   transposedProduct: 0.5,
+  /** The second factor is brought into another order in memory at each run, unless it is one constant matrix. */
+  largeSecond: 0.25,
 } as const;
 
 /** What a symbol counts as where sizes are compared. */
@@ -142,7 +144,11 @@ class PairPlanner {
     const columns = ofRight.filter((label) => !this.#left.has(label));
     const batches = [ofLeft.filter((l) => this.#right.has(l)), ofRight.filter((l) => this.#left.has(l))];
     const orders: Labels[] = result ? [result] : [];
-    for (const batch of batches) orders.push([...batch, ...rows, ...columns], [...batch, ...columns, ...rows]);
+    for (const batch of batches) {
+      orders.push([...batch, ...rows, ...columns], [...batch, ...columns, ...rows]);
+      // Labels of one side alone may be a batch to the other.
+      orders.push([...batch, ...columns.slice(0, -1), ...rows, ...columns.slice(-1)]);
+    }
     orders.push([...ofLeft, ...columns], [...ofRight, ...rows]);
     return orders.filter((order, i) => orders.findIndex((other) => same(order, other)) === i);
   }
@@ -262,7 +268,8 @@ class PairPlanner {
     const loopedColumns = looped.filter((label) => second.has(label));
     const vectors =
       (loopedRows.length > 0 && !rows.some(long) ? 1 : 0) + (loopedColumns.length > 0 && !columns.some(long) ? 1 : 0);
-    return vectors * weights.vectorLoop + (loopedRows.length + loopedColumns.length) * weights.matrixLoop;
+    const packed = !flat && this.#volume([...second]) > this.#volume([...first]) ? weights.largeSecond : 0;
+    return packed + vectors * weights.vectorLoop + (loopedRows.length + loopedColumns.length) * weights.matrixLoop;
   }
 }
 
