@@ -2,6 +2,7 @@ import { attentionVariants } from "./attention-variants.ts";
 import { compileTime } from "./compile-time.ts";
 import { contractionOrders } from "./contraction-order.ts";
 import { contractions } from "./contractions.ts";
+import { linear } from "./linear.ts";
 import { maskStructures } from "./mask-structure.ts";
 import type { Measurement } from "./measurement.ts";
 import { minilm } from "./minilm.ts";
@@ -14,6 +15,7 @@ export const measurements: readonly Measurement[] = [
   smallLayers,
   contractions,
   contractionOrders,
+  linear,
   minilm,
   peakMemoryOfAttention,
   compileTime,
