@@ -26,7 +26,7 @@ export interface CostOptions {
   readonly foldable?: ReadonlySet<Node>;
 }
 
-/** The cost of `graph`. Of the branches of an `if`, the dearer one counts. */
+/** The cost of `graph`. Of the branches of an `if`, the expected one counts, else the dearer. */
 export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
   const foldable = options.foldable ?? foldableNodes(graph);
   const order = nodesOf(graph);
@@ -109,6 +109,12 @@ export function subgraphsOf(node: Node): readonly Graph[] {
   return graphs;
 }
 
+/** The graphs of a node one of which runs: the expected one alone where one is. */
+function likelyGraphsOf(node: Node): readonly Graph[] {
+  const expected = node.attrs.get("expected") as string | undefined;
+  return expected ? [node.attrs.get(expected) as Graph] : subgraphsOf(node);
+}
+
 /** Bytes one node reads and writes: its operands and results, or those of the dearer of its graphs, each time it runs. Leaves and reshape move none. */
 export function trafficOf(node: Node): Dim {
   let traffic = knownTraffic.get(node);
@@ -120,7 +126,7 @@ const knownTraffic = new WeakMap<Node, Dim>();
 
 function computeTraffic(node: Node): Dim {
   if (isLeaf(node) || node.op === "reshape") return 0;
-  const graphs = subgraphsOf(node);
+  const graphs = likelyGraphsOf(node);
   if (graphs.length > 0) return mul(repeatsOf(node), dearest(graphs.map((graph) => costOf(graph).bytes)));
   return sum([...new Set(node.operands), ...node.results].map(({ type }) => bytesOf(type)));
 }

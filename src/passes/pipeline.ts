@@ -8,6 +8,7 @@ import { fuseNorm } from "./fuse-norm.ts";
 import type { Instrument, PassStep } from "./instruments.ts";
 import { legalise } from "./legalise.ts";
 import { linearise } from "./linearise.ts";
+import { mask } from "./mask.ts";
 import { type Pass, type PassContext, tallying } from "./pass.ts";
 import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
@@ -29,6 +30,7 @@ export const passes: readonly Pass[] = [
   linearise,
   reassociate,
   fuseAttention,
+  mask,
   fuseNorm,
   fuseActivation,
   project,
@@ -47,6 +49,7 @@ export const optimise = (_target: Target): readonly Pass[] => [
   reassociate,
   canonicalise,
   fuseAttention,
+  mask,
   project,
   schedule,
   fuseNorm,

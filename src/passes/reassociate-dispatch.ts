@@ -1,4 +1,4 @@
-import { type Arena, graphOf } from "../ir/arena.ts";
+import type { Arena } from "../ir/arena.ts";
 import { symbol } from "../ir/dim.ts";
 import type { Graph, Value } from "../ir/graph.ts";
 import { type Crossover, priced } from "./crossover.ts";
@@ -6,7 +6,7 @@ import { buildOrder } from "./reassociate-build.ts";
 import type { Candidate } from "./reassociate-choose.ts";
 import type { Plan } from "./reassociate-plan.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
-import { substitute } from "./rewrite/substitute.ts";
+import { outlined } from "./rewrite/outline.ts";
 
 /** Two orders of one plan, and where the other one becomes the cheaper. */
 export interface Dispatch {
@@ -55,16 +55,4 @@ function capturesOf(plan: Plan, roots: readonly Value[]): readonly Value[] {
     else stack.push(...[...value.node.operands].reverse());
   }
   return [...captures];
-}
-
-/** The graph of a branch: captures replaced by its inputs. */
-function outlined(
-  name: string,
-  root: Value,
-  captures: readonly Value[],
-  inputs: readonly Value[],
-  arena: Arena,
-): Graph {
-  const given = new Map(captures.map((value, i) => [value, inputs[i]!]));
-  return substitute(graphOf(name, inputs, [["result", root]]), given, arena);
 }

@@ -1,4 +1,4 @@
-import { attr } from "../attrs.ts";
+import { attr, optional } from "../attrs.ts";
 import { defineOp, type RefTensor } from "../op-def.ts";
 import { elementCount } from "../tensor.ts";
 import { sameType, showType, type TensorType } from "../types.ts";
@@ -11,6 +11,11 @@ export const control = {
     attrs: {
       whenTrue: attr("graph", "runs where the condition holds"),
       whenFalse: attr("graph", "runs where it does not"),
+      expected: optional(
+        "string",
+        '"whenTrue" or "whenFalse" where one is expected to run: its cost is the node\'s',
+        "",
+      ),
     },
     traits: ["control"],
     constraints: {

@@ -238,6 +238,7 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     on(["f32[]"], { shape: [1, 1] }),
     on(["f32[0, 3]"], { shape: [7, 0] }),
   ],
+  refine: [on(["f32[2, 3]"], { shape: [2, 3] }), on(["i64[B, S]"], { shape: [B, S] }), on(["f32[]"], { shape: [] })],
   transpose: [
     on(["f32[2, S, 17]"], { perm: [2, 0, 1] }),
     on(["f32[]"], { perm: [] }),
@@ -440,6 +441,7 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
   reduceMean: { ...reduction, C1: on(["i64[3]"], { axes: [0] }) },
   cumsum: { C1: on(["bool[3]"], { axis: 0 }), C2: on(["f32[3]"], { axis: 1 }) },
   reshape: { C1: on(["f32[S]"], { shape: [T] }) },
+  refine: { C1: on(["f32[2]"], { shape: [1, 2] }) },
   transpose: { C1: on(["f32[2, 3]"], { perm: [0, 0] }) },
   broadcast: { C1: on(["f32[2, 3]"], { shape: [3] }) },
   slice: {

@@ -43,6 +43,7 @@ function concat({ e, operands, attrs, type }: LowerContext<"concat">): Ref {
 
 export const movementLowerings: Lowerings<keyof typeof movement> = {
   reshape: ({ e, operands: [x], attrs }) => reshape(e, x!, attrs.shape),
+  refine: ({ e, operands: [x], attrs, type }) => e.op(type, "Reshape", [x!, e.vector(attrs.shape)]),
   transpose: ({ e, operands: [x], attrs }) => transpose(e, x!, attrs.perm),
   broadcast,
   slice: ({ e, operands: [x], attrs, type }) =>

@@ -1,0 +1,74 @@
+import { ceilDiv } from "../../ir/dim.ts";
+import { attendInBlocks, slidingPlaces } from "./blocks.ts";
+import { type Numbers, timeOf } from "./estimate.ts";
+import type { Form } from "./form.ts";
+import type { MaskProblem } from "./problem.ts";
+
+const noBand = "no bound is known of how far a query sees";
+const symbolicBand = "how far a query sees depends on a length";
+
+/** Queries in equal blocks, each with the keys its queries can reach, for masks of bounded reach at any length. */
+export const banded: Form = {
+  name: "mask-banded",
+  formula: "attention of a band = attention of blocks of queries, each with the keys within reach",
+  refuses: [noBand, symbolicBand],
+  plan: (problem, { numbers }) => {
+    const { back, ahead } = problem.facts.reach;
+    if (back === undefined || ahead === undefined) return noBand;
+    if (typeof back !== "number" || typeof ahead !== "number") return symbolicBand;
+    // A mask that is never true may have any reach.
+    if (back + ahead < 0) return noBand;
+    const choice = (at: Numbers) => best(problem, at, back, ahead);
+    const typical = numbers ?? { batch: 1, queries: 4096, keys: 4096 };
+    return {
+      time: (at) => choice(at).time,
+      build: () => build(problem, choice(typical)),
+    };
+  },
+};
+
+interface Choice {
+  readonly rows: number;
+  readonly width: number;
+  /** Keys of a block before its first query. */
+  readonly before: number;
+  readonly run: number;
+  readonly time: number;
+}
+
+const heights = [16, 32, 64, 96, 128, 192, 256, 384, 512];
+
+/** The block height that takes the least time. Whole blocks of keys are gathered where the length allows it. */
+function best(problem: MaskProblem, numbers: Numbers, back: number, ahead: number): Choice {
+  const { keys } = problem.sizes;
+  const choices = heights.map((rows): Choice => {
+    const aligned = typeof keys === "number" && keys % rows === 0;
+    const before = aligned ? Math.ceil(back / rows) * rows : back;
+    const after = aligned ? Math.ceil(ahead / rows) * rows : ahead;
+    const width = before + rows + after;
+    const run = aligned ? rows : 1;
+    return { rows, width, before, run, time: timeInBlocks(problem, numbers, rows, width, run) };
+  });
+  return choices.reduce((least, choice) => (choice.time < least.time ? choice : least));
+}
+
+function timeInBlocks(problem: MaskProblem, numbers: Numbers, rows: number, width: number, run: number): number {
+  const count = Math.ceil(numbers.queries / rows);
+  const { kvHeads, heads, width: d, valueWidth } = problem.sizes;
+  const [perKey, perQuery] = [Number(kvHeads) * (Number(d) + Number(valueWidth)), Number(heads)];
+  const padded = run > 1 ? 0 : perQuery * (Number(d) + Number(valueWidth)) * numbers.queries;
+  return timeOf(problem, numbers, {
+    pairs: count * rows * width,
+    held: count * rows * width,
+    maskElements: count * rows * width,
+    copied: numbers.batch * (2 * count * width * perKey + padded),
+    nodes: 16,
+  });
+}
+
+function build(problem: MaskProblem, { rows, width, before, run }: Choice) {
+  const { b, sizes } = problem;
+  const count = ceilDiv(sizes.queries, rows);
+  const sliding = slidingPlaces(b, rows, count, width, before);
+  return attendInBlocks(problem, { rows, count, width, ...sliding, run, inside: false });
+}

@@ -1,0 +1,140 @@
+import type { Arena } from "../../ir/arena.ts";
+import { isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
+import type { Graph, Node, Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
+import type { PassContext } from "../pass.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
+import { outlined } from "../rewrite/outline.ts";
+import { noteOf } from "../rewrite/report.ts";
+import { banded } from "./banded.ts";
+import { dense } from "./dense.ts";
+import type { Numbers } from "./estimate.ts";
+import type { Form, FormContext, Plan } from "./form.ts";
+import { type MaskProblem, numberOf, problemOf } from "./problem.ts";
+
+/** Every way to compute an attention. `mask-dense` always has a plan. */
+export const forms: readonly Form[] = [dense, banded];
+
+interface Candidate {
+  readonly form: Form;
+  readonly plan: Plan;
+}
+
+const slower = "another form takes less time at these lengths";
+const switchedOff = "switched off";
+
+/** What takes the place of an attention, by the estimated time of every form that can express it. */
+export function lowered(node: Node, cx: PassContext): Value {
+  const problem = problemOf(node, cx.arena.build);
+  const numbers = numbersOf(problem, cx.dims);
+  if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
+    return specialised(problem, numbers, cx);
+  const found = candidates(problem, { target: cx.target, numbers }, cx);
+  if (numbers) return chosen(best(found, numbers), found, problem, cx).plan.build();
+  return dispatched(problem, found, cx);
+}
+
+/** The lengths an attention will run at; undefined where one is neither given nor hinted. */
+function numbersOf({ sizes }: MaskProblem, dims: ReadonlyMap<string, number>): Numbers | undefined {
+  const [queries, keys] = [numberOf(sizes.queries, dims), numberOf(sizes.keys, dims)];
+  if (queries === undefined || keys === undefined) return undefined;
+  return { batch: numberOf(sizes.batch, dims) ?? 1, queries, keys };
+}
+
+function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): readonly Candidate[] {
+  return forms.flatMap((one) => {
+    const plan = cx.options.without.has(one.name) && one !== dense ? switchedOff : one.plan(problem, form);
+    if (typeof plan !== "string") return [{ form: one, plan }];
+    cx.report.refused(one.name, plan, noteOf(cx, problem.node));
+    return [];
+  });
+}
+
+const best = (found: readonly Candidate[], numbers: Numbers): Candidate =>
+  found.reduce((least, one) => (one.plan.time(numbers) < least.plan.time(numbers) ? one : least));
+
+/** Reports what was chosen and that the others were not. */
+function chosen(one: Candidate, found: readonly Candidate[], { node }: MaskProblem, cx: PassContext): Candidate {
+  cx.report.fired(one.form.name, 1, noteOf(cx, node));
+  for (const { form } of found) if (form !== one.form) cx.report.refused(form.name, slower, noteOf(cx, node));
+  return one;
+}
+
+/** A branch must save this share of the time to be worth a second form in the file. */
+const worthwhile = 0.9;
+
+/**
+ * Lengths that are hinted but open in the file: a form for any length where one is as good, else one for these lengths
+ * behind `if`, with one for any length beside it.
+ */
+function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): Value {
+  const anyLength = candidates(problem, { target: cx.target, numbers }, silenced(cx));
+  const general = best(anyLength, numbers);
+  const lengths = new Map(
+    [problem.sizes.queries, problem.sizes.keys].flatMap(symbolsOf).map((name) => [name, cx.dims.get(name)!] as const),
+  );
+  const fixed = problemOf(withLengths(problem.node, lengths, cx.arena), cx.arena.build);
+  const found = candidates(fixed, { target: cx.target, numbers }, cx);
+  const special = best(found, numbers);
+  if (special.plan.time(numbers) > worthwhile * general.plan.time(numbers))
+    return chosen(general, anyLength, problem, cx).plan.build();
+  chosen(special, found, problem, cx);
+  const b = cx.arena.build;
+  const out = b.refine(special.plan.build(), { shape: problem.node.results[0]!.type.shape });
+  const conditions = [...lengths].map(([name, length]) =>
+    b.equal(b.size({ of: symbol(name) }), b.scalar(length, "i64")),
+  );
+  const condition = conditions.reduce((x, y) => b.and(x, y));
+  return branched(problem, condition, [out, general.plan.build()], "whenTrue", cx.arena);
+}
+
+const silenced = (cx: PassContext): PassContext => ({ ...cx, report: { fired() {}, refused() {}, note() {} } });
+
+/** The attention on tensors whose lengths are numbers. */
+function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Arena): Node {
+  const operands = node.operands.map((value) => {
+    const shape = value.type.shape.map((dim) => substitute(dim, lengths));
+    return sameShape(shape, value.type.shape) ? value : arena.build.refine(value, { shape });
+  });
+  return arena.rebuild(node, operands);
+}
+
+/** Lengths a form is compared with `mask-dense` at where none is known. */
+const probes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
+
+/** No length is known: the form for any length that wins at long ones, behind `if` from where on it wins. */
+function dispatched(problem: MaskProblem, found: readonly Candidate[], cx: PassContext): Value {
+  const { queries, keys } = problem.sizes;
+  const at = (length: number): Numbers => ({
+    batch: 1,
+    queries: isStatic(queries) ? queries : length,
+    keys: isStatic(keys) ? keys : length,
+  });
+  const usual = found.find(({ form }) => form === dense)!;
+  const other = best(found, at(4096));
+  const wins = probes.map((length) => other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)));
+  const first = wins.lastIndexOf(false) + 1;
+  if (other === usual || first === probes.length) return chosen(usual, found, problem, cx).plan.build();
+  chosen(other, found, problem, cx);
+  const long = other.plan.build();
+  if (first === 0) return long;
+  const b = cx.arena.build;
+  const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(probes[first]!, "i64"));
+  return branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);
+}
+
+/** Two forms behind `if`. The branches are closed: what the attention reads comes in as captures. */
+function branched(
+  { node }: MaskProblem,
+  condition: Value,
+  roots: readonly [whenTrue: Value, whenFalse: Value],
+  expected: "whenTrue" | "whenFalse",
+  arena: Arena,
+): Value {
+  const captures = [...new Set(node.operands)].filter((value) => value.node.operands.length > 0 || !isFoldable(value));
+  const inputs = captures.map(({ type }, i) => arena.build.input({ name: `captured.${i}`, ...type }));
+  const [whenTrue, whenFalse] = roots.map((root, i) =>
+    outlined(i === 0 ? "so" : "else", root, captures, inputs, arena),
+  ) as [Graph, Graph];
+  return arena.node("if", [condition, ...captures], { whenTrue, whenFalse, expected }).results[0]!;
+}

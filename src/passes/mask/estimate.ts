@@ -1,0 +1,93 @@
+import { causalFormula, everything } from "../../ir/attend.ts";
+import { constant, type IndexExpr, partsInOrder, partsOf } from "../../ir/index-expr/types.ts";
+import type { Target } from "../target.ts";
+import type { MaskProblem } from "./problem.ts";
+
+/** The numbers of one attention. */
+export interface Numbers {
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+}
+
+/**
+ * Nanoseconds of ONNX Runtime on two CPU cores, measured (bench/attention-variants.ts); only their ratios matter.
+ * Scores that fit the cache cost less to normalise than those that go through memory.
+ */
+const nanoseconds = {
+  flop: 1 / 190,
+  pairInCache: 0.35,
+  pairInMemory: 0.55,
+  /** A kernel that keeps no scores and skips what lies above the diagonal, for a pair of either half. */
+  flashCausalPair: 1.0,
+  flashPair: 1.35,
+  cheapStep: 0.1,
+  dearStep: 0.5,
+  /** An element of a mask that is computed when the model runs. */
+  maskElement: 0.5,
+  byte: 0.06,
+  node: 4000,
+} as const;
+
+/** Scores beyond this many bytes go through memory. */
+const cached = 4 * 2 ** 20;
+const dear: ReadonlySet<string> = new Set(["tanh", "exp", "log", "log2", "sin", "cos", "pow", "mod", "sqrt"]);
+
+/** Nanoseconds for one pair of query and key of one head: both products, normaliser, score functions. */
+export function pairCost({ sizes, program }: MaskProblem, inCache: boolean): number {
+  const width = Number(sizes.width) + Number(sizes.valueWidth);
+  const base = inCache ? nanoseconds.pairInCache : nanoseconds.pairInMemory;
+  const { score, prob } = program.formulas;
+  return 2 * width * nanoseconds.flop + base + stepCost(score) + stepCost(prob);
+}
+
+function stepCost(formula: IndexExpr): number {
+  const scored = new Set<IndexExpr>();
+  let cost = 0;
+  for (const part of partsInOrder(formula)) {
+    if (part.kind !== "score" && !partsOf(part).some((inner) => scored.has(inner))) continue;
+    scored.add(part);
+    if (part.kind === "apply") cost += dear.has(part.fn) ? nanoseconds.dearStep : nanoseconds.cheapStep;
+  }
+  return cost;
+}
+
+export interface Work {
+  /** Pairs of query and key of one head that are computed. */
+  readonly pairs: number;
+  /** Scores held at a time, of one head. */
+  readonly held: number;
+  /** Elements of masks and biases computed or read, of all heads that have their own. */
+  readonly maskElements: number;
+  /** Elements of q, k, v and the result that are copied, of all heads. */
+  readonly copied: number;
+  readonly nodes: number;
+}
+
+/** Nanoseconds of a way to compute an attention. */
+export function timeOf(problem: MaskProblem, { batch }: Numbers, work: Work): number {
+  const heads = batch * Number(problem.sizes.heads);
+  const inCache = work.held * heads * 4 <= cached;
+  return (
+    work.pairs * heads * pairCost(problem, inCache) +
+    work.maskElements * nanoseconds.maskElement +
+    work.copied * 4 * nanoseconds.byte +
+    work.nodes * nanoseconds.node
+  );
+}
+
+/** Nanoseconds of all pairs, by the best kernel the target has. */
+export function denseTime(problem: MaskProblem, numbers: Numbers, target: Target): number {
+  const { batch, queries, keys } = numbers;
+  const heads = batch * Number(problem.sizes.heads);
+  const pairs = queries * keys;
+  const { flashFrom } = target.choices;
+  const { mask } = problem.program.formulas;
+  const masked = mask !== everything;
+  const isCausalOnly = mask === causalFormula;
+  const flash = target.contrib && problem.isPlain && problem.added === constant(0);
+  if (flash && isCausalOnly && keys >= flashFrom.causal) return pairs * heads * nanoseconds.flashCausalPair;
+  if (flash && !masked && keys >= flashFrom.full) return pairs * heads * nanoseconds.flashPair;
+  const maskElements = masked && !isCausalOnly ? 4 * pairs : masked ? pairs : 0;
+  return timeOf(problem, numbers, { pairs, held: pairs, maskElements, copied: 0, nodes: 6 });
+}

@@ -1,0 +1,26 @@
+import type { Value } from "../../ir/graph.ts";
+import type { Target } from "../target.ts";
+import type { Numbers } from "./estimate.ts";
+import type { MaskProblem } from "./problem.ts";
+
+/** One way to compute an attention, found to be possible. */
+export interface Plan {
+  /** Estimated nanoseconds at given lengths. */
+  time(numbers: Numbers): number;
+  build(): Value;
+}
+
+export interface FormContext {
+  readonly target: Target;
+  /** Lengths the form will run at, where they are given or hinted. */
+  readonly numbers: Numbers | undefined;
+}
+
+/** A lowering of attention: a plan where it can express the problem, else the reason why it cannot. */
+export interface Form {
+  readonly name: string;
+  readonly formula: string;
+  /** Reasons it gives, for documentation. */
+  readonly refuses: readonly string[];
+  plan(problem: MaskProblem, cx: FormContext): Plan | string;
+}

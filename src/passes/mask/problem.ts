@@ -1,0 +1,107 @@
+import type { Build } from "../../ir/arena.ts";
+import { attrsOf } from "../../ir/arena.ts";
+import {
+  type AttentionShapes,
+  attentionShapes,
+  both,
+  causalFormula,
+  everything,
+  maySayMinusInfinity,
+  type ScoreProgram,
+  tablesOf,
+} from "../../ir/attend.ts";
+import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
+import { boxProgram } from "../../ir/index-analysis/program.ts";
+import { addedTo } from "../../ir/index-expr/added.ts";
+import { substituteParts } from "../../ir/index-expr/substitute.ts";
+import {
+  applied,
+  constant,
+  type IndexExpr,
+  type IndexFormula,
+  index,
+  lookup,
+  partsInOrder,
+  score as theScore,
+} from "../../ir/index-expr/types.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
+
+/** One attention whose lowering is to be chosen. */
+export interface MaskProblem {
+  readonly node: Node;
+  readonly b: Build;
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
+  readonly sizes: AttentionShapes;
+  /** All of the mask and bias as formulas, the causal flag and the operands among them. */
+  readonly program: ScoreProgram;
+  readonly mask: IndexFormula;
+  readonly facts: MaskFacts;
+  /** f where the score is s + f and f does not read s. */
+  readonly added: IndexExpr | undefined;
+  /** Softmax of s + f, f finite: what kernels of attention compute. */
+  readonly isPlain: boolean;
+  /** Every query sees a key, whatever the lengths. */
+  readonly seesItself: boolean;
+}
+
+/** The attention as a problem. */
+export function problemOf(node: Node, b: Build): MaskProblem {
+  const attrs = attrsOf(node, "attention");
+  const [q, k, v, ...extras] = node.operands as [Value, Value, Value, ...Value[]];
+  const sizes = attentionShapes(q.type, k.type, v.type);
+  const operands = attentionExtras(extras, attrs.tables);
+  const tableValues = [...operands.tables];
+  /** A tensor that stretches to the scores, read at an index. */
+  const read = (tensor: Value): IndexExpr => {
+    const names = ["b", "h", "q", "k"] as const;
+    const at = names.map((name, axis) => (tensor.type.shape[axis] === 1 ? constant(0) : index(name)));
+    return lookup(tableValues.push(tensor) - 1, at);
+  };
+  let mask = attrs.causal ? both(causalFormula, attrs.mask) : attrs.mask;
+  if (operands.mask) mask = both(mask, read(operands.mask));
+  let { score } = attrs;
+  if (operands.bias) {
+    const biased = applied("add", theScore(), read(operands.bias));
+    score = substituteParts(score, (part) => (part === theScore() ? biased : part));
+  }
+  const tables = tablesOf(tableValues);
+  const formula = { expr: mask, tables };
+  const lengths = { B: sizes.batch, H: sizes.heads, Q: sizes.queries, K: sizes.keys };
+  const added = addedTo(score);
+  const hides = maySayMinusInfinity(score);
+  const isPlain = attrs.normaliser === "softmax" && attrs.prob === theScore() && added !== undefined && !hides;
+  return {
+    ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula },
+    program: {
+      ...{ scale: attrs.scale, causal: false, normaliser: attrs.normaliser, tables, lengths },
+      formulas: { mask, score, prob: attrs.prob },
+    },
+    facts: maskFacts(formula, lengths),
+    seesItself: seesItself(formula, sizes),
+  };
+}
+
+/** Whether the key at the query's own place is seen by every query, proven for all lengths. */
+function seesItself({ expr, tables }: IndexFormula, { queries, keys }: AttentionShapes): boolean {
+  if (queries !== keys) return false;
+  const diagonal = substituteParts(expr, (part) => (part === index("k") ? index("q") : part));
+  if (diagonal === everything) return true;
+  const reads = partsInOrder(diagonal);
+  if (reads.some(({ kind }) => kind === "length")) return false;
+  const [Q, K] = typeof queries === "number" ? [queries, queries] : [longest, longest];
+  if (Q < 1) return false;
+  const program = boxProgram({ expr: diagonal, tables }, { B: mostBatches, H: mostBatches, Q, K });
+  return program.verdict(0, Q - 1, 0, K - 1) === "full";
+}
+
+/** Beyond any length and any number of batches and heads. */
+const longest = 2 ** 28;
+const mostBatches = 2 ** 20;
+
+/** A dimension's number where it is one, or hinted. */
+export const numberOf = (dim: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
+  symbolsOf(dim).every((name) => dims.has(name)) ? evaluate(dim, dims) : undefined;
