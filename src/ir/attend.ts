@@ -79,6 +79,8 @@ export interface GridOfScores {
   readonly valid?: Value | undefined;
   /** Every query sees a key: no row need be cleared. */
   readonly noEmptyRows?: boolean;
+  /** Added to the scores of a softmax in place of the mask formula: 0 where a key is seen, else the lowest number. */
+  readonly hiding?: Value | undefined;
 }
 
 /**
@@ -104,9 +106,10 @@ export function attendInSteps(
   };
   const product = groupedProduct(b, sizes, q, k, "q d", "k d", "q k", sizes.keys);
   const raw = toGrid(b.mul(product, b.scalar(program.scale, dtype)));
-  const scores = through(formulas.score, bias ? b.add(raw, bias) : raw);
+  const open = through(formulas.score, bias ? b.add(raw, bias) : raw);
+  const scores = on?.hiding ? b.add(open, on.hiding) : open;
   const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
-  const mask = allOf(b, [program.mask, maskOn(b, program, on), hidden]);
+  const mask = allOf(b, [program.mask, on?.hiding ? undefined : maskOn(b, program, on), hidden]);
   const soft = normaliser === "softmax";
   const masked = mask ? b.select(mask, scores, b.scalar(soft ? lowest[dtype]! : 0, dtype)) : scores;
   const weights = normalised(b, masked, normaliser);
@@ -151,6 +154,19 @@ export function causalMask(b: Emit, { Q, K }: Pick<Lengths, "Q" | "K">): Value {
   const queries = b.reshape(b.iota({ size: Q }), { shape: [Q, 1] });
   const keys = b.reshape(b.iota({ size: K }), { shape: [1, K] });
   return b.reshape(b.lessEqual(keys, queries), { shape: [1, 1, Q, K] });
+}
+
+/** What is added to the scores so that masked keys weigh nothing, and what the score function adds; undefined where nothing is. */
+export function addedOn(
+  b: Emit,
+  program: ScoreProgram,
+  dtype: DType,
+  added: IndexExpr,
+  on: GridOfScores,
+): Value | undefined {
+  const mask = maskOn(b, program, on);
+  const own = added === constant(0) ? undefined : castTo(b, lowerOn(b, program, added, wide(dtype), on), dtype);
+  return mask ? b.select(mask, own ?? b.scalar(0, dtype), b.scalar(lowest[dtype]!, dtype)) : own;
 }
 
 /** A formula of the program computed on its grid. */

@@ -1,8 +1,7 @@
 import type { Build } from "../../ir/arena.ts";
-import { attendInSteps, type GridOfScores, lowerOn, lowest, maskOn, wide } from "../../ir/attend.ts";
+import { addedOn, attendInSteps, type GridOfScores } from "../../ir/attend.ts";
 import { type Dim, mul, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
-import { constant } from "../../ir/index-expr/types.ts";
 import type { MaskProblem } from "./problem.ts";
 
 /** Queries in blocks, each with keys of its own. */
@@ -120,10 +119,7 @@ function attendOn(
   if (!isPlain || !seesItself) return attendInSteps(b, [q, k, v], program, on);
   const { dtype } = q.type;
   const [batch, kvHeads, count, group] = on.shape as [Dim, Dim, Dim, Dim];
-  const mask = maskOn(b, program, on);
-  const lowered = added === constant(0) ? undefined : lowerOn(b, program, added!, wide(dtype), on);
-  const own = lowered && (lowered.type.dtype === dtype ? lowered : b.cast(lowered, { to: dtype }));
-  const bias = mask ? b.select(mask, own ?? b.scalar(0, dtype), b.scalar(lowest[dtype]!, dtype)) : own;
+  const bias = addedOn(b, program, dtype, added!, on);
   const { scale } = program;
   if (!bias) return b.attention(q, k, v, { scale });
   const [ofBatch, ofHeads, ofBlocks] = bias.type.shape as [Dim, Dim, Dim];

@@ -11,9 +11,10 @@ import { dense } from "./dense.ts";
 import type { Numbers } from "./estimate.ts";
 import type { Form, FormContext, Plan } from "./form.ts";
 import { type MaskProblem, numberOf, problemOf } from "./problem.ts";
+import { split } from "./split.ts";
 
 /** Every way to compute an attention. `mask-dense` always has a plan. */
-export const forms: readonly Form[] = [dense, banded];
+export const forms: readonly Form[] = [dense, banded, split];
 
 interface Candidate {
   readonly form: Form;

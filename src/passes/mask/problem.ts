@@ -81,7 +81,7 @@ export function problemOf(node: Node, b: Build): MaskProblem {
       formulas: { mask, score, prob: attrs.prob },
     },
     facts: maskFacts(formula, lengths),
-    seesItself: seesItself(formula, sizes),
+    seesItself: !hides && seesItself(formula, sizes),
   };
 }
 

@@ -1,0 +1,183 @@
+import { describe, expect, test } from "vitest";
+import { Arena, graphOf } from "../../src/ir/arena.ts";
+import { symbol } from "../../src/ir/dim.ts";
+import { evaluateGraph } from "../../src/ir/evaluate.ts";
+import type { Node, Value } from "../../src/ir/graph.ts";
+import { parseFormula } from "../../src/ir/index-expr/text.ts";
+import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
+import { verifyGraph } from "../../src/ir/verify.ts";
+import { forms } from "../../src/passes/mask/choose.ts";
+import { problemOf } from "../../src/passes/mask/problem.ts";
+import { ortCpuTarget } from "../../src/passes/target.ts";
+
+/** Every form against the attention's own meaning, in float64, whether it would be chosen or not. */
+
+interface Case {
+  readonly name: string;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly tables?: readonly HostTensor[];
+  /** Forms that must have a plan, at known lengths and open ones. */
+  readonly fixed?: readonly string[];
+  readonly open?: readonly string[];
+}
+
+const f = parseFormula;
+const flags = (count: number, of: (i: number) => boolean): HostTensor =>
+  fromNumbers(
+    "bool",
+    [count],
+    Array.from({ length: count }, (_, i) => Number(of(i))),
+  );
+const ids = (count: number, of: (i: number) => number): HostTensor =>
+  fromNumbers(
+    "f64",
+    [count],
+    Array.from({ length: count }, (_, i) => of(i)),
+  );
+const long = 160;
+
+const cases: readonly Case[] = [
+  { name: "causal", attrs: { causal: true }, fixed: ["mask-split"] },
+  { name: "window", attrs: { causal: true, mask: f("q - k < 8") }, fixed: ["mask-banded"], open: ["mask-banded"] },
+  { name: "both sides", attrs: { mask: f("Math.abs(q - k) <= 5") }, fixed: ["mask-banded"], open: ["mask-banded"] },
+  { name: "behind only", attrs: { mask: f("q - k >= 3 && q - k < 9") }, open: ["mask-banded"] },
+  { name: "ahead only", attrs: { mask: f("k - q >= 2 && k - q < 6") }, open: ["mask-banded"] },
+  { name: "dilated", attrs: { mask: f("Math.abs(q - k) <= 12 && (q - k) % 3 === 0") }, open: ["mask-banded"] },
+  { name: "tiles", attrs: { mask: f("Math.floor(q / 7) === Math.floor(k / 7)") }, open: ["mask-banded"] },
+  {
+    name: "window of each head, ALiBi",
+    attrs: { causal: true, mask: f("q - k < table0[h]"), score: f("s - table1[h] * (q - k)"), tables: 2 },
+    tables: [ids(4, (h) => 3 + 2 * h), ids(4, (h) => 2 ** -(h + 1))],
+    open: ["mask-banded"],
+  },
+  {
+    name: "soft cap",
+    attrs: { causal: true, score: f("3 * Math.tanh(s / 3)") },
+    fixed: ["mask-split"],
+  },
+  {
+    name: "soft cap in a window, squared",
+    attrs: { mask: f("Math.abs(q - k) < 6"), score: f("3 * Math.tanh(s / 3)"), prob: f("s * s") },
+    open: ["mask-banded"],
+  },
+  {
+    name: "sigmoid in a window",
+    attrs: { mask: f("Math.abs(q - k) < 6"), normaliser: "sigmoid" },
+    open: ["mask-banded"],
+  },
+  { name: "no normaliser", attrs: { causal: true, normaliser: "none", score: f("s * 0.5") }, fixed: ["mask-split"] },
+  {
+    name: "documents",
+    attrs: { causal: true, mask: f("table0[q] === table0[k]"), tables: 1 },
+    tables: [ids(long, (i) => Math.floor(Math.sqrt(i)))],
+    fixed: ["mask-split"],
+  },
+  {
+    name: "odd queries see nothing, two heads see all",
+    attrs: { mask: f("h < 2 || q % 2 === 0 && Math.abs(q - k) < 9") },
+  },
+  {
+    name: "first keys are hidden by the score",
+    attrs: { mask: f("q - k < 9"), causal: true, score: f("k < 4 ? -Infinity : s") },
+    open: ["mask-banded"],
+  },
+  { name: "prefix", attrs: { mask: f("k < 9 || k <= q") }, fixed: ["mask-split"] },
+  {
+    name: "global",
+    attrs: { mask: f("Math.abs(q - k) < 5 || table0[q] || table0[k]"), tables: 1 },
+    tables: [flags(long, (i) => i < 2 || i === 11)],
+  },
+  { name: "by batch", attrs: { mask: f("Math.abs(q - k) < 5 + b") } },
+  { name: "never", attrs: { mask: f("q - k > 5 && k - q > 5") } },
+];
+
+const sizes = [1, 15, 17, 33, 65, 130];
+const pairs: readonly (readonly [number, number])[] = [
+  ...sizes.map((n) => [n, n] as const),
+  [17, 33],
+  [33, 17],
+  [1, 65],
+];
+const width = 4;
+
+interface Attention {
+  readonly arena: Arena;
+  readonly node: Node;
+  readonly inputs: readonly Value[];
+}
+
+function attentionOf({ attrs, tables = [] }: Case, Q: number | string, K: number | string, kvHeads: number): Attention {
+  const arena = new Arena();
+  const dim = (n: number | string) => (typeof n === "string" ? symbol(n) : n);
+  const tensor = (name: string, heads: number, length: number | string, last = width) =>
+    arena.build.input({ name, dtype: "f32", shape: [2, heads, dim(length), last] });
+  const inputs = [tensor("q", 4, Q), tensor("k", kvHeads, K), tensor("v", kvHeads, K, 3)];
+  const constants = tables.map((value) => arena.build.constant({ value }));
+  const node = arena.node("attention", [...inputs, ...constants], { scale: 0.5, ...attrs });
+  return { arena, node, inputs };
+}
+
+let state = 7;
+const random = () => (state = (state * 48271) % 2147483647) / 2147483647 - 0.5;
+
+function feedsFor(Q: number, K: number, kvHeads: number): Map<string, HostTensor> {
+  const tensor = (dims: number[]) =>
+    fromNumbers(
+      "f32",
+      dims,
+      Array.from({ length: dims.reduce((x, y) => x * y) }, () => 4 * random()),
+    );
+  return new Map([
+    ["q", tensor([2, 4, Q, width])],
+    ["k", tensor([2, kvHeads, K, width])],
+    ["v", tensor([2, kvHeads, K, 3])],
+  ]);
+}
+
+function outputOf({ arena, inputs }: Attention, value: Value, feeds: Map<string, HostTensor>): Float64Array {
+  const graph = graphOf("g", inputs, [["y", value]]);
+  verifyGraph(graph);
+  void arena;
+  return evaluateGraph(graph, feeds).get("y")!.data;
+}
+
+function check(one: Case, Q: number | string, K: number | string, at: readonly (readonly [number, number])[]) {
+  const seen = new Set<string>();
+  for (const kvHeads of [4, 2]) {
+    const attention = attentionOf(one, Q, K, kvHeads);
+    const problem = problemOf(attention.node, attention.arena.build);
+    for (const form of forms) {
+      const plan = form.plan(problem, { target: ortCpuTarget(), numbers: undefined });
+      if (typeof plan === "string") continue;
+      seen.add(form.name);
+      const value = plan.build();
+      for (const [queries, keys] of at) {
+        const feeds = feedsFor(queries, keys, kvHeads);
+        const expected = outputOf(attention, attention.node.results[0]!, feeds);
+        const found = outputOf(attention, value, feeds);
+        const worst = expected.reduce((most, x, i) => Math.max(most, Math.abs(x - found[i]!)), 0);
+        expect(worst, `${form.name} at ${queries} × ${keys}, ${kvHeads} key heads`).toBeLessThan(1e-9);
+      }
+    }
+  }
+  return seen;
+}
+
+describe.each(cases)("$name", (one) => {
+  test("at known lengths", () => {
+    const seen = new Set(pairs.flatMap(([Q, K]) => [...check(one, Q, K, [[Q, K]])]));
+    expect([...seen]).toEqual(expect.arrayContaining(["mask-dense", ...(one.fixed ?? [])]));
+  });
+
+  test("at open lengths", () => {
+    const square = check(
+      one,
+      "n",
+      "n",
+      sizes.map((n) => [n, n] as const),
+    );
+    const oblong = check(one, "n", "m", pairs);
+    for (const seen of [square, oblong])
+      expect([...seen]).toEqual(expect.arrayContaining(["mask-dense", ...(one.open ?? [])]));
+  });
+});
