@@ -20,6 +20,8 @@ export interface Blocks {
   readonly run: number;
   /** All places lie inside. */
   readonly inside: boolean;
+  /** f64 [count]: the first query of each block, where they are not one after the other. */
+  readonly starts?: Value;
 }
 
 /**
@@ -80,15 +82,16 @@ function gatherKeys(b: Build, x: Value, { places, run, count, width, inside }: B
 }
 
 /** Places on [batch, kvHeads, blocks, group, rows, keys]. */
-function gridOf({ b, sizes, seesItself }: MaskProblem, blocks: Blocks): GridOfScores {
-  const { batch, kvHeads, group, queries, keys } = sizes;
-  const { rows, count, width, places, difference, inside } = blocks;
+function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks): GridOfScores {
+  const { batch, kvHeads, group, keys } = sizes;
+  const { rows, count, width, places, difference, inside, starts } = blocks;
   const along = (size: Dim, axis: number): Value => {
     const shape: Dim[] = [1, 1, 1, 1, 1, 1];
     shape[axis] = size;
     return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
   };
-  const q = b.add(b.mul(along(count, 2), f64(b, rows)), along(rows, 4));
+  const first = starts ? b.reshape(starts, { shape: [1, 1, count, 1, 1, 1] }) : b.mul(along(count, 2), f64(b, rows));
+  const q = b.add(first, along(rows, 4));
   const k = b.reshape(places, { shape: [1, 1, count, 1, 1, width] });
   const last = b.sub(sizeOf(b, keys), f64(b, 1));
   const valid = inside ? undefined : b.and(b.lessEqual(f64(b, 0), k), b.lessEqual(k, last));
@@ -98,7 +101,7 @@ function gridOf({ b, sizes, seesItself }: MaskProblem, blocks: Blocks): GridOfSc
       rank: 6,
       b: along(batch, 0),
       h,
-      q: mul(count, rows) === queries ? q : clamped(b, q, queries),
+      q: mul(count, rows) === program.lengths.Q ? q : clamped(b, q, program.lengths.Q),
       k: inside ? k : clamped(b, k, keys),
       ...(difference && { difference: b.reshape(difference, { shape: [1, 1, 1, 1, rows, width] }) }),
     },

@@ -17,7 +17,7 @@ export interface Run {
 }
 
 /** Queries [start, end) with the keys any of them sees. */
-interface Part extends Run {
+export interface Part extends Run {
   readonly keys: readonly Run[];
   /** All of the queries see all of the keys. */
   readonly full: boolean;
@@ -105,7 +105,8 @@ function partition(
   return parts;
 }
 
-function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Part, batch: number): number {
+/** Nanoseconds of one part. */
+export function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Part, batch: number): number {
   const { kvHeads, heads, width, valueWidth } = problem.sizes;
   const [rows, columns] = [end - start, countOf(keys)];
   const widths = Number(width) + Number(valueWidth);
