@@ -70,5 +70,5 @@ function build(problem: MaskProblem, { rows, width, before, run }: Choice) {
   const { b, sizes } = problem;
   const count = ceilDiv(sizes.queries, rows);
   const sliding = slidingPlaces(b, rows, count, width, before);
-  return attendInBlocks(problem, { rows, count, width, ...sliding, run, inside: false });
+  return attendInBlocks(problem, { rows, count, segments: [{ width, ...sliding, inside: false }], run });
 }

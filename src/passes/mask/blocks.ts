@@ -1,8 +1,22 @@
 import type { Build } from "../../ir/arena.ts";
-import { addedOn, attendInSteps, type GridOfScores } from "../../ir/attend.ts";
+import { addedOn, attendInSteps, everything, type GridOfScores, maskOn, type ScoreProgram } from "../../ir/attend.ts";
 import { type Dim, mul, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
+import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import type { MaskProblem } from "./problem.ts";
+
+/** Keys of every block that are told apart from others: by where they are, or by what masks them. */
+export interface Segment {
+  readonly width: number;
+  /** f64 [count, width], or [1, width] for all blocks alike: places among all keys; some may lie outside, and are not seen. */
+  readonly places: Value;
+  /** f64 [rows, width]: q - k, where it is the same in all blocks. */
+  readonly difference?: Value;
+  /** All places lie inside. */
+  readonly inside: boolean;
+  /** What masks these keys; the problem's own mask where not said. */
+  readonly mask?: IndexExpr;
+}
 
 /** Queries in blocks, each with keys of its own. */
 export interface Blocks {
@@ -10,16 +24,10 @@ export interface Blocks {
   readonly rows: number;
   /** How many blocks: they cover the queries, and may go beyond. */
   readonly count: Dim;
-  /** Keys of a block. */
-  readonly width: number;
-  /** f64 [count, width]: places of each block's keys among all keys; some may lie outside, and are not seen. */
-  readonly places: Value;
-  /** f64 [rows, width]: q - k, where it is the same in all blocks. */
-  readonly difference?: Value;
+  /** No key is in two of them. */
+  readonly segments: readonly Segment[];
   /** Keys are gathered in runs of this many, which the places consist of; all keys are a whole number of runs. */
   readonly run: number;
-  /** All places lie inside. */
-  readonly inside: boolean;
   /** f64 [count]: the first query of each block, where they are not one after the other. */
   readonly starts?: Value;
 }
@@ -46,7 +54,7 @@ export function attendInBlocks(problem: MaskProblem, blocks: Blocks): Value {
     return gatherKeys(b, flat, blocks, keys);
   };
   const qkv = [intoBlocks(problem.q, width), gathered(problem.k, width), gathered(problem.v, valueWidth)] as const;
-  const out = attendOn(problem, qkv, gridOf(problem, blocks), blocks);
+  const out = attendOn(problem, qkv, blocks);
   const whole = (x: Value): Value => {
     if (group === 1) return b.reshape(x, { shape: [batch, heads, padded, valueWidth] });
     const split = b.reshape(x, { shape: [batch, kvHeads, count, group, rows, valueWidth] });
@@ -63,12 +71,19 @@ const f64 = (b: Build, value: number) => b.scalar(value, "f64");
 export const sizeOf = (b: Build, dim: Dim): Value =>
   typeof dim === "number" ? f64(b, dim) : b.cast(b.size({ of: dim }), { to: "f64" });
 
-const clamped = (b: Build, x: Value, length: Dim): Value =>
+/** Places brought within a length. */
+export const clamped = (b: Build, x: Value, length: Dim): Value =>
   b.min(b.max(x, f64(b, 0)), b.sub(sizeOf(b, length), f64(b, 1)));
 
 /** [batch, keys, width] → [batch, count, keys of a block, width]. */
-function gatherKeys(b: Build, x: Value, { places, run, count, width, inside }: Blocks, keys: Dim): Value {
+function gatherKeys(b: Build, x: Value, { segments, run, count }: Blocks, keys: Dim): Value {
   const [batch, , last] = x.type.shape as [Dim, Dim, Dim];
+  const width = segments.reduce((sum, segment) => sum + segment.width, 0);
+  const inside = segments.every((segment) => segment.inside);
+  const places = joinedLast(
+    b,
+    segments.map((one) => b.broadcast(one.places, { shape: [count, one.width] })),
+  );
   if (run === 1) {
     const at = inside ? places : clamped(b, places, keys);
     return b.gather(x, b.cast(at, { to: "i64" }), { axis: 1 });
@@ -81,10 +96,14 @@ function gatherKeys(b: Build, x: Value, { places, run, count, width, inside }: B
   return b.reshape(found, { shape: [batch, count, width, last] });
 }
 
-/** Places on [batch, kvHeads, blocks, group, rows, keys]. */
-function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks): GridOfScores {
+const joinedLast = (b: Build, values: readonly Value[]): Value =>
+  values.length === 1 ? values[0]! : b.concat(...values, { axis: values[0]!.type.shape.length - 1 });
+
+/** Places of one segment on [batch, kvHeads, blocks, group, rows, keys]. */
+function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks, segment: Segment): GridOfScores {
   const { batch, kvHeads, group, keys } = sizes;
-  const { rows, count, width, places, difference, inside, starts } = blocks;
+  const { rows, count, starts } = blocks;
+  const { width, places, difference, inside } = segment;
   const along = (size: Dim, axis: number): Value => {
     const shape: Dim[] = [1, 1, 1, 1, 1, 1];
     shape[axis] = size;
@@ -92,7 +111,7 @@ function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks):
   };
   const first = starts ? b.reshape(starts, { shape: [1, 1, count, 1, 1, 1] }) : b.mul(along(count, 2), f64(b, rows));
   const q = b.add(first, along(rows, 4));
-  const k = b.reshape(places, { shape: [1, 1, count, 1, 1, width] });
+  const k = b.reshape(places, { shape: [1, 1, places.type.shape[0]!, 1, 1, width] });
   const last = b.sub(sizeOf(b, keys), f64(b, 1));
   const valid = inside ? undefined : b.and(b.lessEqual(f64(b, 0), k), b.lessEqual(k, last));
   const h = group === 1 ? along(kvHeads, 1) : b.add(b.mul(along(kvHeads, 1), sizeOf(b, group)), along(group, 3));
@@ -111,28 +130,63 @@ function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks):
   };
 }
 
+/** The program with the mask of one segment. */
+const masked = (program: ScoreProgram, { mask }: Segment): ScoreProgram =>
+  mask === undefined ? program : { ...program, formulas: { ...program.formulas, mask } };
+
 /** Attention of blocks: as an `attention` with a bias where the formulas amount to that, else in steps. */
-function attendOn(
-  problem: MaskProblem,
-  [q, k, v]: readonly [Value, Value, Value],
-  on: GridOfScores,
-  { rows, width }: Blocks,
-): Value {
+function attendOn(problem: MaskProblem, [q, k, v]: readonly [Value, Value, Value], blocks: Blocks): Value {
   const { b, program, isPlain, added, seesItself } = problem;
-  if (!isPlain || !seesItself) return attendInSteps(b, [q, k, v], program, on);
-  const { dtype } = q.type;
-  const [batch, kvHeads, count, group] = on.shape as [Dim, Dim, Dim, Dim];
-  const bias = addedOn(b, program, dtype, added!, on);
   const { scale } = program;
-  if (!bias) return b.attention(q, k, v, { scale });
-  const [ofBatch, ofHeads, ofBlocks] = bias.type.shape as [Dim, Dim, Dim];
-  const perHead = ofBatch !== 1 || ofHeads !== 1;
-  const wanted = perHead
-    ? [batch, kvHeads, count, group, rows, width]
-    : [1, 1, group === 1 ? ofBlocks : count, group, rows, width];
-  const full = b.broadcast(bias, { shape: wanted });
-  const [n, m] = [mul(wanted[0]!, wanted[1]!), mul(wanted[2]!, wanted[3]!)];
-  return b.attention(q, k, v, b.reshape(full, { shape: [n, m, rows, width] }), { scale });
+  const { rows, segments } = blocks;
+  const { dtype } = q.type;
+  const grids = segments.map((segment) => gridOf(problem, blocks, segment));
+  if (!isPlain || !seesItself) return attendInSteps(b, [q, k, v], ...joinedProgram(problem, blocks, grids));
+  const biases = segments.map((segment, i) => addedOn(b, masked(program, segment), dtype, added!, grids[i]!));
+  if (biases.every((bias) => bias === undefined)) return b.attention(q, k, v, { scale });
+  const parts = biases.map((bias) => bias ?? b.reshape(b.scalar(0, dtype), { shape: [1, 1, 1, 1, 1, 1] }));
+  const [batch, kvHeads, count, group] = grids[0]!.shape as [Dim, Dim, Dim, Dim];
+  const perHead = parts.some(({ type }) => type.shape[0] !== 1 || type.shape[1] !== 1);
+  const perBlock = group !== 1 || parts.some(({ type }) => type.shape[2] !== 1);
+  const outer = perHead ? [batch, kvHeads, count, group] : [1, 1, perBlock ? count : 1, group];
+  const bias = joinedLast(
+    b,
+    parts.map((part, i) => b.broadcast(part, { shape: [...outer, rows, segments[i]!.width] })),
+  );
+  const width = bias.type.shape[5]!;
+  const shape = [mul(outer[0]!, outer[1]!), mul(outer[2]!, outer[3]!), rows, width];
+  return b.attention(q, k, v, b.reshape(bias, { shape }), { scale });
+}
+
+/** All segments as one, where scores are computed in steps: the masks of several are known by then. */
+function joinedProgram(
+  { b, program }: MaskProblem,
+  { segments, rows }: Blocks,
+  grids: readonly GridOfScores[],
+): [ScoreProgram, GridOfScores] {
+  const [grid] = grids;
+  if (grids.length === 1) return [masked(program, segments[0]!), grid!];
+  const count = grid!.shape[2]!;
+  const k = joinedLast(
+    b,
+    segments.map(({ width }, i) => b.broadcast(grids[i]!.grid.k, { shape: [1, 1, count, 1, 1, width] })),
+  );
+  const masks = segments.map((segment, i) => maskOn(b, masked(program, segment), grids[i]!));
+  const outer = [0, 1, 2, 3].map((axis) =>
+    masks.some((mask) => mask && mask.type.shape[axis] !== 1) ? grid!.shape[axis]! : 1,
+  );
+  const valid = joinedLast(
+    b,
+    masks.map((mask, i) =>
+      b.broadcast(mask ?? b.reshape(b.scalar(1, "bool"), { shape: [1, 1, 1, 1, 1, 1] }), {
+        shape: [...outer, rows, segments[i]!.width],
+      }),
+    ),
+  );
+  const { difference: _difference, ...places } = grid!.grid;
+  const shape = [...grid!.shape.slice(0, 5), k.type.shape[5]!];
+  const open = { ...program, formulas: { ...program.formulas, mask: everything } };
+  return [open, { ...grid!, grid: { ...places, k }, shape, valid }];
 }
 
 /** Places of keys of blocks that begin `back` keys before the block's own queries: f64 [count, width], and q - k. */

@@ -11,11 +11,12 @@ import { dense } from "./dense.ts";
 import type { Numbers } from "./estimate.ts";
 import type { Form, FormContext, Plan } from "./form.ts";
 import { gathered } from "./gathered.ts";
+import { globals } from "./globals.ts";
 import { type MaskProblem, numberOf, problemOf } from "./problem.ts";
 import { split } from "./split.ts";
 
 /** Every way to compute an attention. `mask-dense` always has a plan. */
-export const forms: readonly Form[] = [dense, banded, split, gathered];
+export const forms: readonly Form[] = [dense, banded, globals, split, gathered];
 
 interface Candidate {
   readonly form: Form;

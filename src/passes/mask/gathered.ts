@@ -124,7 +124,7 @@ function attendGathered(problem: MaskProblem, { structure, slots, gathered: chos
   const within = b.reshape(b.iota({ size: blockSize, dtype: "f64" }), { shape: [1, 1, blockSize] });
   const width = slots * blockSize;
   const places = b.reshape(b.add(firsts, within), { shape: [count, width] });
-  const blocks = { rows: blockSize, count, width, places, run: whole ? blockSize : 1, inside };
+  const blocks = { rows: blockSize, count, segments: [{ width, places, inside }], run: whole ? blockSize : 1 };
   if (count === structure.rows) return attendInBlocks(problem, blocks);
   const starts = b.mul(listed(b, chosen, [count]), b.scalar(blockSize, "f64"));
   const q = chosenRows(problem, chosen, structure);
