@@ -1,6 +1,7 @@
 import { canonicaliseRules } from "../../src/passes/canonicalise.ts";
 import { attentionStages } from "../../src/passes/fuse-attention.ts";
 import { legaliseRules } from "../../src/passes/legalise.ts";
+import { forms } from "../../src/passes/mask/choose.ts";
 import { passes } from "../../src/passes/pipeline.ts";
 import { projectStages } from "../../src/passes/project.ts";
 import { mergeRefusals, mergeRule } from "../../src/passes/projection/merge.ts";
@@ -23,6 +24,7 @@ const merge: Described = {
 const rulesOf = new Map<string, readonly Described[]>([
   ["canonicalise", canonicaliseRules],
   ["fuse-attention", attentionStages.flat()],
+  ["mask", forms],
   ["fuse-norm", normStages.flat()],
   ["fuse-activation", activationStages.flat()],
   ["project", [...projectStages.flat(), merge]],

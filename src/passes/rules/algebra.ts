@@ -48,7 +48,7 @@ const foldConstants: readonly Rule[] = names
     const def = opDef(op);
     const folds =
       def.traits.includes("elementwise") || def.traits.includes("movement") || def.traits.includes("reduction");
-    return folds && def.evaluate && op !== "split";
+    return folds && def.evaluate && op !== "split" && op !== "refine";
   })
   .map((op) =>
     rule({

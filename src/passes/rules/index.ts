@@ -1,6 +1,8 @@
 import { canonicaliseRules } from "../canonicalise.ts";
 import { attentionStages } from "../fuse-attention.ts";
 import { legaliseRules } from "../legalise.ts";
+import { forms } from "../mask/choose.ts";
+import type { Form } from "../mask/form.ts";
 import { projectStages } from "../project.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
 import type { Rule } from "../rewrite/rule.ts";
@@ -8,12 +10,13 @@ import { activationStages } from "./activation.ts";
 import { normStages } from "./norm.ts";
 
 /** Every rule there is, by the pass that applies it: what documentation and tests read. */
-export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher)[]> = new Map<
+export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher | Form)[]> = new Map<
   string,
-  readonly (Rule | Matcher)[]
+  readonly (Rule | Matcher | Form)[]
 >([
   ["canonicalise", canonicaliseRules],
   ["fuse-attention", attentionStages.flat()],
+  ["mask", forms],
   ["fuse-norm", normStages.flat()],
   ["fuse-activation", activationStages.flat()],
   ["project", projectStages.flat()],
