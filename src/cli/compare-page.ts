@@ -19,7 +19,9 @@ export function comparePage(report: CompareReport): string {
   const body = [
     `<h1>${escaped(model)}</h1>`,
     `<p>for ${escaped(target)}, on ${escaped(String(machine.cpu))}, ${machine.threads} threads, Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}, ${escaped(String(machine.ep))}</p>`,
-    ...report.growth.map((sweep) => sweepSection(report, sweep)),
+    ...report.growth
+      .toSorted((a, b) => b.lengths.length - a.lengths.length)
+      .map((sweep) => sweepSection(report, sweep)),
     runsSection(report.runs),
     passesSection(report.passes),
   ];
@@ -30,12 +32,17 @@ function sweepSection(report: CompareReport, sweep: GrowthReport): string {
   const crossovers = report.crossovers.filter((one) => isOf(one, sweep));
   const rows = sweep.variants.map((variant) => [variant.name, ...growthCells(sweep.symbol, variant)]);
   const notes = growthNotes(sweep).map((note) => `<li>${escaped(note)}</li>`);
-  return `<section><h2>Over ${escaped(showSweep(sweep, sweep.lengths))}</h2>
+  // Two lengths say little: of several sweeps, what they show is there for who opens it.
+  const [open, close] =
+    report.growth.length > 1 && sweep.lengths.length < 3
+      ? ["<details><summary>two lengths</summary>", "</details>"]
+      : ["", ""];
+  return `<section><h2>Over ${escaped(showSweep(sweep, sweep.lengths))}</h2>${open}
 <div class="charts">${chartsOf(report, sweep, crossovers).join("\n")}</div>
 ${htmlTable("growth: from formulas, and with ~ as fitted to what was measured", ["variant", ...growthColumns], rows)}
 ${notes.length > 0 ? `<ul class="faint">${notes.join("")}</ul>` : ""}
 <h3>Crossovers</h3>
-<ul>${crossovers.map((one) => `<li>${escaped(describeCrossover(one))}</li>`).join("\n")}</ul></section>`;
+<ul>${crossovers.map((one) => `<li>${escaped(describeCrossover(one))}</li>`).join("\n")}</ul>${close}</section>`;
 }
 
 const isOf = (one: CrossoverReport, { symbol, dims }: GrowthReport) =>

@@ -73,10 +73,10 @@ function withoutCrossing(
   { throughout, lengths, apart, note }: CrossoverReport["latency"],
 ): string {
   if (note !== null) return `${first} and ${second}: times not compared, ${note}`;
-  if (throughout === null) return `${first} and ${second} are as fast as each other at all ${lengths} lengths`;
+  if (throughout === null) return `${first} and ${second} are as fast as each other at each of the ${lengths} lengths`;
   const other = throughout === first ? second : first;
   if (apart === lengths)
-    return `${throughout} is ahead at all ${lengths} lengths, ${other} never overtakes it within the sweep`;
+    return `${throughout} is ahead at each of the ${lengths} lengths, ${other} never overtakes it within the sweep`;
   return `${throughout} is ahead of ${other} at ${apart} of ${lengths} lengths and as fast at the others`;
 }
 
