@@ -1,6 +1,6 @@
 import { fail } from "../ir/diagnostics.ts";
 import { add, ceilDiv, type Dim, divideExact, min, mul, show, sub } from "../ir/dim.ts";
-import { showType } from "../ir/types.ts";
+import { sameShape, showShape, showType } from "../ir/types.ts";
 import { checkOperands } from "./attention.ts";
 import { run } from "./builder.ts";
 import { checkOptions, finite, positiveInteger } from "./checks.ts";
@@ -20,6 +20,8 @@ export interface BlockAttentionOptions {
   readonly causal?: boolean;
   /** Factor of the scores; 1/√width by default. */
   readonly scale?: number;
+  /** Keys that may be seen, bool [batch, kvHeads, keys]; all by default. */
+  readonly keyMask?: Tensor;
 }
 
 /** Sizes, as the names in the comments below have them. */
@@ -58,13 +60,15 @@ export function blockAttention<Q extends Tensor>(
   options: BlockAttentionOptions,
 ): Tensor<Shape, DTypeOf<Q>> {
   return run(blockAttention, [q, k, v, blocks], (b) => {
-    const given = checkOptions(options, ["block", "causal", "scale"], "blockAttention");
+    const given = checkOptions(options, ["block", "causal", "scale", "keyMask"], "blockAttention");
     const [queries, keys, values] = [asTensor(b, q, "q"), asTensor(b, k, "k"), asTensor(b, v, "v")];
     const choice = asTensor(b, blocks, "blocks");
     const sizes = sizesOf(queries, keys, values, choice, positiveInteger(given.block, "block"));
     const scale = given.scale === undefined ? 1 / Math.sqrt(sizes.width) : finite(given.scale, "scale");
+    const keyMask = given.keyMask && keyMaskOf(asTensor(b, given.keyMask, "keyMask"), sizes);
     const places = dispatch(choice, sizes);
-    const found = tileByTile(queries, [keys, values], places, sizes, { scale, causal: given.causal ?? false });
+    const seen = visible(places, sizes, given.causal ?? false, keyMask);
+    const found = tileByTile(queries, [keys, values], places, sizes, scale, seen);
     return gathered(found, places, sizes);
   }) as never;
 }
@@ -87,6 +91,14 @@ function sizesOf(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, block: number)
   const tiles = min(add(pairs, count), mul(count, ceilDiv(queries, block)));
   const group = divideExact(all, heads)!;
   return { batch, heads, group, queries, width, keys, valueWidth: v.shape[3]!, blocks: count, chosen, block, tiles };
+}
+
+function keyMaskOf(mask: Tensor, s: Sizes): Tensor {
+  const wanted = [s.batch, s.heads, s.keys];
+  if (mask.dtype === "bool" && sameShape(mask.shape, wanted)) return mask;
+  return fail("QKV111", `blockAttention: the mask of keys is ${showType(mask.value.type)}`, {
+    help: `it is bool${showShape(wanted)}, true where a key may be seen`,
+  });
 }
 
 /** Which query stands where in the tiles. */
@@ -142,22 +154,18 @@ function tileByTile(
   [k, v]: readonly [Tensor, Tensor],
   places: Places,
   s: Sizes,
-  { scale, causal }: { readonly scale: number; readonly causal: boolean },
+  scale: number,
+  seen: Tensor | undefined,
 ): Found {
   const perTile = mul(s.block, s.group);
   const grouped = transpose(reshape(q, [s.batch, s.heads, s.group, s.queries, s.width]), [0, 1, 3, 2, 4]);
   const rows = gather(grouped, places.queries, { axis: 2, batch: 2 });
   const tiled = reshape(rows, [s.batch, s.heads, s.tiles, perTile, s.width]);
-  const ofBlock = (x: Tensor) => {
-    const filled = pad(x, { axis: 2, high: sub(mul(s.blocks, s.block), s.keys) });
-    const cut = reshape(filled, [s.batch, s.heads, s.blocks, s.block, x.dim(3)]);
-    return gather(cut, places.blocks, { axis: 2, batch: 2 });
-  };
-  const raw = einsum("b g t r d, b g t k d -> b g t r k", tiled, ofBlock(k)).mul(scale);
+  const raw = einsum("b g t r d, b g t k d -> b g t r k", tiled, ofTiles(k, places, s)).mul(scale);
   const never = q.dtype === "f16" ? -6e4 : -1e30;
-  const scores = causal || !divides(s) ? where(visible(places, s, causal), raw, never) : raw;
+  const scores = seen ? where(seen, raw, never) : raw;
   const weights = softmax(scores);
-  const out = einsum("b g t r k, b g t k e -> b g t r e", weights, ofBlock(v));
+  const out = einsum("b g t r k, b g t k e -> b g t r e", weights, ofTiles(v, places, s));
   // exp(s - z) is the weight of s, for the largest as for all others.
   const along = { axes: -1, keepDims: true };
   const z = max(scores, along).sub(max(weights, along).log());
@@ -165,10 +173,19 @@ function tileByTile(
   return { out: flat(out, s.valueWidth), z: flat(z, 1), nothing: never / 2 };
 }
 
-const divides = ({ keys, block }: Sizes): boolean => divideExact(keys, block) !== undefined;
+/** The block of keys each tile meets: [batch, heads, keys, …] as [batch, heads, tiles, block, …]. */
+function ofTiles(x: Tensor, places: Places, s: Sizes): Tensor {
+  const filled = pad(x, { axis: 2, high: sub(mul(s.blocks, s.block), s.keys) });
+  const cut = reshape(filled, [s.batch, s.heads, s.blocks, s.block, ...x.shape.slice(3)]);
+  return gather(cut, places.blocks, { axis: 2, batch: 2 });
+}
 
-/** Which key of its block a row sees, [batch, heads, tiles, block · group or 1, block]. */
-function visible(places: Places, s: Sizes, causal: boolean): Tensor {
+/** Which key of its block a row sees, [batch, heads, tiles, block · group or 1, block]; undefined where it is all of them. */
+function visible(places: Places, s: Sizes, causal: boolean, keyMask: Tensor | undefined): Tensor | undefined {
+  const given = keyMask && expandDims(ofTiles(keyMask, places, s), 3);
+  const whole = divideExact(s.keys, s.block) !== undefined;
+  // What fills the last block up is masked as any key is.
+  if (!causal && (whole || given)) return given;
   const first = places.blocks.mul(s.block);
   const keys = expandDims(expandDims(first, 3).add(iota(s.block)), 3);
   const last = size(s.keys).sub(1);
@@ -176,7 +193,8 @@ function visible(places: Places, s: Sizes, causal: boolean): Tensor {
   const bound = reshape(minimum(places.queries, last), [s.batch, s.heads, s.tiles, s.block, 1, 1]);
   const shape = [s.batch, s.heads, s.tiles, s.block, s.group, 1];
   const limit = reshape(broadcastTo(bound, shape), [s.batch, s.heads, s.tiles, mul(s.block, s.group), 1]);
-  return lessEqual(keys, limit);
+  const before = lessEqual(keys, limit);
+  return given ? and(before, given) : before;
 }
 
 /** The parts of each query, merged: [batch, heads · group, queries, valueWidth]. */

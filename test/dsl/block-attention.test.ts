@@ -19,17 +19,25 @@ interface Case {
   readonly chosen: number;
   readonly causal?: boolean;
   readonly group?: number;
+  /** Only some keys may be seen. */
+  readonly masked?: boolean;
   readonly dtype?: DType;
 }
 
 const [batch, kvHeads, width, valueWidth] = [2, 2, 4, 6];
 
-function feedsOf({ queries, keys, block, chosen, group = 1, dtype = "f32" }: Case): Map<string, HostTensor> {
+function feedsOf({ queries, keys, block, chosen, group = 1, masked, dtype = "f32" }: Case): Map<string, HostTensor> {
   const floats = (...dims: number[]) =>
     fromNumbers(
       dtype,
       dims,
       Array.from({ length: dims.reduce((a, b) => a * b) }, () => 4 * random() - 2),
+    );
+  const truths = (...dims: number[]) =>
+    fromNumbers(
+      "bool",
+      dims,
+      Array.from({ length: dims.reduce((a, b) => a * b) }, () => Number(random() < 0.6)),
     );
   const blocks = Math.ceil(keys / block);
   const choice = Array.from({ length: batch * kvHeads * queries }, () => {
@@ -41,6 +49,7 @@ function feedsOf({ queries, keys, block, chosen, group = 1, dtype = "f32" }: Cas
     ["k", floats(batch, kvHeads, keys, width)],
     ["v", floats(batch, kvHeads, keys, valueWidth)],
     ["blocks", fromNumbers("i64", [batch, kvHeads, queries, chosen], choice.flat())],
+    ...(masked ? [["mask", truths(batch, kvHeads, keys)] as const] : []),
   ]);
 }
 
@@ -65,6 +74,7 @@ function expected(feeds: Map<string, HostTensor>, { queries, keys, block, chosen
         let total = 0;
         for (let j = 0; j < keys; j++) {
           if (!wanted.has(Math.floor(j / block)) || (causal && j > i)) continue;
+          if (feeds.has("mask") && at(feeds.get("mask")!, b, g, j) === 0) continue;
           let score = 0;
           for (let c = 0; c < width; c++) score += at(q, b, h, i, c) * at(k, b, g, j, c);
           const power = Math.exp(score / Math.sqrt(width));
@@ -76,7 +86,10 @@ function expected(feeds: Map<string, HostTensor>, { queries, keys, block, chosen
   return out;
 }
 
-const declare = ({ block, chosen, causal = false, group = 1, dtype = "f32", ...sizes }: Case, open: boolean) =>
+const declare = (
+  { block, chosen, causal = false, group = 1, masked = false, dtype = "f32", ...sizes }: Case,
+  open: boolean,
+) =>
   model("blocks", () => {
     const [rows, columns] = open ? ["queries", "keys"] : [sizes.queries, sizes.keys];
     return {
@@ -85,7 +98,7 @@ const declare = ({ block, chosen, causal = false, group = 1, dtype = "f32", ...s
         input("k", dtype, ["batch", kvHeads, columns, width]),
         input("v", dtype, ["batch", kvHeads, columns, valueWidth]),
         input("blocks", "i64", ["batch", kvHeads, rows, chosen]),
-        { block, causal },
+        { block, causal, ...(masked && { keyMask: input("mask", "bool", ["batch", kvHeads, columns]) }) },
       ),
     };
   });
@@ -102,6 +115,8 @@ describe.each<Case>([
   { queries: 65, keys: 33, block: 5, chosen: 1, causal: true },
   { queries: 3, keys: 257, block: 16, chosen: 9 },
   { queries: 257, keys: 257, block: 16, chosen: 3, causal: true },
+  { queries: 33, keys: 33, block: 5, chosen: 3, causal: true, group: 2, masked: true },
+  { queries: 17, keys: 65, block: 8, chosen: 4, masked: true },
 ])("$queries queries, $keys keys, $chosen blocks of $block", (each) => {
   const feeds = feedsOf(each);
   const values = expected(feeds, each);
@@ -181,6 +196,15 @@ describe("refusals", () => {
         return blockAttention(q(), keys, keys, blocks("b", 2, "s", 2), loose({ block: 0 }));
       },
       /QKV101 block is 0/,
+    ],
+    [
+      "a mask of other keys",
+      () => {
+        const keys = k();
+        const keyMask = input("mask", "bool", ["b", 2, "s"]);
+        return blockAttention(q(), keys, keys, blocks("b", 2, "s", 2), { block: 4, keyMask });
+      },
+      /QKV111 blockAttention: the mask of keys is bool\[b, 2, s\]/,
     ],
     [
       "an option that is none",
