@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import clustered from "../../models/variants/clustered.ts";
 import lsh from "../../models/variants/lsh.ts";
 import routing from "../../models/variants/routing.ts";
 import sinkhorn from "../../models/variants/sinkhorn.ts";
@@ -200,6 +201,90 @@ const sinkhornOf = (settings: Partial<Sorting>): Variant => {
   };
 };
 
+interface Clustering {
+  readonly clusters: number;
+  readonly bits: number;
+  readonly iterations: number;
+  readonly top: number;
+}
+
+/** Lloyd's algorithm query by query and bit by bit, then equations 4 to 11 of the paper. */
+function lloyd(hashes: Rows, { clusters, iterations }: Clustering): number[] {
+  let centres = range(clusters).map((c) => hashes[Math.floor((c * hashes.length) / clusters)]!);
+  const nearest = () =>
+    hashes.map((hash) => {
+      const apart = centres.map((centre) => centre.filter((bit, n) => bit !== hash[n]).length);
+      return apart.indexOf(Math.min(...apart));
+    });
+  let cluster = nearest();
+  for (let i = 0; i < iterations; i++) {
+    centres = centres.map((centre, c) =>
+      centre.map((bit, n) => {
+        const votes = hashes.reduce((total, hash, at) => total + (cluster[at] === c ? hash[n]! : 0), 0);
+        return votes === 0 ? bit : Math.sign(votes);
+      }),
+    );
+    cluster = nearest();
+  }
+  return cluster;
+}
+
+function ofClusters(feeds: Feeds, { Q }: Lengths, all: Clustering): number[] {
+  return perHead(batch, heads, (b, h) => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => rowsAt(named(feeds, name), b, h));
+    const planes = rowsAt(named(feeds, "planes"), h);
+    const hashes = q!.map((x) =>
+      range(all.bits).map((n) =>
+        dot(
+          x,
+          planes.map((row) => row[n]!),
+        ) < 0
+          ? -1
+          : 1,
+      ),
+    );
+    const cluster = lloyd(hashes, all);
+    const means = range(all.clusters).map((c) => {
+      const own = range(Q).filter((i) => cluster[i] === c);
+      return scaled(
+        own.reduce((total, i) => plus(total, q![i]!), zeros(d)),
+        1 / Math.max(1, own.length),
+      );
+    });
+    return range(Q).map((i) => {
+      const scores = k!.map((key) => dot(means[cluster[i]!]!, key) / Math.sqrt(d));
+      const highest = Math.max(...scores);
+      const total = scores.reduce((sum, score) => sum + Math.exp(score - highest), 0);
+      const weights = scores.map((score) => Math.exp(score - highest) / total);
+      const taken = largest(weights, Math.min(all.top, Q));
+      const rest = range(Q).filter((j) => !taken.includes(j));
+      const others = rest.reduce((sum, j) => plus(sum, scaled(v![j]!, weights[j]!)), zeros(d));
+      if (taken.length === 0) return others;
+      const own = weighted(
+        taken.map((j) => dot(q![i]!, k![j]!) / Math.sqrt(d)),
+        taken.map((j) => v![j]!),
+        d,
+      );
+      return plus(
+        others,
+        scaled(
+          own,
+          taken.reduce((sum, j) => sum + weights[j]!, 0),
+        ),
+      );
+    });
+  });
+}
+
+const clusteredOf = (settings: Partial<Clustering>): Variant => {
+  const all: Clustering = { clusters: 5, bits: 9, iterations: 3, top: 0, ...settings };
+  return {
+    model: clustered,
+    settings: { ...all },
+    outputs: (feeds, lengths) => ({ o: ofClusters(feeds, lengths, all) }),
+  };
+};
+
 const variants: Readonly<Record<string, Variant>> = {
   routing: routingOf({}),
   "routing, causal": routingOf({ causal: true, clusters: 5 }),
@@ -209,6 +294,9 @@ const variants: Readonly<Record<string, Variant>> = {
   "lsh of two rounds": lshOf({ rounds: 2, buckets: 4, chunk: 16 }),
   sinkhorn: sinkhornOf({}),
   "sinkhorn of longer blocks": sinkhornOf({ block: 33, iterations: 1 }),
+  clustered: clusteredOf({}),
+  "clustered, the keys of most weight seen by each query": clusteredOf({ top: 4 }),
+  "clustered, more keys taken than there may be": clusteredOf({ clusters: 8, bits: 16, iterations: 1, top: 16 }),
 };
 
 describe.each(Object.entries(variants))("%s", (_, variant) => checkVariant(variant));
