@@ -1,6 +1,8 @@
 import { describe } from "vitest";
+import axial from "../../models/variants/axial.ts";
 import mortonNatten from "../../models/variants/morton-natten.ts";
 import natten from "../../models/variants/natten.ts";
+import shiftedWindow from "../../models/variants/shifted-window.ts";
 import slidingTile2d from "../../models/variants/sliding-tile-2d.ts";
 import slidingTile3d from "../../models/variants/sliding-tile-3d.ts";
 import spatialHead from "../../models/variants/spatial-head.ts";
@@ -109,6 +111,35 @@ function tilesOn(model: Variant["model"], canvas: Place, kernel: Place, tile: Pl
   };
 }
 
+/** Swin's windows: the canvas rolled up and left, cut into squares; what rolled round belongs to a region of its own. */
+function swin(width: number, height: number, size: number, shift: number): Variant {
+  const roll = (length: number) => Array.from({ length }, (_, i) => (i < shift ? length - shift + i : i - shift));
+  const [across, down] = [roll(width), roll(height)];
+  const region = (at: number, length: number) => {
+    if (at < length - size) return Math.floor(at / size);
+    return at < length - shift ? "last, near" : "last, far";
+  };
+  const order = places([height, width]).map(([y, x]) => [down[y!]!, across[x!]!] as const);
+  return {
+    model: shiftedWindow,
+    settings: { width, height, size, shift },
+    lengths: [[width * height, width * height]],
+    written: (feeds) => {
+      const bias = reader(named(feeds, "relative_position_bias_table"));
+      return {
+        mask: (_b, _h, q, k) =>
+          [height, width].every(
+            (length, axis) => region(order[q]![axis]!, length) === region(order[k]![axis]!, length),
+          ),
+        score: (s, _b, h, q, k) => {
+          const [dy, dx] = [order[q]![0] - order[k]![0], order[q]![1] - order[k]![1]];
+          return s + bias((dy + size - 1) * (2 * size - 1) + dx + size - 1, h);
+        },
+      };
+    },
+  };
+}
+
 const topOf = (tiles: number) =>
   Array.from({ length: batch * heads * tiles }, (_, row) =>
     Array.from({ length: 3 }, (_, i) => (row * 5 + i * i) % Math.max(1, tiles)),
@@ -128,6 +159,18 @@ const variants: Readonly<Record<string, Variant>> = {
   "sliding-tile-2d, an even kernel, with text": tilesOn(slidingTile2d, [9, 10], [3, 4], [3, 2], 7),
   "sliding-tile-3d": tilesOn(slidingTile3d, [4, 6, 6], [2, 6, 2], [2, 2, 2], 0),
   "sliding-tile-3d, with text": tilesOn(slidingTile3d, [3, 4, 6], [3, 4, 6], [1, 2, 2], 5),
+
+  axial: {
+    model: axial,
+    settings: { width: 7 },
+    written: () => {
+      const order = places([40, 7]);
+      return { mask: (_b, _h, q, k) => [0, 1].some((axis) => order[q]![axis] === order[k]![axis]) };
+    },
+  },
+  "shifted-window": swin(12, 9, 3, 1),
+  "shifted-window, tall": swin(4, 12, 4, 2),
+  "shifted-window, not shifted": swin(6, 6, 3, 0),
 
   "spatial-head": {
     model: spatialHead,

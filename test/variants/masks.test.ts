@@ -3,6 +3,7 @@ import batched from "../../models/variants/batched.ts";
 import bigbird from "../../models/variants/bigbird.ts";
 import blockDiffusion from "../../models/variants/block-diffusion.ts";
 import causal from "../../models/variants/causal.ts";
+import dilated from "../../models/variants/dilated.ts";
 import dilatedSlidingWindow from "../../models/variants/dilated-sliding-window.ts";
 import documents from "../../models/variants/documents.ts";
 import draftTraining from "../../models/variants/draft-training.ts";
@@ -10,13 +11,18 @@ import fixed from "../../models/variants/fixed.ts";
 import globalSlidingWindow from "../../models/variants/global-sliding-window.ts";
 import local from "../../models/variants/local.ts";
 import longformer from "../../models/variants/longformer.ts";
+import nonAutoregressive from "../../models/variants/non-autoregressive.ts";
 import packedCausalDocuments from "../../models/variants/packed-causal-documents.ts";
+import padding from "../../models/variants/padding.ts";
 import prefixLm from "../../models/variants/prefix-lm.ts";
 import sharedPrefix from "../../models/variants/shared-prefix.ts";
 import slidingWindow from "../../models/variants/sliding-window.ts";
 import streamingLlm from "../../models/variants/streaming-llm.ts";
 import strided from "../../models/variants/strided.ts";
 import treeCausal from "../../models/variants/tree-causal.ts";
+import waitK from "../../models/variants/wait-k.ts";
+import { fromNumbers } from "../../src/ir/tensor.ts";
+import { named, reader } from "./support/reference.ts";
 import { checkVariant, type Variant } from "./support/variant.ts";
 
 /** Masks of sequences, each against the same mask written again: as lists, loops and ranges. */
@@ -218,6 +224,38 @@ const variants: Readonly<Record<string, Variant>> = {
   "tree-causal, a chain": tree(chain(15), [1, 17, 65]),
   "tree-causal, a bush": tree([-1, 0, 1, 1, 3, 3, 0], [1, 33]),
   "tree-causal, a binary tree": tree(binary(33), [1, 15, 33]),
+
+  padding: {
+    model: padding,
+    inputs: ({ K }) => ({ lengths: fromNumbers("i64", [2], [K - Math.floor(K / 3), Math.floor(K / 2)]) }),
+    written: (feeds) => {
+      const length = reader(named(feeds, "lengths"));
+      return { mask: (b, _h, _q, k) => k < length(b) };
+    },
+  },
+
+  "wait-k": {
+    model: waitK,
+    settings: { wait: 2 },
+    written: () => ({ mask: (_b, _h, q, k) => [0, 1].includes(k) || k - 1 <= q }),
+  },
+
+  "non-autoregressive": {
+    model: nonAutoregressive,
+    written: () => ({ mask: (_b, _h, q, k) => q < k || q > k }),
+  },
+
+  dilated: {
+    model: dilated,
+    settings: { segment: 12, dilation: 2 },
+    written: () => ({
+      mask: (_b, h, q, k) => {
+        const first = q - (q % 12) + h;
+        const chosen = [0, 2, 4, 6, 8, 10].map((step) => first + step);
+        return chosen.includes(q) && chosen.includes(k);
+      },
+    }),
+  },
 
   "draft-training": {
     model: draftTraining,

@@ -1,11 +1,16 @@
 import { describe } from "vitest";
 import attentionSinks from "../../models/variants/attention-sinks.ts";
 import differential from "../../models/variants/differential.ts";
+import exclusive from "../../models/variants/exclusive.ts";
+import explicitSparse from "../../models/variants/explicit-sparse.ts";
 import gatedAttention from "../../models/variants/gated-attention.ts";
 import guidedAttentionLoss from "../../models/variants/guided-attention-loss.ts";
+import permutation from "../../models/variants/permutation.ts";
+import persistentMemory from "../../models/variants/persistent-memory.ts";
 import qkNorm from "../../models/variants/qk-norm.ts";
 import talkingHeads from "../../models/variants/talking-heads.ts";
 import { hostTensor } from "../../src/index.ts";
+import { fromNumbers } from "../../src/ir/tensor.ts";
 import { attentionOf, type Feeds, named, reader, softmax } from "./support/reference.ts";
 import { batch, checkVariant, heads, type Variant } from "./support/variant.ts";
 
@@ -89,6 +94,73 @@ const variants: Readonly<Record<string, Variant>> = {
       };
       return { o: attentionOf(normed("q"), normed("k"), named(feeds, "v"), { mask: causal }) };
     },
+  },
+
+  permutation: {
+    model: permutation,
+    // 7 has no divisor in common with any of the lengths.
+    inputs: ({ K }) => ({
+      rank: fromNumbers(
+        "i64",
+        [batch, K],
+        range(batch).flatMap((b) => range(K).map((i) => (i * 7 + b) % K)),
+      ),
+    }),
+    outputs: (feeds) => {
+      const rank = reader(named(feeds, "rank"));
+      const stream = (queries: string, least: number) =>
+        attentionOf(named(feeds, queries), named(feeds, "k"), named(feeds, "v"), {
+          mask: (b, _h, q, k) => rank(b, q) - rank(b, k) >= least,
+        });
+      return { content: stream("q", 0), query: stream("g", 1) };
+    },
+  },
+
+  "persistent-memory": {
+    model: persistentMemory,
+    settings: { memory: 3 },
+    outputs: (feeds, { K }) => {
+      const joinedTo = (name: string, learned: string) => {
+        const [tokens, vectors] = [reader(named(feeds, name)), reader(named(feeds, learned))];
+        const data = range(batch).flatMap((b) =>
+          range(heads).flatMap((h) =>
+            range(K + 3).flatMap((i) => range(8).map((c) => (i < K ? tokens(b, h, i, c) : vectors(h, i - K, c)))),
+          ),
+        );
+        return hostTensor("f64", [batch, heads, K + 3, 8], Float64Array.from(data));
+      };
+      const [k, v] = [joinedTo("k", "memory_keys"), joinedTo("v", "memory_values")];
+      return { o: attentionOf(named(feeds, "q"), k, v, { mask: (_b, _h, q, key) => key <= q || key >= K }) };
+    },
+  },
+
+  exclusive: {
+    model: exclusive,
+    outputs: (feeds) => {
+      const [q, k, v] = ["q", "k", "v"].map((name) => named(feeds, name));
+      const y = attentionOf(q!, k!, v!, { mask: causal });
+      const value = reader(v!);
+      const o = y.map((x, i) => {
+        const row = Math.floor(i / 8);
+        const own = range(8).map((c) => value(0, 0, row, c));
+        const length = Math.hypot(...own);
+        return x - (sum(own.map((component, c) => (component / length) * y[row * 8 + c]!)) * own[i % 8]!) / length;
+      });
+      return { o };
+    },
+  },
+
+  "explicit-sparse": {
+    model: explicitSparse,
+    settings: { top: 3 },
+    written: (feeds) => {
+      const [query, key] = [reader(named(feeds, "q")), reader(named(feeds, "k"))];
+      const keys = range(named(feeds, "k").dims[2]!);
+      const score = (b: number, h: number, q: number, k: number) =>
+        sum(range(8).map((c) => query(b, h, q, c) * key(b, h, k, c)));
+      return { mask: (b, h, q, k) => keys.filter((other) => score(b, h, q, other) > score(b, h, q, k)).length < 3 };
+    },
+    lengths: shorter,
   },
 
   "talking-heads": {

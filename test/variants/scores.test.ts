@@ -1,14 +1,22 @@
 import { describe } from "vitest";
 import activation from "../../models/variants/activation.ts";
+import adaptiveSpan from "../../models/variants/adaptive-span.ts";
 import alibi from "../../models/variants/alibi.ts";
+import cosine from "../../models/variants/cosine.ts";
+import forgetting from "../../models/variants/forgetting.ts";
+import gaussian from "../../models/variants/gaussian.ts";
 import graphormerEdge from "../../models/variants/graphormer-edge.ts";
 import graphormerSpatial from "../../models/variants/graphormer-spatial.ts";
 import guidedAttention from "../../models/variants/guided-attention.ts";
+import kerple from "../../models/variants/kerple.ts";
 import mlaRope from "../../models/variants/mla-rope.ts";
 import sandwich from "../../models/variants/sandwich.ts";
+import scalableSoftmax from "../../models/variants/scalable-softmax.ts";
+import shawRelative from "../../models/variants/shaw-relative.ts";
 import sigmoidAttention from "../../models/variants/sigmoid-attention.ts";
 import softCap from "../../models/variants/soft-cap.ts";
 import t5Bias from "../../models/variants/t5-bias.ts";
+import transformerXl from "../../models/variants/transformer-xl.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 import { named, reader } from "./support/reference.ts";
 import { batch, checkVariant, heads, type Variant } from "./support/variant.ts";
@@ -16,6 +24,7 @@ import { batch, checkVariant, heads, type Variant } from "./support/variant.ts";
 /** Scores, each against the same formula written again. */
 
 const causal = (_b: number, _h: number, q: number, k: number) => q >= k;
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 /** Weights that are the scores themselves. */
 const asTheyAre = (scores: readonly number[]) => scores;
 
@@ -76,6 +85,8 @@ const variants: Readonly<Record<string, Variant>> = {
   sandwich: {
     model: sandwich,
     settings: { width: 8 },
+    // 64 cosines a pair of tokens, in the naive graph.
+    fullSize: [257, 257],
     written: () => ({
       mask: causal,
       score: (s, _b, h, q, k) => {
@@ -131,6 +142,130 @@ const variants: Readonly<Record<string, Variant>> = {
         mask: causal,
         score: (s, b, h, q, k) =>
           s + [0, 1, 2, 3].reduce((dot, i) => dot + query(b, h, q, i) * key(b, k, i) * scale, 0),
+      };
+    },
+  },
+
+  "shaw-relative": {
+    model: shawRelative,
+    settings: { furthest: 3 },
+    written: (feeds) => {
+      const [query, a] = [reader(named(feeds, "q")), reader(named(feeds, "a"))];
+      return {
+        score: (s, b, h, q, k) => {
+          const row = k <= q - 3 ? 0 : k >= q + 3 ? 6 : 3 + k - q;
+          const dot = range(8).reduce((total, c) => total + query(b, h, q, c) * a(row, c), 0);
+          return s + dot / Math.sqrt(8);
+        },
+      };
+    },
+  },
+
+  "transformer-xl": {
+    model: transformerXl,
+    lengths: [
+      [1, 2],
+      [15, 16],
+      [17, 33],
+      [1, 33],
+      [65, 72],
+    ],
+    fullSize: [513, 1025],
+    dims: (Q, K) => ({ past: K - Q }),
+    written: (feeds, { Q, K }) => {
+      const [query, key, r, u, w] = ["q", "k", "r", "u", "w"].map((name) => reader(named(feeds, name)));
+      const turned = (h: number, distance: number) =>
+        range(8).map((c) =>
+          range(16).reduce((total, e) => {
+            const angle = distance / 10000 ** ((e - (e % 2)) / 16);
+            return total + (e % 2 === 0 ? Math.sin(angle) : Math.cos(angle)) * r!(h, e, c);
+          }, 0),
+        );
+      const vectors = [0, 1].map((h) => range(K).map((distance) => turned(h, distance)));
+      return {
+        mask: (_b, _h, q, k) => k - (K - Q) <= q,
+        score: (_s, b, h, q, k) => {
+          const far = vectors[h]![q + (K - Q) - k]!;
+          const [content, position] = [
+            range(8).reduce((total, c) => total + (query!(b, h, q, c) + u!(h, 0, c)) * key!(b, h, k, c), 0),
+            range(8).reduce((total, c) => total + (query!(b, h, q, c) + w!(h, 0, c)) * far[c]!, 0),
+          ];
+          return (content + position) / Math.sqrt(8);
+        },
+      };
+    },
+  },
+
+  kerple: {
+    model: kerple,
+    written: (feeds) => {
+      const [a, c] = [reader(named(feeds, "log_a")), reader(named(feeds, "log_c"))];
+      return {
+        mask: causal,
+        score: (s, _b, h, q, k) => s - Math.exp(a(h)) * Math.log1p(Math.exp(c(h)) * (q - k)),
+      };
+    },
+  },
+
+  "scalable-softmax": {
+    model: scalableSoftmax,
+    written: (feeds) => {
+      const scale = reader(named(feeds, "scale"));
+      return { mask: causal, score: (s, _b, h, q) => Math.log((q + 1) ** (s * scale(h))) };
+    },
+  },
+
+  gaussian: {
+    model: gaussian,
+    written: (feeds) => {
+      const width = reader(named(feeds, "log_width"));
+      return { score: (s, _b, h, q, k) => s - ((q - k) / Math.exp(width(h))) ** 2 / 2 };
+    },
+  },
+
+  "adaptive-span": {
+    model: adaptiveSpan,
+    settings: { longest: 30, ramp: 4 },
+    written: (feeds) => {
+      const span = reader(named(feeds, "span"));
+      const reach = (h: number) => 30 * Math.min(1, Math.max(0, span(h)));
+      return {
+        mask: (_b, h, q, k) => k <= q && q - k < reach(h) + 4,
+        score: (s, _b, h, q, k) => {
+          const behind = q - k - reach(h);
+          return behind <= 0 ? s : Math.log(Math.exp(s) * (1 - behind / 4));
+        },
+      };
+    },
+  },
+
+  forgetting: {
+    model: forgetting,
+    written: (feeds) => {
+      const gate = reader(named(feeds, "gate"));
+      return {
+        mask: causal,
+        score: (s, b, h, q, k) => {
+          let kept = s;
+          for (let token = k + 1; token <= q; token++) kept -= Math.log1p(Math.exp(-gate(b, h, token)));
+          return kept;
+        },
+      };
+    },
+  },
+
+  cosine: {
+    model: cosine,
+    written: (feeds) => {
+      const [query, key, temperature] = ["q", "k", "temperature"].map((name) => reader(named(feeds, name)));
+      return {
+        scale: 1,
+        score: (s, b, h, q, k) => {
+          const lengths =
+            Math.hypot(...range(8).map((c) => query!(b, h, q, c))) *
+            Math.hypot(...range(8).map((c) => key!(b, h, k, c)));
+          return s / lengths / Math.max(temperature!(h), 0.01);
+        },
       };
     },
   },
