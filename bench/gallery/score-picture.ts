@@ -25,9 +25,8 @@ export function scorePicture(name: string, declared: Declared, sizes: Sizes): Dr
     const expr = program.formulas.score;
     if (expr === theScore()) continue;
     const formula = showIndex({ expr, tables: program.tables });
-    const drawn = dependsOn(expr, ["q", "k"])
-      ? heat(program, tableValues(declared, program.tables, sizes), sizes)
-      : curve(program, formula, sizes);
+    const values = tableValues(declared, program.tables, sizes);
+    const drawn = dependsOn(expr, ["q", "k"]) ? heat(program, values, sizes) : curve(program, formula, values, sizes);
     return { file: `${name}.score.${drawn.ending}`, formula, summary: drawn.summary, bytes: drawn.bytes };
   }
   return undefined;
@@ -70,8 +69,8 @@ function heat(program: ScoreProgram, values: TableValues, sizes: Sizes): Picture
   return { ending: "png", summary, bytes: heatPng(drawn) };
 }
 
-function curve(program: ScoreProgram, formula: string, sizes: Sizes): Picture {
-  const scored = indexEvaluator({ expr: program.formulas.score, tables: program.tables });
+function curve(program: ScoreProgram, formula: string, values: TableValues, sizes: Sizes): Picture {
+  const scored = indexEvaluator({ expr: program.formulas.score, tables: program.tables }, values);
   const lengths = lengthsOf(program, sizes);
   const points = Array.from({ length: 121 }, (_, i) => {
     const x = i - 60;

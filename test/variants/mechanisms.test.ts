@@ -2,7 +2,6 @@ import { describe } from "vitest";
 import attentionSinks from "../../models/variants/attention-sinks.ts";
 import differential from "../../models/variants/differential.ts";
 import exclusive from "../../models/variants/exclusive.ts";
-import explicitSparse from "../../models/variants/explicit-sparse.ts";
 import gatedAttention from "../../models/variants/gated-attention.ts";
 import guidedAttentionLoss from "../../models/variants/guided-attention-loss.ts";
 import permutation from "../../models/variants/permutation.ts";
@@ -148,19 +147,6 @@ const variants: Readonly<Record<string, Variant>> = {
       });
       return { o };
     },
-  },
-
-  "explicit-sparse": {
-    model: explicitSparse,
-    settings: { top: 3 },
-    written: (feeds) => {
-      const [query, key] = [reader(named(feeds, "q")), reader(named(feeds, "k"))];
-      const keys = range(named(feeds, "k").dims[2]!);
-      const score = (b: number, h: number, q: number, k: number) =>
-        sum(range(8).map((c) => query(b, h, q, c) * key(b, h, k, c)));
-      return { mask: (b, h, q, k) => keys.filter((other) => score(b, h, q, other) > score(b, h, q, k)).length < 3 };
-    },
-    lengths: shorter,
   },
 
   "talking-heads": {
