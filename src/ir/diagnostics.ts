@@ -61,6 +61,7 @@ export const diagnostics = {
   QKV151: code("captured value that is no number"),
   QKV152: code("mask or score function too large", 3),
   QKV153: code("mask or score function with other parameters"),
+  QKV154: code("mask or score function that threw"),
   QKV201: code("bytes are not a whole number of elements"),
   QKV202: code("tensor data does not match its dims"),
   QKV203: code("not a dimension"),

@@ -1,6 +1,17 @@
 import { expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";
-import { attention, type Built, input, model, param, randomFeeds, session } from "../../src/index.ts";
+import {
+  attention,
+  type Built,
+  input,
+  type MaskFunction,
+  maskTable,
+  model,
+  param,
+  randomFeeds,
+  session,
+  type Tensor,
+} from "../../src/index.ts";
 import { attrsOf } from "../../src/ir/arena.ts";
 import { formulaText } from "../../src/ir/index-expr/text.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
@@ -95,4 +106,19 @@ test("what the attention op can say it says", () => {
   const { mask, score, tables } = attrsOf(heads, "attention");
   expect([formulaText(mask), formulaText(score), tables]).toEqual(["k >= 1", "s + table0[h]", 1]);
   expect(heads.operands[3]!.type.shape).toEqual([2]);
+});
+
+const documents =
+  (doc: Tensor | readonly (readonly number[])[]): MaskFunction =>
+  ({ b, q, k }) =>
+    doc[b]![q] === doc[b]![k] && k <= q;
+
+test("a function of what it reads is made from a tensor in the model, and from arrays for its table", async () => {
+  const lifted = model("lifted", () => {
+    const q = input("q", "f32", ["batch", 2, "seq", 4]);
+    return { y: attention(q, q, q, { mask: documents(input("doc", "i64", ["batch", "seq"])) }) };
+  });
+  const rows = [0, 1].map((b) => Array.from({ length: 17 }, (_, i) => Number(ids.data[b * 17 + i])));
+  expect([...maskTable(documents(rows), { B: 2, Q: 17, K: 17 }).data]).toEqual([...mask.data]);
+  close(await output(lifted, [["doc", ids]]), await output(written, [["mask", mask]]));
 });

@@ -132,3 +132,16 @@ test("tables of what functions answer", () => {
   expect(() => maskTable((() => 1) as never, { Q: 1, K: 1 })).toThrow(expect.objectContaining({ code: "QKV146" }));
   expect(() => maskTable(causal, { Q: 0, K: 1 })).toThrow(expect.objectContaining({ code: "QKV101" }));
 });
+
+test("what a function throws while its table is made is one error", () => {
+  const mask = (({ q }: { q: number }) => (undefined as unknown as boolean[][])[q]![0]) as MaskFunction;
+  expect(() => maskTable(mask, { Q: 2, K: 2 })).toThrow(expect.objectContaining({ code: "QKV154" }));
+});
+
+test("a captured let counts as it is at each call, imports too", () => {
+  let window = 3;
+  const mask: MaskFunction = ({ q, k }) => q - k < window;
+  expect(text(mask)).toBe("q - k < 3");
+  window = 7;
+  expect(text(mask)).toBe("q - k < 7");
+});
