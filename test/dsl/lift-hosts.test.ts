@@ -89,7 +89,7 @@ function check(name: string, mask: MaskFunction) {
   });
   if (wrong.length > 0) console.log("wrong: " + name);
 }
-for (const [name, mask] of Object.entries({ made: made(8), loops, lets, declared, holder: Holder.mask, renamed, everything: (at) => everything.causal(at) } as Record<string, MaskFunction>)) check(name, mask);
+for (const [name, mask] of Object.entries({ made: made(8), loops, lets, declared, holder: Holder.mask, renamed, shifted: (at) => causal({ ...at, q: at.q + 2 }), everything: (at) => everything.causal(at) } as Record<string, MaskFunction>)) check(name, mask);
 setLive(7);
 changing = 1;
 check("changed lets", lets);

@@ -122,3 +122,23 @@ test("a function of what it reads is made from a tensor in the model, and from a
   expect([...maskTable(documents(rows), { B: 2, Q: 17, K: 17 }).data]).toEqual([...mask.data]);
   close(await output(lifted, [["doc", ids]]), await output(written, [["mask", mask]]));
 });
+
+test.each([false, true])("lengths of the attention within a function, symbolic %o", async (open) => {
+  const declared = (spelled: boolean) =>
+    model("aligned", () => {
+      const q = input("q", "f32", [open ? "batch" : 2, 2, open ? "queries" : 5, 4]);
+      const k = input("k", "f32", [open ? "batch" : 2, 2, open ? "keys" : 17, 4]);
+      const keys = k.dim(2) as number;
+      const aligned: MaskFunction = (at) => at.k - at.q <= keys - Number(q.dim(2));
+      return { y: attention(q, k, k, { mask: spelled ? ({ q, k }) => k - q <= 12 : aligned }) };
+    });
+  const lengths = new Map(open ? [...sizes, ["queries", 5] as const, ["keys", 17] as const] : []);
+  const run = async (spelled: boolean) => {
+    const compiled = await compile(declared(spelled));
+    const runner = await session(compiled);
+    const { data } = (await runner.run(randomFeeds(compiled.declared, lengths, 3))).get("y")!;
+    await runner.close();
+    return Array.from(data as Float32Array);
+  };
+  close(await run(false), await run(true));
+});

@@ -3,7 +3,7 @@ import { constant } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
 import { Tensor } from "../tensor.ts";
 import type { LiveFunction } from "./captures.ts";
-import { lifted, spread } from "./expressions.ts";
+import { entriesOf, lifted, spread } from "./expressions.ts";
 import { functionNode, isNative, refuse } from "./function-source.ts";
 import { describeLifted, knownValue, type Lifted, type Lifting, nothing, numeric, type Scope } from "./lifted.ts";
 import { methodCall } from "./lists.ts";
@@ -18,6 +18,8 @@ export function call(cx: Lifting, node: ts.CallExpression | ts.NewExpression, sc
   if (t.isNewExpression(node)) return made(cx, node, scope);
   const { expression } = node;
   if (t.isIdentifier(expression) && expression.text === "__name") return lifted(cx, node.arguments[0]!, scope);
+  if (t.isIdentifier(expression) && /^__spread(Values|Props)$/.test(expression.text))
+    return joined(cx, spread(cx, node.arguments, scope), node);
   const member = t.isPropertyAccessExpression(expression) ? expression : undefined;
   const of = member && lifted(cx, member.expression, scope);
   const callee = of ? undefined : lifted(cx, expression, scope);
@@ -27,6 +29,12 @@ export function call(cx: Lifting, node: ts.CallExpression | ts.NewExpression, sc
   const answer = of && ofObject(cx, of, member!.name.text, args, node);
   return answer ?? invoke(cx, callee ?? propertyOf(cx, of!, member!.name.text, member!.name), args, node);
 }
+
+/** `{ ...a, ...b }`, as older targets spell it. */
+const joined = (cx: Lifting, parts: readonly Lifted[], node: ts.Node): Lifted => ({
+  kind: "record",
+  entries: new Map(parts.flatMap((part) => [...entriesOf(cx, part, node)])),
+});
 
 /** Calls whose meaning depends on what stands before the dot; undefined for those of its own functions. */
 function ofObject(
@@ -71,6 +79,7 @@ function invoke(cx: Lifting, callee: Lifted, args: readonly Lifted[], node: ts.C
   const fn = callee.value as LiveFunction;
   // Bundlers name functions by defining the name.
   if (args[0] && (callee.value === Object.defineProperty || callee.value === Object.freeze)) return args[0];
+  if (callee.value === Object.assign) return joined(cx, args, node);
   const answer = runtimeCall(cx, fn, args, node);
   if (answer) return answer;
   const each = (map: Lifted, item: Lifted, i: number) => invoke(cx, map, [item, numeric(constant(i))], node);

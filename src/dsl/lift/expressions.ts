@@ -275,15 +275,20 @@ function record(cx: Lifting, node: ts.ObjectLiteralExpression, scope: Scope): Li
     else if (t.isMethodDeclaration(item) && name !== undefined)
       entries.set(name, { kind: "closure", node: item, scope });
     else if (t.isSpreadAssignment(item)) {
-      const from = lifted(cx, item.expression, scope);
-      if (from.kind === "record") for (const [key, value] of from.entries) entries.set(key, value);
-      else if (from.kind === "live" && typeof from.value === "object" && from.value !== null)
-        for (const key of Object.keys(from.value)) entries.set(key, memberOf(cx, from, key, item));
-      else if (from.kind !== "nothing")
-        refuse("QKV143", `${describeLifted(from)} cannot be taken apart`, item.expression);
+      const from = entriesOf(cx, lifted(cx, item.expression, scope), item.expression);
+      for (const [key, value] of from) entries.set(key, value);
     } else refuse("QKV143", `${item.getText().slice(0, 60)} has no formula`, item);
   }
   return { kind: "record", entries };
+}
+
+/** The entries of an object; none of undefined. Throws QKV143. */
+export function entriesOf(cx: Lifting, of: Lifted, node: ts.Node): Iterable<readonly [string, Lifted]> {
+  if (of.kind === "record") return of.entries;
+  if (of.kind === "nothing") return [];
+  if (of.kind === "live" && typeof of.value === "object" && of.value !== null)
+    return Object.keys(of.value).map((key) => [key, memberOf(cx, of, key, node)] as const);
+  return refuse("QKV143", `${describeLifted(of)} cannot be taken apart`, node);
 }
 
 /** The key a property is named by, where it is known now. */

@@ -116,6 +116,8 @@ export class Lifting {
   /** Calls under way. */
   depth = 0;
   steps = 0;
+  /** Parts of formulas searched for indices that leave a table. */
+  effort = 0;
   /** Values that variables had before the branch under way changed them. */
   #changed: Map<Variable, Lifted> | undefined;
   readonly #numbers = new Map<unknown, number>();

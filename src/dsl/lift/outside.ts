@@ -8,6 +8,8 @@ import { always, type Lifting } from "./lifted.ts";
 
 /** A length that is not known: the shortest at which q and k can differ both ways. */
 const least = 2;
+/** Parts of formulas looked at for one function; beyond, an index is taken to be within. */
+const mostEffort = 50_000;
 const names = ["b", "h", "q", "k"] as const;
 const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
 
@@ -22,9 +24,12 @@ export function pointOutside(cx: Lifting, at: IndexExpr, size: Dim): { where: st
   if (!conditions || readsScore(at)) return undefined;
   const read = names.filter((name) => [at, ...conditions].some((expr) => partsInOrder(expr).includes(index(name))));
   const closed = typeof size === "number" && read.every((name) => typeof cx.lengths[lengthOf[name]] === "number");
+  if (!closed && cx.bounds(at).low >= 0) return undefined;
   const low = simplified("less", at, constant(0));
   const wrong = closed ? simplified("or", low, simplified("greaterEqual", at, constant(size))) : low;
   const expr = conditions.reduce((all, condition) => simplified("and", condition, all), wrong);
+  cx.effort += partsInOrder(expr).length;
+  if (cx.effort > mostEffort) return undefined;
   const count = (dim: Dim) => (typeof dim === "number" ? dim : least);
   const lengths = {
     B: count(cx.lengths.B),
@@ -49,8 +54,15 @@ function reachable(conditions: readonly IndexExpr[]): readonly IndexExpr[] | und
   return scored.some(reads) ? undefined : all.filter((expr) => !scored.includes(expr));
 }
 
-const conjuncts = (expr: IndexExpr): readonly IndexExpr[] =>
-  expr.kind === "apply" && expr.fn === "and" ? expr.args.flatMap(conjuncts) : expr === always ? [] : [expr];
+function conjuncts(root: IndexExpr): readonly IndexExpr[] {
+  const found: IndexExpr[] = [];
+  const pending = [root];
+  for (let expr = pending.pop(); expr; expr = pending.pop()) {
+    if (expr.kind === "apply" && expr.fn === "and") pending.push(...expr.args);
+    else if (expr !== always) found.push(expr);
+  }
+  return found;
+}
 
 type Point = Readonly<Record<IndexName, number>>;
 

@@ -153,6 +153,14 @@ function tableOf(cx: Lifting, { value, name }: Live, node?: ts.Node): number {
 }
 
 function constantTable(value: unknown, name: string, node: ts.Node): IndexTable {
+  if (ArrayBuffer.isView(value) && isArray(value) && value.length > 0 && typeof value[0] === "number")
+    return {
+      kind: "constant",
+      name,
+      truth: false,
+      dims: [value.length],
+      data: Float64Array.from(value as Float64Array),
+    };
   const dims: number[] = [];
   for (let level = value; isArray(level); level = level[0]) {
     dims.push(level.length);

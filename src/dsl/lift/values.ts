@@ -1,4 +1,5 @@
 import type { ts } from "ts-morph";
+import { type Dim, show } from "../../ir/dim.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import { Tensor } from "../tensor.ts";
@@ -39,11 +40,22 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
         help: "a formula computes with numbers; texts can only be compared with texts known when the model is built",
       },
     );
+  if (value.kind === "live" && isDim(value.value))
+    return refuse(
+      "QKV151",
+      `${node.getText()} is the length ${show(value.value)}, none of this attention's own`,
+      node,
+      {
+        help: "lengths are read from what attention is given: q.dim(2), k.dim(2)",
+      },
+    );
   const notes = value.kind === "nothing" ? value.notes : undefined;
   return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, {
     ...(notes && { notes }),
   });
 }
+
+const isDim = (value: unknown): value is Dim => typeof value === "object" && value !== null && "terms" in value;
 
 /** Whether a value counts as true in JavaScript. */
 export function asTruth(cx: Lifting, value: Lifted, node: ts.Node): IndexExpr {

@@ -65,10 +65,13 @@ const maskSources = {
     "({ q, k }) => { const { window = 1, other = 2, nested: { stride } } = options; return q - k < window && q % stride < other; }",
   "a call that is not there": "({ q, k }) => absent?.(q) ?? q > k",
   "a call that is there": "(at) => causal?.(at)",
+  "deeply nested functions":
+    "Array.from({ length: 60 }, (_, i) => ({ q, k }) => q - k === i * 3).reduce((x, y) => (at) => x(at) || y(at))",
   "functions of functions": "and(causal, deep(0)(1)(2), and(({ k }) => k % 2 === 0))",
   "functions of functions, called within": "(at) => deep(1)(at.h)(-1)(at)",
   "called by call": "(at) => causal.call(null, at)",
   "indices changed": "(at) => causal({ ...at, q: at.q + options.nested.stride })",
+  "indices changed as older targets do": "(at) => causal(Object.assign(Object.assign({}, at), { q: at.q + 2 }))",
   "a function for each head": "(at) => perHead[at.h](at)",
   "one of two functions": "(at) => (at.h === 0 ? causal : perHead[1])(at)",
   "objects of a list":
