@@ -2,6 +2,7 @@ import type { Build } from "../../ir/arena.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type Chunks, reading, scores, weighted } from "./chunks.ts";
 import { type Decay, throughChunks, withinChunk } from "./decay.ts";
+import { corners } from "./gated-scores.ts";
 import { chunksFirst, chunksThird, walk } from "./states.ts";
 
 interface DeltaRule {
@@ -60,9 +61,3 @@ function unitInverse(b: Build, chunks: Chunks, a: Value): Value {
   }
   return inverse;
 }
-
-/** 1 in the lower left blocks of the diagonal blocks of twice the size. */
-const corners = (chunks: Chunks, dtype: Value["type"]["dtype"], block: number): Value =>
-  chunks.pairs(dtype, (i, j) =>
-    Number(Math.floor(i / block) % 2 === 1 && Math.floor(j / block) === Math.floor(i / block) - 1),
-  );

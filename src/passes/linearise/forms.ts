@@ -5,7 +5,7 @@ import type { Value } from "../../ir/graph.ts";
 import { Chunks, reading, scores, weighted, writing } from "./chunks.ts";
 import { type Decay, decayOf, throughChunks, withinChunk } from "./decay.ts";
 import { deltaRule } from "./delta.ts";
-import { halved } from "./halved.ts";
+import { gatedScores } from "./gated-scores.ts";
 import { chunksFirst, chunksThird, walk } from "./states.ts";
 
 /** Causal attention without a softmax: q, k and v are [batch, heads, length, width]; heads of k and v divide those of q. */
@@ -35,13 +35,11 @@ export function chunked(b: Build, given: Recurrence, size: number): Value {
     return chunks.join(deltaRule(b, chunks, { q, k, v, rate, decay }));
   }
   if (!decay) return chunks.join(plain(b, chunks, q, k, v, given.normalised ?? false));
-  const isWide = given.decay.type.shape[3] !== 1;
-  const own = isWide
-    ? halved(b, chunks, { q, k, v, since: decay.since })
-    : weighted(b, b.mul(scores(b, q, k), withinChunk(b, chunks, decay)), v);
+  const each = given.decay.type.shape[3] !== 1;
+  const own = each ? gatedScores(b, chunks, q, k, decay.since) : b.mul(scores(b, q, k), withinChunk(b, chunks, decay));
   const added = writing(b, b.mul(k, decay.write), v);
   const states = decayed(b, chunks, added, decay);
-  return chunks.join(b.add(own, reading(b, b.mul(q, decay.read), states)));
+  return chunks.join(b.add(weighted(b, own, v), reading(b, b.mul(q, decay.read), states)));
 }
 
 /** Σ over keys up to the query of (q·k) v, or the mean of v with these weights. */
