@@ -42,11 +42,12 @@ const averaged = (weights: readonly number[], values: Vectors) =>
   values[0]!.map((_, c) => sum(weights.map((weight, j) => weight * values[j]![c]!)) / sum(weights));
 
 /** The features of FAVOR+, for one head. */
-function favor(xs: Vectors, w: Vectors, largest: (projected: Vectors, i: number) => number): Vectors {
+function favor(xs: Vectors, w: Vectors, largest: (projected: Vectors) => readonly number[]): Vectors {
   const scaled = xs.map((x) => x.map((value) => value / d ** 0.25));
   const projected = scaled.map((x) => w.map((row) => dot(row, x)));
+  const tops = largest(projected);
   return projected.map((row, i) =>
-    row.map((value) => Math.exp(value - dot(scaled[i]!, scaled[i]!) / 2 - largest(projected, i)) + 1e-4),
+    row.map((value) => Math.exp(value - dot(scaled[i]!, scaled[i]!) / 2 - tops[i]!) + 1e-4),
   );
 }
 
@@ -125,8 +126,10 @@ const variants: Readonly<Record<string, Variant>> = {
       o: perHead((b, h) => {
         const [q, k, v] = ["q", "k", "v"].map((name) => head(feeds, name, b, h)) as [Vectors, Vectors, Vectors];
         const w = orthogonalRows(12, d, 1).map((row) => row.map(Math.fround));
-        const queries = favor(q, w, (projected, i) => Math.max(...projected[i]!));
-        const keys = favor(k, w, (projected) => Math.max(...projected.flat()));
+        const queries = favor(q, w, (projected) => projected.map((row) => Math.max(...row)));
+        const keys = favor(k, w, (projected) =>
+          new Array<number>(projected.length).fill(Math.max(...projected.flat())),
+        );
         return queries.map((x) =>
           averaged(
             keys.map((y) => dot(x, y)),
@@ -187,6 +190,7 @@ const variants: Readonly<Record<string, Variant>> = {
   synthesizer: {
     model: synthesizer,
     settings: { longest: 257 },
+    fullSize: [1024, 1024],
     outputs: (feeds, { Q }) => ({
       o: range(batch).flatMap((b) => {
         const xs = tokens(feeds, "x", b);
@@ -204,6 +208,7 @@ const variants: Readonly<Record<string, Variant>> = {
   "synthesizer-random": {
     model: synthesizerRandom,
     settings: { longest: 257 },
+    fullSize: [1024, 1024],
     outputs: (feeds, { Q }) => ({
       o: range(batch).flatMap((b) => {
         const table = reader(named(feeds, "scores"));
