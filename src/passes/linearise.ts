@@ -3,8 +3,7 @@ import { divideBySum } from "../ir/attend.ts";
 import { evaluate, show, symbolsOf } from "../ir/dim.ts";
 import type { Node, Value } from "../ir/graph.ts";
 import { gatesOf } from "../ir/ops/linear-attention.ts";
-import { fromNumbers } from "../ir/tensor.ts";
-import { decayOfScore } from "./linearise/decay-of-score.ts";
+import { factorsOf, obstacles } from "./linearise/factors.ts";
 import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
 import type { Pass } from "./pass.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
@@ -14,31 +13,20 @@ import type { ChunkChoice } from "./target.ts";
 
 const miss = (at: Value, reason: string): Miss => ({ depth: 1, reason, at });
 
-/** Why an attention is no product of q, k and v alone. */
-function obstacle(node: Node, allowed?: "score"): string | undefined {
-  const { tables, ...given } = attrsOf(node, "attention");
-  if (node.operands.length - tables > 3) return "a mask or bias is given for every pair of query and key";
-  const specs = opDef(node.op).attrs;
-  const other = (["mask", "score", "prob"] as const).find(
-    (name) => name !== allowed && given[name] !== specs[name]!.default,
-  );
-  return other && `its ${other} is a function of query and key`;
-}
-
 /** Attention without a softmax over all keys is a product of three: `reassociate` orders it. */
 export const linearAttention: Matcher = {
   name: "linear-attention",
   formula: 'attention(q, k, v, normaliser = "none") = scale · contract(contract(q, k), v)',
   roots: ["attention"],
-  refuses: ["a mask or bias is given for every pair of query and key", "its … is a function of query and key"],
+  refuses: Object.values(obstacles),
   match(root, cx) {
     const { normaliser, causal, scale } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || causal) return undefined;
-    const reason = obstacle(root);
-    if (reason !== undefined) return miss(root.results[0]!, reason);
     const b = cx.arena.build;
-    const [q, ...shared] = root.operands as [Value, Value, Value];
-    const [k, v] = shared.map((x) => ungrouped(b, x, q.type.shape[1]!)) as [Value, Value];
+    const factors = factorsOf(root, b);
+    if (typeof factors === "string") return miss(root.results[0]!, factors);
+    const { q } = factors;
+    const [k, v] = [factors.k, factors.v].map((x) => ungrouped(b, x, q.type.shape[1]!)) as [Value, Value];
     const pairs = b.contract(q, k, { spec: "b h q d, b h k d -> b h q k" });
     const sums = b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" });
     if (normaliser === "none") return replaced(root, b.mul(sums, b.scalar(scale, q.type.dtype)));
@@ -58,20 +46,15 @@ export const chunkAttention: Matcher = {
   roots: ["attention"],
   refuses: [...linearAttention.refuses, "queries and keys differ in length", "the length … is at most …"],
   match(root, cx) {
-    const { normaliser, causal, scale, score } = attrsOf(root, "attention");
+    const { normaliser, causal, scale } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || !causal) return undefined;
     const at = root.results[0]!;
-    const [q, k, v, ...tables] = root.operands as [Value, Value, Value, ...Value[]];
-    const hasScore = score !== opDef("attention").attrs.score!.default;
-    const logs = hasScore && normaliser === "none" ? decayOfScore(score, q.type.shape[1]!, tables) : undefined;
-    const reason = obstacle(root, logs && "score");
-    if (reason !== undefined) return miss(at, reason);
-    if (q.type.shape[2] !== k.type.shape[2]) return miss(at, "queries and keys differ in length");
-    const { dtype } = q.type;
-    const decay = logs && cx.arena.build.constant({ value: fromNumbers(dtype, [1, logs.length, 1, 1], logs) });
+    const factors = factorsOf(root, cx.arena.build);
+    if (typeof factors === "string") return miss(at, factors);
+    if (factors.q.type.shape[2] !== factors.k.type.shape[2]) return miss(at, "queries and keys differ in length");
     // A factor of all weights leaves their mean as it is.
     const normalised = normaliser === "sum";
-    const given = { q, k, v, scale: normalised && scale !== 0 ? 1 : scale, normalised, decay };
+    const given = { ...factors, scale: normalised && scale !== 0 ? 1 : scale, normalised };
     return inChunks(root, cx, given, cx.target.choices.chunks.attention);
   },
 };

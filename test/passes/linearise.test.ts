@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";
+import { abs, attention, input, model, not } from "../../src/dsl/index.ts";
 import { randomFeeds } from "../../src/feeds.ts";
 import { Arena, graphOf } from "../../src/ir/arena.ts";
 import { costOf } from "../../src/ir/cost.ts";
@@ -89,4 +90,83 @@ test("cost is linear in the length", async () => {
     };
     expect((await at(8192)) / (await at(1024))).toBeCloseTo(8, 6);
   }
+});
+
+describe("masked keys", () => {
+  /** Weights q · k of the keys a query sees, over their sum; 0 where it sees none. */
+  function written(
+    feeds: ReadonlyMap<string, HostTensor>,
+    size: number,
+    sees: (b: number, i: number, j: number) => boolean,
+  ) {
+    const [q, k, v] = ["q", "k", "v"].map((name) => toFloat64(feeds.get(name)!)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    const at = (x: Float64Array, bh: number, i: number, c: number) => Math.abs(x[(bh * size + i) * 4 + c]!);
+    const out: number[] = [];
+    for (let bh = 0; bh < 2 * heads; bh++)
+      for (let i = 0; i < size; i++) {
+        const found = [0, 0, 0, 0];
+        let total = 0;
+        for (let j = 0; j < size; j++) {
+          if (!sees(Math.floor(bh / heads), i, j)) continue;
+          let weight = 0;
+          for (let c = 0; c < 4; c++) weight += at(q, bh, i, c) * at(k, bh, j, c);
+          total += weight;
+          for (let c = 0; c < 4; c++) found[c]! += weight * v[(bh * size + j) * 4 + c]!;
+        }
+        out.push(...found.map((value) => (total === 0 ? 0 : value / total)));
+      }
+    return out;
+  }
+
+  const masked = (isCausal: boolean) =>
+    model("masked", {}, () => {
+      const [q, k, v] = (["q", "k", "v"] as const).map((name) => input(name, "f32", ["batch", heads, "seq", 4]));
+      const lengths = input("lengths", "i64", ["batch"]);
+      const hidden = input("hidden", "bool", ["batch", 1, 1, "seq"]);
+      const y = attention(abs(q!), abs(k!), v!, {
+        normaliser: "sum",
+        causal: isCausal,
+        mask: ({ b, k }) => k < lengths[b]!,
+      });
+      const z = attention(abs(q!), abs(k!), v!, { normaliser: "sum", causal: isCausal, mask: not(hidden) });
+      return { y, z };
+    });
+
+  test.each([true, false])("causal: %s; a row that sees none is 0", async (isCausal) => {
+    const declared = masked(isCausal);
+    for (const size of [17, 257])
+      for (const options of [{}, { dims: new Map([["seq", size]]) }]) {
+        const compiled = await compile(declared, options);
+        const feeds = randomFeeds(
+          compiled.declared,
+          new Map([
+            ["batch", 2],
+            ["seq", size],
+          ]),
+          5,
+        );
+        const hidden = Array.from({ length: 2 * size }, (_, i) => Number(i < 3 || i % 3 === 0 || i > size + 9));
+        feeds.set("lengths", fromNumbers("i64", [2], [0, size - 4]));
+        feeds.set("hidden", fromNumbers("bool", [2, 1, 1, size], hidden));
+        const out = await runModel(compiled.onnx(), feeds);
+        const seen = {
+          y: (b: number, j: number) => j < [0, size - 4][b]!,
+          z: (b: number, j: number) => hidden[b * size + j] === 0,
+        };
+        for (const name of ["y", "z"] as const) {
+          const expected = written(feeds, size, (b, i, j) => seen[name](b, j) && (!isCausal || j <= i));
+          const found = toFloat64(out.get(name)!);
+          expected.forEach((value, i) => expect(Math.abs(found[i]! - value)).toBeLessThan(2e-5));
+        }
+      }
+  });
+
+  test("are found", async () => {
+    const { steps } = await compile(masked(true), { dims: new Map([["seq", 257]]) });
+    expect(steps.find(({ pass }) => pass.name === "linearise")!.tally.fired.get("chunk-attention")).toBe(2);
+  });
 });
