@@ -7,6 +7,7 @@ import {
   equal,
   expandDims,
   greater,
+  greaterEqual,
   input,
   iota,
   lessEqual,
@@ -80,18 +81,17 @@ export default model("nsa", defaults, ({ heads, kvHeads, d, compress, stride, se
   };
   const [coarseKeys, coarseValues] = keysAndValues("compress").map((each, i) => compressed(each, "kv"[i]!));
   const queries = iota("seq");
-  const grouped = rearrange(q, "b (g m) s d -> b g m s d", { g: kvHeads });
-  const past = lessEqual(
-    iota(`${perBlock}*${blocks}`)
-      .mul(stride)
-      .add(compress - 1),
-    expandDims(queries, 1),
-  );
-  const scores = einsum("b g m s d, b g n d -> b g m s n", grouped, coarseKeys!).mul(d ** -0.5);
-  const weights = where(past, softmax(where(past, scores, -1e30)), 0);
-  const coarse = einsum("b g m s n, b g n d -> b g m s d", weights, coarseValues!);
+  const grouped = rearrange(q.mul(d ** -0.5), "b (g m) s d -> b g m s d", { g: kvHeads });
+  const ends = iota(`${perBlock}*${blocks}`)
+    .mul(stride)
+    .add(compress - 1);
+  const past = lessEqual(ends, expandDims(queries, 1));
+  const weights = softmax(where(past, einsum("b g m s d, b g n d -> b g m s n", grouped, coarseKeys!), -1e30));
+  // The first queries have no compressed key behind them.
+  const some = expandDims(greaterEqual(queries, compress - 1), 1).cast("f32");
+  const coarse = einsum("b g m s n, b g n d -> b g m s d", weights, coarseValues!).mul(some);
 
-  const shared = sum(weights, { axes: 2 });
+  const shared = sum(weights, { axes: 2 }).mul(some);
   const shifted = (by: number) => slice(pad(shared, { axis: 3, low: by }), { axis: 3, end: -by });
   const covered = Array.from({ length: compress / stride - 1 }, (_, i) => shifted(i + 1));
   const importance = reduce(

@@ -167,6 +167,19 @@ describe("topK", () => {
       }
   });
 
+  test.each(numeric)("where the first largest of %s stands", async (dtype) => {
+    const arena = new Arena();
+    const low = dtype === "u8" ? 0 : -2;
+    const { feed, shape } = among(dtype, [3, 33], low, 2, [b, s]);
+    const x = arena.build.input({ name: "x", dtype, shape });
+    const places = [true, false].map((largest) => arena.node("topK", [x], { k: 1, axis: 1, largest }).results[1]!);
+    const named = places.map((value, i) => [`y${i}`, value] as const);
+    for (const opset of [17, 23])
+      await check(arena, graphOf("g", [x], named), new Map([["x", feed]]), standard(opset), {
+        levels: ["disabled", "all"],
+      });
+  });
+
   test("a symbolic k, all, none, infinities", async () => {
     await runOp("topK", [given("f32", [2, 17], [b, s])], { k: s, largest: false });
     await runOp("topK", [given("f32", [2, 17], [b, s]), given("f32", [3], [t])].slice(0, 1), { k: b });

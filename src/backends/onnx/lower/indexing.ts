@@ -1,4 +1,5 @@
 import { product } from "../../../ir/dim.ts";
+import type { DType } from "../../../ir/dtype.ts";
 import type { indexing } from "../../../ir/ops/indexing.ts";
 import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
 import { int, type Ref, text } from "./ref.ts";
@@ -54,9 +55,18 @@ function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
   return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");
 }
 
+/** Element types the runtime searches for their largest; others are ranked. */
+const searched: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "i64", "i8", "u8"]);
+
 function topK({ e, node, operands: [x], attrs }: LowerContext<"topK">): readonly (Ref | undefined)[] {
-  const axis = int(positive(attrs.axis, x!.type.shape.length));
+  const { shape, dtype } = x!.type;
+  const axis = int(positive(attrs.axis, shape.length));
   const types = node.results.map(({ type }) => type);
+  const [values, indices] = node.results;
+  if (attrs.k === 1 && !e.isUsed(values!) && searched.has(dtype)) {
+    const opType = attrs.largest ? "ArgMax" : "ArgMin";
+    return [undefined, e.op(indices!.type, opType, [x], { axis, keepdims: int(1), select_last_index: int(0) })];
+  }
   return e.ops(types, "TopK", [x, e.vector([attrs.k])], { axis, largest: int(attrs.largest ? 1 : 0), sorted: int(1) });
 }
 
