@@ -1,8 +1,10 @@
 import {
   add,
+  argSort,
   attention,
   cast,
   constant,
+  type DimLike,
   einsum,
   embedding,
   heads,
@@ -12,12 +14,15 @@ import {
   matmul,
   merge,
   model,
+  oneHot,
   param,
   reshape,
   rope,
+  scatter,
   type size,
   softmax,
   type Tensor,
+  topK,
   transpose,
 } from "qkv";
 
@@ -72,6 +77,16 @@ export const shapes = model("shapes", { width: 64 }, ({ width }) => {
   const kept = layerNorm(softmax(rope(q)), { name: "n" });
   is<typeof kept, typeof q>(true);
   is<ReturnType<typeof size>, Tensor<readonly [], "i64">>(true);
+
+  const [least, order] = topK(x, 4, { smallest: true });
+  is<typeof least, Tensor<readonly DimLike[], "f32">>(true);
+  is<typeof order, Tensor<readonly DimLike[], "i64">>(true);
+  const ranking = argSort(q);
+  is<typeof ranking, Tensor<readonly ["batch", 12, "seq", 64], "i64">>(true);
+  const kind = oneHot(ids, 5);
+  is<typeof kind, Tensor<readonly ["batch", "seq", 5], "f32">>(true);
+  const replaced = scatter(x, ids, x, { batch: 1 });
+  is<typeof replaced, typeof x>(true);
 
   // Large and small heads divide right.
   const h96 = heads(input("big", "f32", [2, 3, 12288]), 96);
@@ -139,6 +154,10 @@ export const mistakes = model("mistakes", { layers: 2 }, ({ layers }) => {
   input("y", "float32", [1]);
   // @ts-expect-error no such option
   softmax(x, { axes: 1 });
+  // @ts-expect-error no such reduction
+  scatter(x, ids, x, { batch: 1, reduction: "max" });
+  // @ts-expect-error an option of topK
+  argSort(x, { smallest: true });
   // @ts-expect-error no operators
   x + 1;
   // @ts-expect-error a name is missing
