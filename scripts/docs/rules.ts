@@ -1,6 +1,7 @@
 import { canonicaliseRules } from "../../src/passes/canonicalise.ts";
 import { attentionStages } from "../../src/passes/fuse-attention.ts";
 import { legaliseRules } from "../../src/passes/legalise.ts";
+import { lineariseMatchers } from "../../src/passes/linearise.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
 import { passes } from "../../src/passes/pipeline.ts";
 import { projectStages } from "../../src/passes/project.ts";
@@ -23,6 +24,7 @@ const merge: Described = {
 /** What each pass applies, in order. Passes without an entry search on their own. */
 const rulesOf = new Map<string, readonly Described[]>([
   ["canonicalise", canonicaliseRules],
+  ["linearise", lineariseMatchers],
   ["fuse-attention", attentionStages.flat()],
   ["mask", forms],
   ["fuse-norm", normStages.flat()],

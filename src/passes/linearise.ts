@@ -5,6 +5,7 @@ import type { Node, Value } from "../ir/graph.ts";
 import { gatesOf } from "../ir/ops/linear-attention.ts";
 import { factorsOf, obstacles } from "./linearise/factors.ts";
 import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
+import { causalProducts } from "./linearise/spelled.ts";
 import type { Pass } from "./pass.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
 import { type FuseContext, type Fusion, fuse, type Matcher } from "./rewrite/fuse.ts";
@@ -116,9 +117,11 @@ function dispatched(root: Node, arena: Arena, given: Recurrence, { above, size }
   return arena.node("if", [isLong, ...captures], branches).results[0]!;
 }
 
+export const lineariseMatchers: readonly Matcher[] = [causalProducts, linearAttention, chunkAttention, chunkRecurrence];
+
 /** Needs a canonical graph. */
 export const linearise: Pass = {
   name: "linearise",
   doc: "Attention without a softmax becomes products that can be reordered, or, where it is causal, chunks with a state between them: linear in the length.",
-  run: (graph, cx) => fuse(graph, [linearAttention, chunkAttention, chunkRecurrence], cx),
+  run: (graph, cx) => fuse(graph, lineariseMatchers, cx),
 };

@@ -1,6 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";
-import { abs, attention, input, model, not } from "../../src/dsl/index.ts";
+import {
+  abs,
+  attention,
+  einsum,
+  input,
+  iota,
+  lessEqual,
+  linear,
+  model,
+  not,
+  reshape,
+  heads as split,
+  where,
+} from "../../src/dsl/index.ts";
 import { randomFeeds } from "../../src/feeds.ts";
 import { Arena, graphOf } from "../../src/ir/arena.ts";
 import { costOf } from "../../src/ir/cost.ts";
@@ -168,5 +181,39 @@ describe("masked keys", () => {
   test("are found", async () => {
     const { steps } = await compile(masked(true), { dims: new Map([["seq", 257]]) });
     expect(steps.find(({ pass }) => pass.name === "linearise")!.tally.fired.get("chunk-attention")).toBe(2);
+  });
+});
+
+describe("products spelled out", () => {
+  const spelled = model("spelled", {}, () => {
+    const x = input("x", "f32", ["batch", "seq", 8]);
+    const [q, k, v] = ["q", "k", "v"].map((name) => split(linear(x, 8, { name, bias: false }), 2));
+    const [rows, columns] = [reshape(iota("seq"), ["seq", 1]), reshape(iota("seq"), [1, "seq"])];
+    const scores = einsum("b h q d, b h k d -> b h q k", q!, k!).mul(0.5);
+    const y = einsum("b h q k, b h k e -> b q h e", where(lessEqual(columns, rows), scores, 0), v!);
+    return { y };
+  });
+
+  test.each([17, 257])("length %i: right, and no more nodes than as products where it is short", async (seq) => {
+    for (const options of [{}, { dims: new Map([["seq", seq]]) }]) {
+      const compiled = await compile(spelled, options);
+      expect(compiled.steps.flatMap(({ tally }) => [...tally.fired.keys()])).toContain("causal-products");
+      const feeds = randomFeeds(
+        compiled.declared,
+        new Map([
+          ["batch", 2],
+          ["seq", seq],
+        ]),
+        3,
+      );
+      const expected = evaluateGraph(compiled.declared, feeds, { weights: compiled.weights }).get("y")!.data;
+      const found = toFloat64((await runModel(compiled.onnx(), feeds)).get("y")!);
+      const largest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      for (const [i, value] of expected.entries()) expect(Math.abs(found[i]! - value) / largest).toBeLessThan(2e-5);
+    }
+    const short = { dims: new Map([["seq", 17]]) };
+    const nodes = async (without: readonly string[]) =>
+      (await compile(spelled, { ...short, without: new Set(without) })).onnx().graph.nodes.length;
+    expect(await nodes([])).toBeLessThanOrEqual(await nodes(["causal-products"]));
   });
 });

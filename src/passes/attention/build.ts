@@ -112,7 +112,7 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
 }
 
 /** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */
-function pairAxes(groups: Groups, roles: Roles): PairAxes | undefined {
+export function pairAxes(groups: Groups, roles: Pick<Roles, "query" | "key">): PairAxes | undefined {
   const [label] = roles.query;
   const query = groups.findIndex((group) => group.length === 1 && group[0] === label);
   const key = groups.findIndex((group) => group.length === 1 && group[0] === roles.key);

@@ -84,7 +84,8 @@ function analyse(root: Node, at: number): Candidate | Miss {
   return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, covered };
 }
 
-function labelSizes(product: Node): Sizes {
+/** Sizes of the labels of a product. */
+export function labelSizes(product: Node): Sizes {
   const spec = specOf(product);
   const sizes = new Map<string, Value["type"]["shape"][number]>();
   product.operands.forEach((operand, i) =>
@@ -94,7 +95,7 @@ function labelSizes(product: Node): Sizes {
 }
 
 /** Groups of each step's result, from the product up; then turned round, so that the first belongs to the softmax. */
-function groupsAlong(steps: readonly Step[], result: readonly string[], sizes: Sizes): readonly Groups[] | Miss {
+export function groupsAlong(steps: readonly Step[], result: readonly string[], sizes: Sizes): readonly Groups[] | Miss {
   const all: Groups[] = [result.map((label) => [label])];
   for (const step of [...steps].reverse()) {
     const last = all.at(-1)!;
@@ -105,7 +106,8 @@ function groupsAlong(steps: readonly Step[], result: readonly string[], sizes: S
   return all.reverse();
 }
 
-function movedUp(groups: Groups, moves: readonly Node[], sizes: Sizes): Groups | undefined {
+/** Groups after movements, the last of which is the first in the list. */
+export function movedUp(groups: Groups, moves: readonly Node[], sizes: Sizes): Groups | undefined {
   let current: Groups | undefined = groups;
   for (const node of [...moves].reverse()) current = current && moved(current, node, sizes);
   return current;

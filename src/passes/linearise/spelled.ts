@@ -1,0 +1,120 @@
+import type { Build } from "../../ir/arena.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { toFloat64 } from "../../ir/tensor.ts";
+import { arrange, type Groups, type Sizes, spread } from "../attention/axes.ts";
+import { pairAxes } from "../attention/build.ts";
+import { isCausalMask } from "../attention/causal.ts";
+import { groupsAlong, labelSizes, movedUp } from "../attention/match.ts";
+import { type Roles, rolesOf } from "../attention/roles.ts";
+import { scorePath, specOf } from "../attention/scores.ts";
+import type { Matcher } from "../rewrite/fuse.ts";
+import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
+
+/** Scores where a mask is on, 0 elsewhere. */
+interface Masked {
+  readonly mask: Value;
+  readonly scores: Value;
+}
+
+function maskedBy({ op, operands: [x, y, z] }: Node): Masked | undefined {
+  if (op === "select" && scalarOf(z!) === 0) return { mask: x!, scores: y! };
+  if (op !== "mul") return undefined;
+  const mask = zeroOrOne(y!);
+  return mask ? { mask, scores: x! } : zeroOrOne(x!) && { mask: zeroOrOne(x!)!, scores: y! };
+}
+
+/** What says where a factor is 1, if it is 0 elsewhere. */
+function zeroOrOne(value: Value): Value | undefined {
+  if (value.node.op === "cast" && value.node.operands[0]!.type.dtype === "bool") return value.node.operands[0];
+  const tensor = tensorOf(value);
+  const holds = tensor && tensor.dims.length > 1 && toFloat64(tensor).every((x) => x === 0 || x === 1);
+  return holds ? value : undefined;
+}
+
+/** Weights spelled out: products of queries and keys, masked, scaled and moved. */
+interface Weights extends Masked {
+  readonly scale: number;
+  readonly product: Node;
+  readonly sizes: Sizes;
+  /** Axes where the mask is applied, and of the weights as they are used. */
+  readonly inner: Groups;
+  readonly outer: Groups;
+  readonly covered: readonly Node[];
+}
+
+function weightsOf(value: Value): Weights | undefined {
+  const above: Node[] = [];
+  let scale = 1;
+  let current = value;
+  for (let found = maskedBy(current.node); !found; found = maskedBy(current.node)) {
+    const { op, operands } = current.node;
+    const factor = op === "mul" ? scalarOf(operands[1]!) : undefined;
+    if (factor === undefined && op !== "reshape" && op !== "transpose") return undefined;
+    scale *= factor ?? 1;
+    above.push(current.node);
+    current = operands[0]!;
+  }
+  const masked = maskedBy(current.node)!;
+  const path = scorePath(masked.scores);
+  if ("reason" in path || path.product.operands.length !== 2) return undefined;
+  for (const step of path.steps) {
+    if (step.kind === "scale") scale *= step.factor;
+    else if (step.kind !== "move") return undefined;
+  }
+  const { product } = path;
+  const sizes = labelSizes(product);
+  const groups = groupsAlong(path.steps, specOf(product).result, sizes);
+  if ("reason" in groups) return undefined;
+  const outer = movedUp(
+    groups[0]!,
+    above.filter(({ op }) => op !== "mul"),
+    sizes,
+  );
+  if (!outer) return undefined;
+  const covered = [...above, current.node, ...path.steps.map(({ node }) => node), product];
+  return { ...masked, scale, product, sizes, inner: groups[0]!, outer, covered };
+}
+
+/** Causal attention without a softmax, written as products: becomes the composite, for others to compute well. */
+export const causalProducts: Matcher = {
+  name: "causal-products",
+  formula:
+    'contract(select(key ≤ query, scale · contract(q, k), 0), v) = attention(q, k, v, causal, normaliser = "none")',
+  roots: ["contract"],
+  refuses: ["`…` is also used outside the pattern", "the weights are masked otherwise than by key ≤ query"],
+  match(root, cx) {
+    if (root.operands.length !== 2) return undefined;
+    const at = root.operands.findIndex((operand) => weightsOf(operand));
+    const weights = at < 0 ? undefined : weightsOf(root.operands[at]!);
+    const roles = weights && causalRoles(root, at, weights);
+    if (!roles) return undefined;
+    const axes = pairAxes(weights.inner, roles);
+    const where = root.results[0]!;
+    if (!axes || !isCausalMask(weights.mask, axes))
+      return { depth: 4, reason: "the weights are masked otherwise than by key ≤ query", at: where };
+    const covered = [root, ...weights.covered];
+    const shared = cx.exclusive(covered);
+    if (shared) return { depth: 4, ...shared };
+    return { values: [composite(cx.arena.build, root.operands[1 - at]!, roles, weights.scale)], covered };
+  },
+};
+
+/** Roles of the labels, where the root sums over the keys alone. */
+function causalRoles(root: Node, at: number, { product, outer, sizes }: Weights): Roles | undefined {
+  const { operands, result } = specOf(root);
+  const summed = outer.filter((_, axis) => !result.includes(operands[at]![axis]!));
+  const [key, ...more] = summed.flat();
+  if (key === undefined || more.length > 0) return undefined;
+  const roles = rolesOf({ product, root, at, key, probs: outer, sizes });
+  return "reason" in roles || roles.query.length !== 1 ? undefined : roles;
+}
+
+function composite(b: Build, values: Value, roles: Roles, scale: number): Value {
+  const { batch, head, group, query, key, width, valueWidth, sizes } = roles;
+  const heads = [...head, ...group];
+  const q = arrange(b, roles.q, roles.qLabels, [batch, heads, query, width], sizes);
+  const k = arrange(b, roles.k, roles.kLabels, [batch, head, [key], width], sizes);
+  const v = arrange(b, values, roles.vLabels, [batch, head, [key], valueWidth], sizes);
+  const made = b.attention(q, k, v, { scale, causal: true, normaliser: "none" });
+  return spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
+}
