@@ -101,8 +101,9 @@ describe.each(names.filter((name) => samples[name].length > 0))("%s", (name) => 
 
   if (def.grad)
     test("its gradient is the limit of its differences", () => {
-      for (const sample of samples[name].filter(({ types }) => types.every((text) => isFloat(typeOf(text).dtype))))
-        checkGradient(name, { ...sample, types: sample.types.map((text) => text.replace(/^\w+/, "f64")) });
+      const differentiable = samples[name].filter(({ types }) => isFloat(typeOf(types[0]!).dtype));
+      expect(differentiable.length).toBeGreaterThan(0);
+      for (const sample of differentiable) checkGradient(name, { ...sample, types: sample.types.map(widest) });
     });
 });
 
@@ -180,6 +181,9 @@ function largestGap(a: RefTensor, b: RefTensor): number {
   });
   return gap;
 }
+
+/** The type in f64, where it is one of floats. */
+const widest = (text: string): string => (isFloat(typeOf(text).dtype) ? text.replace(/^\w+/, "f64") : text);
 
 /** d/dx Σ w·f(x) by the record against (f(x + h) - f(x - h)) / 2h, element by element, at odd elements of each operand. */
 function checkGradient(name: string, sample: Sample): void {
