@@ -34,6 +34,7 @@ import { queriesKeysValues } from "./inputs.ts";
 const defaults = { heads: 8, d: 64, clusters: 32, window: 0, causal: false, combine: "mean" };
 
 export default model("routing", defaults, ({ heads, d, clusters, window, causal, combine }) => {
+  if (combine !== "mean" && combine !== "sum") throw new Error(`combine is "${combine}"; it is "mean" or "sum"`);
   const { q, k, v } = queriesKeysValues({ heads, d });
   const centroids = l2Normalise(param("centroids", [heads, clusters, d]));
   const size = window === 0 ? `ceil(seq/${clusters})` : `min(${window}, seq)`;

@@ -1,8 +1,9 @@
-import { describe } from "vitest";
+import { describe, expect, test } from "vitest";
 import clustered from "../../models/variants/clustered.ts";
 import lsh from "../../models/variants/lsh.ts";
 import routing from "../../models/variants/routing.ts";
 import sinkhorn from "../../models/variants/sinkhorn.ts";
+import { substituteDims } from "../../src/ir/substitute.ts";
 import { toFloat64 } from "../../src/ir/tensor.ts";
 import { type Feeds, named } from "./support/reference.ts";
 import {
@@ -300,3 +301,12 @@ const variants: Readonly<Record<string, Variant>> = {
 };
 
 describe.each(Object.entries(variants))("%s", (_, variant) => checkVariant(variant));
+
+test("routing combines by mean or sum", () => {
+  expect(() => routing.build({ combine: "max" })).toThrow(/combine is "max"; it is "mean" or "sum"/);
+});
+
+test("sinkhorn has a longest sequence", () => {
+  const { arena, graph } = sinkhorn.build({ block: 8, max: 32 });
+  expect(() => substituteDims(arena, graph, new Map([["seq", 33]]))).toThrow(/cannot cut 0 to 5 out of 4/);
+});
