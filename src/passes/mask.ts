@@ -1,7 +1,10 @@
-import { type Graph, nodesOf, type Value } from "../ir/graph.ts";
+import { attentionShapes } from "../ir/attend.ts";
+import { type Graph, type Node, nodesOf, type Value } from "../ir/graph.ts";
 import { hasFormulas } from "../ir/ops/attention.ts";
+import type { TensorType } from "../ir/types.ts";
 import { canonicaliseRules } from "./canonicalise.ts";
-import { lowered } from "./mask/choose.ts";
+import { lowered, numbersOf } from "./mask/choose.ts";
+import { tooManyScores } from "./mask/estimate.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { normalise } from "./rewrite/normalise.ts";
 import { silent } from "./rewrite/report.ts";
@@ -10,13 +13,22 @@ import { substitute } from "./rewrite/substitute.ts";
 function run(graph: Graph, cx: PassContext): Graph {
   const replaced = new Map<Value, Value>();
   for (const node of nodesOf(graph)) {
-    if (node.op !== "attention" || !(hasFormulas(node) || node.attrs.get("causal") === true)) continue;
+    if (node.op !== "attention" || !isWorthALook(node, cx)) continue;
     const [value] = node.results;
     const other = lowered(node, cx);
     if (other !== value) replaced.set(value!, other);
   }
   if (replaced.size === 0) return graph;
   return normalise(substitute(graph, replaced, cx.arena), canonicaliseRules, silent(cx));
+}
+
+/** Whether some keys may be spared, or all scores at once are too many. */
+function isWorthALook(node: Node, { dims }: PassContext): boolean {
+  if (hasFormulas(node) || node.attrs.get("causal") === true) return true;
+  const [q, k, v] = node.operands.map(({ type }) => type) as [TensorType, TensorType, TensorType];
+  const sizes = attentionShapes(q, k, v);
+  const numbers = numbersOf(sizes, dims);
+  return numbers !== undefined && tooManyScores({ sizes }, numbers);
 }
 
 /** Needs a canonical graph; leaves one. */

@@ -1,4 +1,5 @@
 import type { Arena } from "../../ir/arena.ts";
+import type { AttentionShapes } from "../../ir/attend.ts";
 import { isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
@@ -29,7 +30,7 @@ const switchedOff = "switched off";
 /** What takes the place of an attention, by the estimated time of every form that can express it. */
 export function lowered(node: Node, cx: PassContext): Value {
   const problem = problemOf(node, cx.arena.build);
-  const numbers = numbersOf(problem, cx.dims);
+  const numbers = numbersOf(problem.sizes, cx.dims);
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
   const found = candidates(problem, { target: cx.target, numbers }, cx);
@@ -38,7 +39,7 @@ export function lowered(node: Node, cx: PassContext): Value {
 }
 
 /** The lengths an attention will run at; undefined where one is neither given nor hinted. */
-function numbersOf({ sizes }: MaskProblem, dims: ReadonlyMap<string, number>): Numbers | undefined {
+export function numbersOf(sizes: AttentionShapes, dims: ReadonlyMap<string, number>): Numbers | undefined {
   const [queries, keys] = [numberOf(sizes.queries, dims), numberOf(sizes.keys, dims)];
   if (queries === undefined || keys === undefined) return undefined;
   return { batch: numberOf(sizes.batch, dims) ?? 1, queries, keys };
@@ -63,8 +64,9 @@ function chosen(one: Candidate, found: readonly Candidate[], { node }: MaskProbl
   return one;
 }
 
-/** A branch must save this share of the time to be worth a second form in the file. */
+/** A second form in the file must take at most this share of the time; of a form that spares keys at any length, less. */
 const worthwhile = 0.9;
+const worthGivingUpOpenLengths = 0.75;
 
 /**
  * Lengths that are hinted but open in the file: a form for any length where one is as good, else one for these lengths
@@ -79,7 +81,8 @@ function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): V
   const fixed = problemOf(withLengths(problem.node, lengths, cx.arena), cx.arena.build);
   const found = candidates(fixed, { target: cx.target, numbers }, cx);
   const special = best(found, numbers);
-  if (special.plan.time(numbers) > worthwhile * general.plan.time(numbers))
+  const share = general.form === dense ? worthwhile : worthGivingUpOpenLengths;
+  if (special.plan.time(numbers) > share * general.plan.time(numbers))
     return chosen(general, anyLength, problem, cx).plan.build();
   chosen(special, found, problem, cx);
   const b = cx.arena.build;

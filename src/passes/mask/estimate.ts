@@ -19,7 +19,7 @@ const nanoseconds = {
   pairInCache: 0.35,
   pairInMemory: 0.55,
   /** A kernel that keeps no scores and skips what lies above the diagonal, for a pair of either half. */
-  flashCausalPair: 1.0,
+  flashCausalPair: 1.6,
   flashPair: 1.35,
   cheapStep: 0.1,
   dearStep: 0.5,
@@ -31,6 +31,10 @@ const nanoseconds = {
 
 /** Scores beyond this many bytes go through memory. */
 const cached = 4 * 2 ** 20;
+/** Scores beyond this many bytes at a time are to be avoided where there is a way: the memory may not be there. */
+const mostBytes = 2 ** 30;
+/** How much slower they are taken to be. */
+const beyond = 8;
 const dear: ReadonlySet<string> = new Set(["tanh", "exp", "log", "log2", "sin", "cos", "pow", "mod", "sqrt"]);
 
 /** Nanoseconds for one pair of query and key of one head: both products, normaliser, score functions. */
@@ -67,14 +71,19 @@ export interface Work {
 /** Nanoseconds of a way to compute an attention. */
 export function timeOf(problem: MaskProblem, { batch }: Numbers, work: Work): number {
   const heads = batch * Number(problem.sizes.heads);
-  const inCache = work.held * heads * 4 <= cached;
+  const bytes = work.held * heads * 4;
+  const factor = bytes > mostBytes ? beyond : 1;
   return (
-    work.pairs * heads * pairCost(problem, inCache) +
+    factor * work.pairs * heads * pairCost(problem, bytes <= cached) +
     work.maskElements * nanoseconds.maskElement +
     work.copied * 4 * nanoseconds.byte +
     work.nodes * nanoseconds.node
   );
 }
+
+/** Whether all scores at a time are more than should be held. */
+export const tooManyScores = ({ sizes }: Pick<MaskProblem, "sizes">, { batch, queries, keys }: Numbers): boolean =>
+  batch * Number(sizes.heads) * queries * keys * 4 > mostBytes;
 
 /** Nanoseconds of all pairs, by the best kernel the target has. */
 export function denseTime(problem: MaskProblem, numbers: Numbers, target: Target): number {

@@ -5,7 +5,7 @@ import type { Value } from "../../ir/graph.ts";
 import { runsOf } from "../../ir/index-analysis/block-structure.ts";
 import { maskFacts } from "../../ir/index-analysis/facts.ts";
 import { constant, score as theScore } from "../../ir/index-expr/types.ts";
-import { type Numbers, timeOf } from "./estimate.ts";
+import { type Numbers, timeOf, tooManyScores } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import type { MaskProblem } from "./problem.ts";
 import { openLengths, structureAt } from "./structure.ts";
@@ -25,18 +25,22 @@ export interface Part extends Run {
 
 const allSeen = "no part of the queries is spared any keys";
 
-/** Queries in unequal parts, each with the runs of keys it sees: causal masks, documents, prefixes, at known lengths. */
+/**
+ * Queries in unequal parts, each with the runs of keys it sees, at known lengths: causal masks, documents, prefixes; and
+ * any mask where all scores at once are too many.
+ */
 export const split: Form = {
   name: "mask-split",
   formula: "attention = parts of the queries, each with the keys it sees",
   refuses: [openLengths, allSeen],
-  plan: (problem) => {
+  plan: (problem, { numbers }) => {
     const { queries, keys } = problem.sizes;
     if (typeof queries !== "number" || typeof keys !== "number") return openLengths;
     const rows = heightFor(queries);
     const structure = structureAt(problem, rows);
     if (typeof structure === "string") return structure;
-    if (structure.empty === 0) return allSeen;
+    const batch = numbers?.batch ?? 1;
+    if (structure.empty === 0 && !tooManyScores(problem, { batch, queries, keys })) return allSeen;
     const lines = Array.from({ length: structure.rows }, (_, i) => {
       const runs = runsOf(structure, i);
       return {
@@ -47,7 +51,7 @@ export const split: Form = {
         ),
       };
     });
-    const parts = partition(problem, lines, rows, queries);
+    const parts = partition(problem, lines, rows, batch);
     return {
       time: ({ batch }) => parts.reduce((sum, part) => sum + timeOfPart(problem, part, batch), 0),
       build: () => build(problem, parts),
@@ -56,8 +60,11 @@ export const split: Form = {
 };
 
 /** Height of the rows parts are made of. */
-const heightFor = (queries: number): number =>
-  queries <= 256 ? 32 : queries <= 512 ? 64 : queries <= 16_384 ? 128 : 512;
+const heightFor = (queries: number): number => {
+  if (queries <= 256) return 32;
+  if (queries <= 8192) return 64;
+  return queries <= 16_384 ? 128 : 512;
+};
 
 /** Runs of both, those that touch joined. */
 function union(x: readonly Run[], y: readonly Run[]): readonly Run[] {
@@ -84,8 +91,9 @@ function partition(
   problem: MaskProblem,
   lines: readonly { readonly full: boolean; readonly keys: readonly Run[] }[],
   rows: number,
-  queries: number,
+  batch: number,
 ): readonly Part[] {
+  const queries = Number(problem.sizes.queries);
   const best: { readonly time: number; readonly part: Part | undefined; readonly next: number }[] = [];
   best[lines.length] = { time: 0, part: undefined, next: lines.length };
   for (let i = lines.length - 1; i >= 0; i--) {
@@ -96,7 +104,7 @@ function partition(
       full &&= line.full && (j === i || sameRuns(keys, line.keys));
       keys = union(keys, line.keys);
       const part: Part = { start: i * rows, end: Math.min((j + 1) * rows, queries), keys, full };
-      const time = timeOfPart(problem, part, 1) + best[j + 1]!.time;
+      const time = timeOfPart(problem, part, batch) + best[j + 1]!.time;
       if (best[i] === undefined || time < best[i]!.time) best[i] = { time, part, next: j + 1 };
     }
   }
