@@ -25,8 +25,8 @@ const nanoseconds = {
   dearStep: 0.5,
   /** An element of a mask that is computed when the model runs. */
   maskElement: 0.5,
-  byte: 0.06,
-  node: 4000,
+  byte: 0.04,
+  node: 2500,
 } as const;
 
 /** Scores beyond this many bytes go through memory. */
