@@ -157,6 +157,7 @@ const masks: readonly (readonly [code: string, at: string, fn: (doc: Ids) => unk
   ["QKV151", "big", () => (at: ScoreIndex) => at.q > big],
   ["QKV151", "bigs[at.q]", () => (at: ScoreIndex) => bigs[at.q] === bigs[at.k]],
   ["QKV152", "", () => forever],
+  ["QKV146", "Number(at.q > 3) &", () => (at: ScoreIndex) => Number(at.q > 3) & Number(at.k > 3)],
   ["QKV153", "k: number", () => (q: number, k: number) => k <= q],
   ["QKV148", "at.q", () => (at: ScoreIndex) => at.q < 5 && table[at.q]! > 1],
   ["QKV148", "at.q - at.k", () => (at: ScoreIndex) => (at.q > 2 ? true : table[at.q - at.k]! > 1)],
@@ -306,6 +307,16 @@ const startingWith = (text: string) => new RegExp(`^${text.replace(/[.*+?^${}()|
 
 test.each<[string, object]>([
   ["a score that answers truth", { score: ((s: number) => s > 0) as unknown as ScoreFunction }],
+  [
+    "a score that answers nothing for some indices",
+    {
+      score: ((s: number, { q }: ScoreIndex) => {
+        let x: number | undefined;
+        if (q > 3) x = s;
+        return x;
+      }) as unknown as ScoreFunction,
+    },
+  ],
   ["a score that answers nothing", { score: (() => undefined) as unknown as ScoreFunction }],
   ["a prob that answers truth", { prob: ((p: number) => p > 0) as unknown as ScoreFunction }],
 ])("%s", (_, options) => {

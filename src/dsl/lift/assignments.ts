@@ -2,9 +2,9 @@ import type { ts } from "ts-morph";
 import { constant } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
 import { takeItems, takeMembers } from "./bind.ts";
-import { lifted, otherwise, shortCircuit } from "./expressions.ts";
+import { lifted, otherwise, present, shortCircuit } from "./expressions.ts";
 import { refuse } from "./function-source.ts";
-import { always, type Lifted, type Lifting, numeric, type Scope, type Variable } from "./lifted.ts";
+import { type Lifted, type Lifting, numeric, type Scope, type Variable } from "./lifted.ts";
 import { compoundOf, operation } from "./operators.ts";
 
 /** What an assignment or a step answers, which changes variables; undefined where `node` is none. */
@@ -26,7 +26,8 @@ export function assignment(cx: Lifting, node: ts.Expression, scope: Scope): Lift
     return assigned(cx, node.left, shortCircuit(cx, node, short, before, right), scope);
   }
   if (operator !== "??=") return undefined;
-  return assigned(cx, node.left, otherwise(cx, node, lifted(cx, node.left, scope), always, right), scope);
+  const { value, inside } = present(cx, node.left, scope);
+  return assigned(cx, node.left, otherwise(cx, node, value, inside, right), scope);
 }
 
 /** `i++`, `--i`. */

@@ -125,24 +125,28 @@ function access(cx: Lifting, node: ts.ElementAccessExpression | ts.PropertyAcces
 }
 
 /** Of what may lie outside of a table: the value, and for which indices it is not undefined. */
-function present(
+export function present(
   cx: Lifting,
   node: ts.Expression,
   scope: Scope,
 ): { readonly value: Lifted; readonly inside: IndexExpr } {
   const t = loadTypeScript();
   if (isWrapped(t, node)) return present(cx, node.expression, scope);
-  if (!t.isElementAccessExpression(node) && !t.isPropertyAccessExpression(node))
-    return { value: lifted(cx, node, scope), inside: always };
+  if (!t.isElementAccessExpression(node) && !t.isPropertyAccessExpression(node)) {
+    const value = lifted(cx, node, scope);
+    return { value, inside: presence(value) };
+  }
   const outer = cx.inside;
   cx.inside = [];
   try {
     const value = lifted(cx, node, scope);
-    return { value, inside: cx.inside.reduce((x, y) => simplified("and", x, y), always) };
+    return { value, inside: cx.inside.reduce((x, y) => simplified("and", x, y), presence(value)) };
   } finally {
     cx.inside = outer;
   }
 }
+
+const presence = (value: Lifted) => (value.kind === "number" && value.present) || always;
 
 function prefix(cx: Lifting, node: ts.PrefixUnaryExpression, scope: Scope): Lifted {
   const t = loadTypeScript();
@@ -200,7 +204,8 @@ function comparedWithMissing(cx: Lifting, node: ts.BinaryExpression, of: ts.Expr
 export function otherwise(cx: Lifting, node: ts.Expression, x: Lifted, inside: IndexExpr, right: () => Lifted): Lifted {
   if (x.kind === "nothing" || (x.kind === "live" && x.value === null)) return right();
   if (inside === always) return x;
-  const [value, instead] = fork(cx, inside, node, [() => x, right]);
+  const found: Lifted = x.kind === "number" ? numeric(x.expr) : x;
+  const [value, instead] = fork(cx, inside, node, [() => found, right]);
   return choose(inside, value, instead, node);
 }
 

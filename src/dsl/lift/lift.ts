@@ -50,7 +50,7 @@ export function liftFunction(fn: unknown, kind: FunctionKind, lengths: Lengths):
   const args = kind === "mask" ? [at] : [numeric(score()), at];
   const answer = withinStack(() => invoked(cx, node, scopeOf(cx, live), args), node);
   const wanted = kind === "mask" ? "truth" : "number";
-  if (answer.kind !== wanted) refuseAnswer(answer, kind, node);
+  if (answer.kind !== wanted || (answer.kind === "number" && answer.present)) refuseAnswer(answer, kind, node);
   return { expr: simplifyIndex((answer as { readonly expr: IndexExpr }).expr), tables: cx.tables };
 }
 
@@ -64,8 +64,11 @@ function refuseAnswer(answer: Lifted, kind: FunctionKind, node: FunctionNode): n
         ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
         : isTensor
           ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
-          : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
-  refuse("QKV146", `the ${kind} answers ${describeLifted(answer)}, not ${wanted}`, answered(node), { help });
+          : /[^&|][&|][^&|]/.test(answered(node).getText())
+            ? "& and | answer numbers: write && and ||"
+            : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
+  const said = answer.kind === "number" && answer.present ? "a number or undefined" : describeLifted(answer);
+  refuse("QKV146", `the ${kind} answers ${said}, not ${wanted}`, answered(node), { help });
 }
 
 /** Where a function says what it answers. */
@@ -106,6 +109,8 @@ function withinStack(body: () => Lifted, node: FunctionNode): Lifted {
     return body();
   } catch (error) {
     if (error instanceof QkvError || !(error instanceof RangeError)) throw error;
-    return refuse("QKV152", "the function is nested too deeply", node);
+    return refuse("QKV152", "the function is nested too deeply", node, {
+      help: "a function that calls itself must stop by what is known when the model is built, not by the indices",
+    });
   }
 }

@@ -17,7 +17,8 @@ import type { FunctionNode } from "./function-source.ts";
 
 /** What an expression of a mask or score function stands for while it is lifted. */
 export type Lifted =
-  | { readonly kind: "number"; readonly expr: IndexExpr }
+  /** NaN where it is undefined, which is everywhere but in `present`. */
+  | { readonly kind: "number"; readonly expr: IndexExpr; readonly present?: IndexExpr }
   | { readonly kind: "truth"; readonly expr: IndexExpr }
   /** A value that exists now: an array, a function, a text, a tensor of the model. */
   | { readonly kind: "live"; readonly value: unknown; readonly name: string }
@@ -66,6 +67,7 @@ export function fromLive(value: unknown, name: string): Lifted {
 export function knownValue(lifted: Lifted): { readonly value: unknown } | undefined {
   if (lifted.kind === "live") return { value: lifted.value };
   if (lifted.kind === "nothing") return { value: undefined };
+  if (lifted.kind === "number" && lifted.present) return undefined;
   if ((lifted.kind === "number" || lifted.kind === "truth") && lifted.expr.kind === "number")
     return { value: lifted.kind === "truth" ? lifted.expr.value !== 0 : lifted.expr.value };
   return undefined;

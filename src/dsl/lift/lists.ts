@@ -95,7 +95,7 @@ function membership({ cx, items, args, node }: Call): IndexExpr {
     Number.isInteger(value) && (value as number) >= 0 && (value as number) < mostPlaces;
   if (items.length <= fewItems || wanted.kind !== "number" || !numbers.every(fits) || !cx.bounds(wanted.expr).whole)
     return any(items.map((item) => same(item, wanted, node)));
-  const size = Math.max(...numbers) + 1;
+  const size = numbers.reduce((x, y) => Math.max(x, y)) + 1;
   const data = new Float64Array(size);
   for (const place of numbers) data[place] = 1;
   const name = (node.expression as ts.PropertyAccessExpression).expression.getText();

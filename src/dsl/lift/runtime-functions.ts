@@ -4,7 +4,7 @@ import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import type { LiveFunction } from "./captures.ts";
 import { refuse } from "./function-source.ts";
-import { knownValue, type Lifted, type Lifting, nothing, numeric, truthOf } from "./lifted.ts";
+import { fromLive, knownValue, type Lifted, type Lifting, nothing, numeric, truthOf } from "./lifted.ts";
 import { elementsOf } from "./tables.ts";
 import { asNumber, asTruth } from "./values.ts";
 
@@ -182,7 +182,7 @@ export function refuseRuntimeFunction(fn: LiveFunction, node: ts.CallExpression)
   );
 }
 
-/** `Array(n)`, `Array.of(…)` and `Array.from(…)` of what is known now. */
+/** `Array(n)`, `Array.of(…)`, `Array.from(…)`, `Object.values(…)` and the like, of what is known now. */
 export function madeArray(
   cx: Lifting,
   fn: unknown,
@@ -191,6 +191,11 @@ export function madeArray(
 ): readonly Lifted[] | undefined {
   if (fn === Array.of) return args;
   const [of = nothing, map] = args;
+  if (of.kind === "record" && (fn === Object.keys || fn === Object.values || fn === Object.entries))
+    return [...of.entries].map(([key, value]) => {
+      const text = fromLive(key, key);
+      return fn === Object.keys ? text : fn === Object.values ? value : { kind: "list", items: [text, value] };
+    });
   if (fn === Array) {
     const size = args.length === 1 ? knownValue(of)?.value : undefined;
     return typeof size === "number" ? blanks(size) : args.length === 1 ? undefined : args;

@@ -11,7 +11,6 @@ import {
   type Lifted,
   type Lifting,
   never,
-  numeric,
   truthOf,
   type Variable,
 } from "./lifted.ts";
@@ -75,7 +74,9 @@ export const isFunction = (value: Lifted) =>
 export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node): Lifted {
   if (x === y || condition === always) return x;
   if (condition === never) return y;
-  if (x.kind === "number" && y.kind === "number") return numeric(simplified("select", condition, x.expr, y.expr));
+  if (x.kind === "number" && y.kind === "number") return chooseNumber(condition, x, y);
+  if (x.kind === "number" && y.kind === "nothing") return chooseNumber(condition, x, missing);
+  if (x.kind === "nothing" && y.kind === "number") return chooseNumber(condition, missing, y);
   if (x.kind === "truth" && y.kind === "truth") return truthOf(chooseTruth(condition, x.expr, y.expr));
   if (x.kind === "record" && y.kind === "record") {
     const names = [...x.entries.keys()].filter((name) => y.entries.has(name));
@@ -95,6 +96,17 @@ export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node
   return refuse("QKV143", `the indices choose between ${describeLifted(x)} and ${describeLifted(y)}`, node, {
     help: "choose between numbers: index both, and choose the results",
   });
+}
+
+type Numeric = Extract<Lifted, { kind: "number" }>;
+/** In arithmetic and comparisons undefined does what NaN does. */
+const missing: Numeric = { kind: "number", expr: constant(Number.NaN), present: never };
+
+function chooseNumber(condition: IndexExpr, x: Numeric, y: Numeric): Numeric {
+  const expr = simplified("select", condition, x.expr, y.expr);
+  if (!x.present && !y.present) return { kind: "number", expr };
+  const present = chooseTruth(condition, x.present ?? always, y.present ?? always);
+  return present === always ? { kind: "number", expr } : { kind: "number", expr, present };
 }
 
 /** `condition ? x : y` of truth. */

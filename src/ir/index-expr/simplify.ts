@@ -59,10 +59,10 @@ function identity(fn: IndexFn, x: IndexExpr, y: IndexExpr, z: IndexExpr): IndexE
     case "trunc":
       return openBounds(x).whole ? x : undefined;
     case "and":
-      if (isNumber(x, 0) || isNumber(y, 0)) return constant(0);
+      if (isNumber(x, 0) || isNumber(y, 0) || negated(x) === y) return constant(0);
       return (isNumber(x, 1) || x === y) && isTruth(y) ? y : isNumber(y, 1) && isTruth(x) ? x : undefined;
     case "or":
-      if (isNumber(x, 1) || isNumber(y, 1)) return constant(1);
+      if (isNumber(x, 1) || isNumber(y, 1) || negated(x) === y) return constant(1);
       return (isNumber(x, 0) || x === y) && isTruth(y) ? y : isNumber(y, 0) && isTruth(x) ? x : undefined;
     case "not":
       return negated(x);

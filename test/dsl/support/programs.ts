@@ -173,6 +173,29 @@ const scoreSources = {
     "(s, { q, k }) => { let n = 0, i = 0; for (; i < 6; i++) { if (i % 2 === q % 2) continue; n += i + k; if (n > 20) return -n; } return n + i; }",
   "a loop that indices end":
     "(s, { q, k }) => { let x = q, n = 0; for (let i = 0; i < 4 && x > 0; i++) { x >>= 1; n += k; } return n * 100 + x; }",
+  "loops that a condition leaves, changing variables":
+    "(s, { q, k }) => { let n = 0; for (let i = 0; i < 4 && !(i !== q && (n += i, n > k)); i++); return n; }",
+  "conditions that change variables":
+    "(s, { q, k }) => { let n = 0; const r = q > 3 && (n += k, n > 5) ? n : -n; if (q > 2 && (n += 1, n > 4)) return 100 + n; return n + 1000 * r; }",
+  scopes:
+    "(s, { q, k }) => { const x = q; { const x = k; s += x; } for (let x = 0; x < 2; x++) s += x; return s + x; }",
+  "closures that change variables":
+    "(s, { q, k }) => { let n = 0; const add = (x) => { n += x; }; if (q > 3) add(k); add(1); const get = () => n; n += q; return get() + (n = 5, get()); }",
+  "parameters changed":
+    "(s, { q, k }) => { q += 1; s *= 2; [q, k] = [k, q]; const f = (a, b = a++, c = a) => a + b * 10 + c * 100; return f(q) + k + s; }",
+  "undefined for some indices":
+    "(s, { q }) => { let x; if (q > 3) x = 1; const y = x + 1; x ??= q; return (y > 1 ? 5 : y === 2 ? 6 : 7) + x; }",
+  "undefined for no index": "(s, { q }) => { let x; if (q > 3) x = 1; if (q <= 3) x = 2; return x; }",
+  "what is not found":
+    "(s, { q, k }) => (table.find((x) => x > q) ?? -1) + (table.find((x) => x > k) === undefined ? 10 : 0)",
+  "functions in a list":
+    "(s, { q, k }) => { const fs = [0, 1, 2].map((i) => (x) => x * i); return fs.reduce((a, f) => a + f(q), 0) + fs[k % 3](q); }",
+  "functions of Math by other names":
+    "(s, { q, k }) => { const { abs, max: most } = Math; return most(abs(q - k), 2); }",
+  "jumps in loops in loops":
+    "(s, { q, k }) => { let n = 0; for (let i = 0; i < 5; i++) { if (i === q) continue; for (let j = 0; j < 3; j++) { if (j > k) break; if ((i + j) % 2) continue; n += i * j + 1; } switch ((i + q) % 3) { case 0: continue; case 1: n += 1; break; default: n += 10; } n += 100; } return n; }",
+  "objects visited":
+    "(s, { q, k }) => { let t = 0; for (const x of Object.values({ a: 2, b: q })) t += x; for (const [, x] of Object.entries({ a: k })) t += x; return t + Object.keys({ a: 1 }).length; }",
   "keys known now":
     "(s, at) => { const n = 'q'; return at[n] + { ['x']: 3, m(x) { return x * 2; } }.m(at.k) + options['nested']['stride']; }",
   lengths:
