@@ -5,6 +5,7 @@ import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.
 import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
 import { constantRuntime } from "./constant-runtime.ts";
+import { checkIndices } from "./dsl/lift/index-checks.ts";
 import type { Built, Model, Settings } from "./dsl/model.ts";
 import { checkDims } from "./feeds.ts";
 import { type Arena, attrsOf } from "./ir/arena.ts";
@@ -60,6 +61,11 @@ export interface Compiled {
   readonly target: Target;
   readonly steps: readonly PassStep[];
   readonly weights: WeightStore;
+  /**
+   * Throws QKV148 where an index of a mask or score function leaves its table at these sizes of dims that were not frozen.
+   * Undefined where none can.
+   */
+  readonly checkLengths: ((sizes: ReadonlyMap<string, number>) => void) | undefined;
   /** What is odd about the weights read so far. */
   warnings(): readonly string[];
   /** The graph as an ONNX model. Made when first asked for. */
@@ -68,11 +74,14 @@ export interface Compiled {
 
 /**
  * Runs a declaration through a target's passes. Throws QKV505 for an unknown target, QKV301 for an unknown pass,
- * QKV43x where weights do not fit, and what the declaration's own body throws.
+ * QKV43x where weights do not fit, QKV148 where an index leaves its table at the sizes given, and what the declaration's
+ * own body throws.
  */
 export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
-  const { graph: built, arena } = "build" in model ? model.build(options.settings) : model;
-  checkDims(built, new Map([...(options.hints ?? []), ...(options.dims ?? [])]));
+  const { graph: built, arena, indexChecks = [] } = "build" in model ? model.build(options.settings) : model;
+  const sizes = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
+  checkDims(built, sizes);
+  checkIndices(indexChecks, sizes);
   const declared = substituteDims(arena, built, options.dims ?? new Map());
   const verified = new WeakSet<Node>();
   verifyGraph(declared, { arena, verified });
@@ -83,8 +92,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
     dispatch: options.dispatch ?? false,
     without: options.without ?? new Set(),
   };
-  const dims = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
-  const cx = { arena, target, dims, weights, runtime: constantRuntime(arena), options: passOptions };
+  const cx = { arena, target, dims: sizes, weights, runtime: constantRuntime(arena), options: passOptions };
   const instruments = [verifyEach((graph) => verifyGraph(graph, { arena, verified })), ...(options.instruments ?? [])];
   const { graph, steps } = await runPipeline(declared, pipelineOf(options, target), cx, instruments);
   const metadata = new Map([
@@ -101,9 +109,15 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
     target,
     steps,
     weights,
+    checkLengths:
+      indexChecks.length === 0
+        ? undefined
+        : (more) => checkIndices(indexChecks, new Map([...(options.dims ?? []), ...more])),
     warnings: () => weights.warnings().map(({ message }) => message),
     onnx: () =>
-      (onnx ??= portable(exportGraph(graph, { arena, target, weights, metadata, dims, producerVersion: version }))),
+      (onnx ??= portable(
+        exportGraph(graph, { arena, target, weights, metadata, dims: sizes, producerVersion: version }),
+      )),
   };
 }
 

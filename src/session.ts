@@ -2,6 +2,8 @@ import { encodeModel } from "./backends/onnx/encode.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
 import type { Compiled } from "./compile.ts";
+import { attrsOf } from "./ir/arena.ts";
+import { bindDims } from "./ir/bind-dims.ts";
 import { fail } from "./ir/diagnostics.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
@@ -24,9 +26,40 @@ export function checkRunnable(model: OnnxModel, feeds: ReadonlyMap<string, HostT
     });
 }
 
-/** A compiled model in ONNX Runtime, ready to run. Close it when done. Throws QKV44x where the runtime cannot load it. */
-export const session = (compiled: Compiled, options: SessionOptions = {}): Promise<Session> =>
-  openSession(modelBytes(compiled.onnx()), options);
+/**
+ * A compiled model in ONNX Runtime, ready to run. Close it when done. Throws QKV44x where the runtime cannot load it;
+ * runs throw QKV148 where an index of a mask or score function leaves its table at the lengths given.
+ */
+export async function session(compiled: Compiled, options: SessionOptions = {}): Promise<Session> {
+  const open = await openSession(modelBytes(compiled.onnx()), options);
+  if (!compiled.checkLengths) return open;
+  return {
+    ...open,
+    run: async (feeds, outputs) => {
+      checkLengths(compiled, feeds);
+      return open.run(feeds, outputs);
+    },
+    bind: (feeds, outputs) => {
+      checkLengths(compiled, feeds);
+      return open.bind(feeds, outputs);
+    },
+  };
+}
+
+/** Throws QKV148 where an index of a mask or score function leaves its table at the lengths of these inputs. */
+export function checkLengths(
+  { declared, checkLengths: check }: Compiled,
+  feeds: ReadonlyMap<string, HostTensor>,
+): void {
+  if (!check) return;
+  const pairs = declared.inputs.flatMap(({ node }) => {
+    const { name, shape } = attrsOf(node, "input");
+    const dims = feeds.get(name)?.dims;
+    // Inputs that are missing or do not fit are refused by the run itself.
+    return dims?.length === shape.length ? [{ name, shape, dims }] : [];
+  });
+  check(bindDims(pairs));
+}
 
 /** Runs a model once, at an optimisation level: loads it, runs it, frees it. */
 export async function runModel(

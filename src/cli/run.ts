@@ -5,7 +5,7 @@ import { openSession } from "../backends/ort/session.ts";
 import { formatTensors, readTensors, writeTensors } from "../backends/ort/tensor-files.ts";
 import { compile } from "../compile.ts";
 import { completeDims, randomFeeds } from "../feeds.ts";
-import { checkRunnable, modelBytes } from "../session.ts";
+import { checkLengths, checkRunnable, modelBytes } from "../session.ts";
 import { dimsOf, type ModelFlags, openModel, printWarnings, withModelFlags } from "./common.ts";
 import { parseNatural } from "./options.ts";
 
@@ -47,6 +47,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   const bytes = modelBytes(compiled.onnx());
   printWarnings(compiled.warnings());
   const threads = flags.threads === undefined ? {} : { threads: parseNatural("--threads", flags.threads) };
+  checkLengths(compiled, feeds);
   checkRunnable(compiled.onnx(), feeds);
   const session = await openSession(bytes, { ep, ...threads });
   try {

@@ -4,6 +4,7 @@ import type { Dim } from "../ir/dim.ts";
 import type { Value } from "../ir/graph.ts";
 import type { IndexFormula } from "../ir/index-expr/types.ts";
 import { explain } from "./explain.ts";
+import type { IndexCheck } from "./lift/index-checks.ts";
 import { type Callee, callerOf, type Site, Sites } from "./site.ts";
 
 const defaultNodeLimit = 2_000_000;
@@ -35,6 +36,7 @@ export class Builder {
   readonly inputs = new Map<string, Value>();
   readonly params = new Map<string, Value>();
   readonly masks: LiftedMask[] = [];
+  readonly indexChecks: IndexCheck[] = [];
   readonly model: string;
   readonly nodeLimit: number;
   /** How many scans are around the call under way. */

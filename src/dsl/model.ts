@@ -4,6 +4,7 @@ import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { Builder, during, type LiftedMask, located } from "./builder.ts";
 import { checkName, describe } from "./checks.ts";
+import type { IndexCheck } from "./lift/index-checks.ts";
 import { nameValues } from "./names.ts";
 import { callerOf, locationIn } from "./site.ts";
 import { Tensor } from "./tensor.ts";
@@ -38,6 +39,8 @@ export interface Built {
   readonly arena: Arena;
   /** The mask functions of its attentions, in order. */
   readonly masks?: readonly LiftedMask[];
+  /** What is asked of the indices of functions once lengths are known. */
+  readonly indexChecks?: readonly IndexCheck[];
 }
 
 const brand = Symbol.for("qkv.model");
@@ -132,7 +135,7 @@ function buildModel({ name, body, location }: Declaration, settings: Settings, o
     const outputs = outputsOf(builder, answer);
     nameValues(builder, options.names ?? true);
     const graph = graphOf(name, [...builder.inputs.values()], outputs);
-    return { graph, arena: builder.arena, masks: builder.masks };
+    return { graph, arena: builder.arena, masks: builder.masks, indexChecks: builder.indexChecks };
   } catch (error) {
     throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
   }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";
 import {
@@ -9,6 +10,7 @@ import {
   model,
   param,
   randomFeeds,
+  type ScoreFunction,
   session,
   type Tensor,
 } from "../../src/index.ts";
@@ -141,4 +143,40 @@ test.each([false, true])("lengths of the attention within a function, symbolic %
     return Array.from(data as Float32Array);
   };
   close(await run(false), await run(true));
+});
+
+test("an index past the end of its table is refused where lengths become known", async () => {
+  const table = Array.from({ length: 20 }, (_, i) => i / 10);
+  const declared = (score: ScoreFunction) =>
+    model("past the end", () => {
+      const q = input("q", "f32", ["batch", 2, "seq", 4]);
+      return { y: attention(q, q, q, { score }) };
+    });
+  const wrong = declared((s, { q, k }) => (k <= q ? s + table[q - k]! : s));
+  const refused = expect.objectContaining({
+    code: "QKV148",
+    message: expect.stringContaining("outside of table, which has 20 there"),
+    details: expect.objectContaining({ location: expect.objectContaining({ file: fileURLToPath(import.meta.url) }) }),
+  });
+  await expect(compile(wrong, { dims: new Map([["seq", 21]]) })).rejects.toThrow(refused);
+  await expect(compile(wrong, { hints: new Map([["seq", 300]]) })).rejects.toThrow(refused);
+  await compile(wrong, { dims: new Map([["seq", 20]]) });
+  const compiled = await compile(wrong);
+  const runner = await session(compiled);
+  const feeds = (seq: number) =>
+    randomFeeds(
+      compiled.declared,
+      new Map([
+        ["batch", 1],
+        ["seq", seq],
+      ]),
+      3,
+    );
+  expect((await runner.run(feeds(20))).get("y")!.dims).toEqual([1, 2, 20, 4]);
+  await expect(runner.run(feeds(21))).rejects.toThrow(refused);
+  expect(() => runner.bind(feeds(65))).toThrow(refused);
+  await runner.close();
+  const right = await session(await compile(declared((s, { q, k }) => s + (table[Math.abs(q - k)] ?? 9))));
+  await right.run(feeds(65));
+  await right.close();
 });

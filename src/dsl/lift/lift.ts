@@ -2,6 +2,7 @@ import type { ts } from "ts-morph";
 import { fail, QkvError } from "../../ir/diagnostics.ts";
 import { simplifyIndex } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr, type IndexFormula, index, type Lengths, score } from "../../ir/index-expr/types.ts";
+import { activeBuilder } from "../builder.ts";
 import { describe } from "../checks.ts";
 import { loadTypeScript } from "../source.ts";
 import { Tensor } from "../tensor.ts";
@@ -51,6 +52,7 @@ export function liftFunction(fn: unknown, kind: FunctionKind, lengths: Lengths):
   const answer = withinStack(() => invoked(cx, node, scopeOf(cx, live), args), node);
   const wanted = kind === "mask" ? "truth" : "number";
   if (answer.kind !== wanted || (answer.kind === "number" && answer.present)) refuseAnswer(answer, kind, node);
+  activeBuilder()?.indexChecks.push(...cx.later.map((run) => ({ lengths, run })));
   return { expr: simplifyIndex((answer as { readonly expr: IndexExpr }).expr), tables: cx.tables };
 }
 

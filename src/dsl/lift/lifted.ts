@@ -115,6 +115,8 @@ export class Lifting {
   readonly conditions: IndexExpr[] = [];
   /** Where what lies outside of a table is undefined and no mistake: collects for which indices it is inside. */
   inside: IndexExpr[] | undefined;
+  /** Checks that wait for lengths: they throw QKV148. */
+  readonly later: ((lengths: Readonly<Record<LengthName, number>>) => void)[] = [];
   /** Calls under way. */
   depth = 0;
   steps = 0;

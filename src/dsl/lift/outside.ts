@@ -3,7 +3,17 @@ import { type Box, classifyBox } from "../../ir/index-analysis/classify.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { indexEvaluator } from "../../ir/index-expr/evaluate.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexName, index, partsInOrder, score } from "../../ir/index-expr/types.ts";
+import {
+  constant,
+  type IndexExpr,
+  type IndexFormula,
+  type IndexName,
+  type IndexTable,
+  index,
+  type LengthName,
+  partsInOrder,
+  score,
+} from "../../ir/index-expr/types.ts";
 import { always, type Lifting } from "./lifted.ts";
 
 /** A length that is not known: the shortest at which q and k can differ both ways. */
@@ -13,35 +23,59 @@ const mostEffort = 50_000;
 const names = ["b", "h", "q", "k"] as const;
 const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
 
+/** How many batches, query heads, queries and keys there are. */
+export type Sizes = Readonly<Record<LengthName, number>>;
+
+/** An index, and where it is reached. */
+export interface Reached {
+  readonly at: IndexExpr;
+  readonly conditions: readonly IndexExpr[];
+  readonly tables: readonly IndexTable[];
+}
+
+interface Found {
+  /** The indices, in words. */
+  readonly where: string;
+  readonly index: number;
+}
+
 /**
- * Indices for which `at` is reached and is no index of an axis of `size` elements, in words; undefined where none are
- * known: what a tensor decides is not known before the model runs. Where lengths are open, only what is below 0 counts:
- * it is so at every length, and a table may be meant for the lengths it reaches to.
+ * Indices for which an index is reached and is none of an axis of `size` elements; undefined where none are known: what
+ * a tensor decides is not known before the model runs. Without `size`, only what is below 0 counts.
  */
-export function pointOutside(cx: Lifting, at: IndexExpr, size: Dim): { where: string; index: number } | undefined {
-  if (at.kind === "number" && at.value < 0 && cx.conditions.length === 0) return { where: "here", index: at.value };
-  const conditions = reachable(cx.conditions);
-  if (!conditions || readsScore(at)) return undefined;
-  const read = names.filter((name) => [at, ...conditions].some((expr) => partsInOrder(expr).includes(index(name))));
-  const closed = typeof size === "number" && read.every((name) => typeof cx.lengths[lengthOf[name]] === "number");
-  if (!closed && cx.bounds(at).low >= 0) return undefined;
+export function pointOutside(
+  { at, conditions, tables }: Reached,
+  size: number | undefined,
+  lengths: Sizes,
+): Found | undefined {
+  const reached = reachable(conditions);
+  if (!reached || readsScore(at)) return undefined;
   const low = simplified("less", at, constant(0));
-  const wrong = closed ? simplified("or", low, simplified("greaterEqual", at, constant(size))) : low;
-  const expr = conditions.reduce((all, condition) => simplified("and", condition, all), wrong);
-  cx.effort += partsInOrder(expr).length;
-  if (cx.effort > mostEffort) return undefined;
-  const count = (dim: Dim) => (typeof dim === "number" ? dim : least);
-  const lengths = {
-    B: count(cx.lengths.B),
-    H: count(cx.lengths.H),
-    Q: count(cx.lengths.Q),
-    K: count(cx.lengths.K),
-  };
-  const point = pointOf(cx, expr, lengths);
+  const wrong = size === undefined ? low : simplified("or", low, simplified("greaterEqual", at, constant(size)));
+  const expr = reached.reduce((all, condition) => simplified("and", condition, all), wrong);
+  const point = pointOf({ expr, tables }, lengths);
   if (!point) return undefined;
-  const found = indexEvaluator({ expr: at, tables: cx.tables })({ ...point, lengths });
+  const found = indexEvaluator({ expr: at, tables })({ ...point, lengths });
+  const read = names.filter((name) => [at, ...reached].some((part) => partsInOrder(part).includes(index(name))));
   const where = read.map((name) => `${name} = ${point[name]}`).join(", ");
   return { where: where ? `at ${where}` : "here", index: found };
+}
+
+/**
+ * As `pointOutside` for what is being lifted. Where lengths are open, what is below 0 is so at every length; a table may
+ * be meant for the lengths it reaches to.
+ */
+export function pointOutsideNow(cx: Lifting, at: IndexExpr, size: Dim): Found | undefined {
+  const reached = { at, conditions: cx.conditions, tables: cx.tables };
+  const parts = [at, ...cx.conditions].flatMap(partsInOrder);
+  cx.effort += parts.length;
+  if (cx.effort > mostEffort) return undefined;
+  const read = names.filter((name) => parts.includes(index(name)));
+  const closed = typeof size === "number" && read.every((name) => typeof cx.lengths[lengthOf[name]] === "number");
+  if (!closed && cx.bounds(at).low >= 0) return undefined;
+  const count = (dim: Dim) => (typeof dim === "number" ? dim : least);
+  const { B, H, Q, K } = cx.lengths;
+  return pointOutside(reached, closed ? size : undefined, { B: count(B), H: count(H), Q: count(Q), K: count(K) });
 }
 
 const readsScore = (expr: IndexExpr) => partsInOrder(expr).includes(score());
@@ -67,12 +101,8 @@ function conjuncts(root: IndexExpr): readonly IndexExpr[] {
 type Point = Readonly<Record<IndexName, number>>;
 
 /** Indices for which a condition is proven to hold: the box that has some is halved. */
-function pointOf(
-  cx: Lifting,
-  expr: IndexExpr,
-  lengths: { readonly B: number; readonly H: number; readonly Q: number; readonly K: number },
-): Point | undefined {
-  const program = boxProgram({ expr, tables: cx.tables }, lengths);
+function pointOf(formula: IndexFormula, lengths: Sizes): Point | undefined {
+  const program = boxProgram(formula, lengths);
   let box: Required<Box> = {
     b: [0, lengths.B - 1],
     h: [0, lengths.H - 1],

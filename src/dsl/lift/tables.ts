@@ -9,7 +9,7 @@ import { describe } from "../checks.ts";
 import { Tensor } from "../tensor.ts";
 import { refuse } from "./function-source.ts";
 import { describeLifted, knownValue, type Lifted, type Lifting, numeric, truthOf } from "./lifted.ts";
-import { pointOutside } from "./outside.ts";
+import { pointOutside, pointOutsideNow } from "./outside.ts";
 import { choose } from "./values.ts";
 
 type Live = Extract<Lifted, { kind: "live" }>;
@@ -88,16 +88,25 @@ function checkInside(cx: Lifting, at: IndexExpr, size: Dim, name: string, node: 
     });
   if (typeof size === "number" && within(bounds, size)) return;
   if (cx.inside) return void cx.inside.push(insideOf(cx, at, size, name, node));
-  const found = pointOutside(cx, at, size);
-  if (found)
-    refuse(
-      "QKV148",
-      `${found.where} the index is ${found.index}, outside of ${name}, which has ${show(size)} there`,
-      place,
-      {
-        help: "keep it within by a condition around it, clamp it (Math.min(Math.max(i, 0), length - 1)), or say what counts outside: table[i] ?? 0",
-      },
-    );
+  const found = pointOutsideNow(cx, at, size);
+  if (found) refuseOutside(found, size, name, place);
+  if (typeof size !== "number") return;
+  const reached = { at, conditions: [...cx.conditions], tables: cx.tables };
+  cx.later.push((lengths) => {
+    const beyond = pointOutside(reached, size, lengths);
+    if (beyond) refuseOutside(beyond, size, name, place);
+  });
+}
+
+function refuseOutside(
+  { where, index }: { readonly where: string; readonly index: number },
+  size: Dim,
+  name: string,
+  place: ts.Node,
+): never {
+  return refuse("QKV148", `${where} the index is ${index}, outside of ${name}, which has ${show(size)} there`, place, {
+    help: "keep it within by a condition around it, clamp it (Math.min(Math.max(i, 0), length - 1)), or say what counts outside: table[i] ?? 0",
+  });
 }
 
 function insideOf(cx: Lifting, at: IndexExpr, size: Dim, name: string, node: Access): IndexExpr {
