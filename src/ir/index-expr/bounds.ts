@@ -12,7 +12,7 @@ export interface Bounds {
   readonly finite: boolean;
 }
 
-/** Sizes that are known; the others are 1 or more. */
+/** Sizes that are known; the others are 1 or more, and below 2³¹: no attention has as many positions. */
 export type KnownLengths = Readonly<Partial<Record<LengthName, number>>>;
 
 const anything: Bounds = { low: -Infinity, high: Infinity, whole: false, finite: false };
@@ -35,6 +35,7 @@ export function boundsWithin(lengths: KnownLengths, tables: readonly IndexTable[
   };
 }
 
+const unknownLength = 2 ** 31 - 1;
 const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
 
 function boundsOf(
@@ -47,7 +48,7 @@ function boundsOf(
     case "number":
       return exactly(expr.value);
     case "index":
-      return { low: 0, high: (lengths[lengthOf[expr.name]] ?? Infinity) - 1, whole: true, finite: true };
+      return { low: 0, high: (lengths[lengthOf[expr.name]] ?? unknownLength) - 1, whole: true, finite: true };
     case "length":
       return { low: lengths[expr.name] ?? 1, high: lengths[expr.name] ?? Infinity, whole: true, finite: true };
     case "score":
@@ -166,16 +167,18 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
     case "tanh":
       return { low: -1, high: 1, whole: false, finite: x.finite };
     case "bitAnd":
-      return isNatural(x) && isNatural(y)
-        ? { low: 0, high: Math.min(x.high, y.high), whole: true, finite: true }
-        : int32;
+      return isNatural(x) && isNatural(y) ? natural(Math.floor(Math.min(x.high, y.high))) : int32;
     case "bitOr":
     case "bitXor":
-    case "bitNot":
+      return isNatural(x) && isNatural(y) ? natural(2 ** bitsOf(Math.max(x.high, y.high)) - 1) : int32;
     case "shiftLeft":
+      return isNatural(x) && isNatural(y) && y.high < 32 && x.high * 2 ** y.high < 2 ** 31
+        ? natural(Math.floor(x.high) * 2 ** Math.floor(y.high))
+        : int32;
+    case "bitNot":
       return int32;
     case "shiftRight":
-      return isNatural(x) ? { low: 0, high: Math.floor(x.high), whole: true, finite: true } : int32;
+      return isNatural(x) ? natural(Math.floor(x.high)) : int32;
     case "shiftRightUnsigned":
       return { low: 0, high: 2 ** 32 - 1, whole: true, finite: true };
     default:
@@ -183,7 +186,11 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
   }
 }
 
-const isNatural = (x: Bounds) => x.low >= 0 && x.high < 2 ** 31;
+const natural = (high: number): Bounds => ({ low: 0, high, whole: true, finite: true });
+/** Bit operations see such numbers as they are, but for a fraction. */
+export const isNatural = (x: Bounds): boolean => x.finite && x.low >= 0 && x.high < 2 ** 31;
+/** How many bits numbers up to `high` have. */
+export const bitsOf = (high: number): number => (high < 1 ? 0 : 32 - Math.clz32(high));
 
 function remainder(x: Bounds, y: Bounds): Bounds {
   const size = Math.max(Math.abs(y.low), Math.abs(y.high));

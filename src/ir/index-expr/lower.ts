@@ -329,8 +329,8 @@ class DenseLowering {
         return b.select(this.truth(x), second(), this.number(z, dtype));
       default: {
         if (!bitFunctions.has(fn)) return realFunction(b, fn, first(), second);
-        const whole = args.map((arg) => this.#finite(arg));
-        return this.#cast(bitwise(b, fn, whole, args), dtype);
+        const [left, right] = args.map((expr) => ({ value: this.#finite(expr), expr, bounds: this.#bounds(expr) }));
+        return this.#cast(bitwise(b, fn, left!, right), dtype);
       }
     }
   }
