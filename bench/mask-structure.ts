@@ -18,7 +18,7 @@ export const maskStructures: Measurement = {
         structure = blockStructure(formula, { Q: length, K: length });
         best = Math.min(best, performance.now() - start);
       }
-      rows.push([name, structure.full, structure.partial, structure.runStart.length, best]);
+      rows.push([name, structure.full, structure.partial, structure.bands.length, best]);
     }
     report.table({
       title: `block structure of masks, seq ${length.toLocaleString("en-US")}`,
@@ -26,7 +26,7 @@ export const maskStructures: Measurement = {
         column("mask", "text"),
         column("full blocks", "count"),
         column("partial blocks", "count"),
-        column("runs", "count"),
+        column("bands of rows", "count"),
         column("time", "ms"),
       ],
       rows,

@@ -50,12 +50,21 @@ export interface BoxProgram {
   /** Which indices a part reads: 1 q, 2 k, 4 b, 8 h. */
   readonly reads: Uint8Array;
   readonly integral: Uint8Array;
+  /** What an integer part, or the difference of the sides of a comparison, is the sum of; undefined where it is no sum. */
+  readonly sums: readonly (SlotSum | undefined)[];
   /** Sets the heads and batches of the boxes that follow, all within. All of them at first. */
   over(b: readonly [number, number], h: readonly [number, number]): void;
   /** The verdict over q in [q0, q1] and k in [k0, k1], all within; leaves what is known of every part in `slots`. */
   verdict(q0: number, q1: number, k0: number, k1: number): Verdict;
   /** Whether the formula holds at a point: what `verdict` cannot say where NaN is involved. Not for tensors. */
   holdsAt(q: number, k: number, h: number, b: number): boolean;
+}
+
+/** constant + Σ by[t] · slot of[t]. */
+export interface SlotSum {
+  readonly constant: number;
+  readonly of: Int32Array;
+  readonly by: Float64Array;
 }
 
 type Step = () => void;
@@ -74,6 +83,7 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
   const args = parts.map((part) => partsOf(part).map((arg) => slotOf.get(arg)!));
   const integral = integralParts(formula.expr, formula.tables);
   const forms = linearForms(formula.expr, integral, (name) => lengths[name]);
+  const sums = parts.map((part) => sumOf(part, forms, slotOf));
   const slots = newSlots(parts.length);
   markBits(
     slots,
@@ -87,7 +97,7 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
       setNumber(slots, i, part.kind === "number" ? part.value : lengths[part.name as LengthName]);
     else if (part.kind === "lookup") steps.push(lookupStep(slots, i, args[i]!, formula.tables[part.table]!));
     else if (part.kind === "score") setAnything(slots, i);
-    else steps.push(applyStep(slots, i, part, args[i]!, forms, slotOf));
+    else steps.push(applyStep(slots, i, part, args[i]!, sums[i]));
   });
   const root = parts.length - 1;
   let evaluate: ReturnType<typeof indexEvaluator> | undefined;
@@ -111,6 +121,7 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
     ),
     reads: spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0)),
     integral: Uint8Array.from(parts, (part) => Number(integral.has(part))),
+    sums,
     over,
     verdict(q0, q1, k0, k1) {
       setIndex("q", q0, q1);
@@ -147,25 +158,32 @@ function spread(
   return flags;
 }
 
+function sumOf(
+  part: IndexExpr,
+  forms: ReadonlyMap<IndexExpr, LinearForm>,
+  slotOf: ReadonlyMap<IndexExpr, number>,
+): SlotSum | undefined {
+  if (part.kind !== "apply") return undefined;
+  const [x, y] = part.args.map((arg) => forms.get(arg));
+  const form = part.fn in comparisons ? x && y && combined(x, y, -1) : forms.get(part);
+  if (!form || form.terms.has(part)) return undefined;
+  const of = Int32Array.from(form.terms.keys(), (term) => slotOf.get(term)!);
+  return { constant: form.constant, of, by: Float64Array.from(form.terms.values()) };
+}
+
 function applyStep(
   s: Slots,
   i: number,
   part: IndexExpr & { readonly kind: "apply" },
   args: readonly number[],
-  forms: ReadonlyMap<IndexExpr, LinearForm>,
-  slotOf: ReadonlyMap<IndexExpr, number>,
+  form: SlotSum | undefined,
 ): Step {
   const transfer = transfers[part.fn];
   const [x = 0, y = 0, z = 0] = args;
   const plain = () => transfer(s, i, x, y, z);
-  const [left, right] = part.args.map((arg) => forms.get(arg));
-  if (part.fn in comparisons && left && right) {
-    const difference = combined(left, right, -1);
-    return difference ? comparisonStep(s, i, part.fn as keyof typeof comparisons, difference, slotOf, plain) : plain;
-  }
-  const form = forms.get(part);
-  if (!form || form.terms.has(part)) return plain;
-  const sum = linearSum(s, form, slotOf);
+  if (!form) return plain;
+  if (part.fn in comparisons) return comparisonStep(s, i, part.fn as keyof typeof comparisons, form, plain);
+  const sum = linearSum(s, form);
   return () => {
     if (sum.compute()) setInteger(s, i, sum.lo, sum.hi, sum.mod, sum.rem);
     else plain();
@@ -181,9 +199,7 @@ interface LinearSum {
   compute(): boolean;
 }
 
-function linearSum(s: Slots, { constant, terms }: LinearForm, slotOf: ReadonlyMap<IndexExpr, number>): LinearSum {
-  const of = Int32Array.from(terms.keys(), (part) => slotOf.get(part)!);
-  const by = Float64Array.from(terms.values());
+function linearSum(s: Slots, { constant, of, by }: SlotSum): LinearSum {
   const sum: LinearSum = {
     lo: 0,
     hi: 0,
@@ -219,11 +235,10 @@ function comparisonStep(
   s: Slots,
   i: number,
   fn: keyof typeof comparisons,
-  difference: LinearForm,
-  slotOf: ReadonlyMap<IndexExpr, number>,
+  difference: SlotSum,
   plain: Step,
 ): Step {
-  const sum = linearSum(s, difference, slotOf);
+  const sum = linearSum(s, difference);
   const decide = comparisons[fn];
   const aboutEquality = fn === "equal" || fn === "notEqual";
   return () => {

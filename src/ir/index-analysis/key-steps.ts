@@ -1,0 +1,179 @@
+import { type Extents, isPoint } from "./extents.ts";
+import type { KeySet, Stretch } from "./key-set.ts";
+import { type Moving, minus, moved, plus, still, times } from "./moving.ts";
+import { bare, type Preimages, sumOf } from "./preimage.ts";
+import { pieceAt } from "./table-pieces.ts";
+import { divided, lessRange, type Target } from "./target.ts";
+
+type Terms = readonly (readonly [slot: number, by: number])[];
+
+/** Pieces a stretch of keys is cut into. */
+const mostPieces = 32;
+
+/**
+ * Keys for which a sum of several parts that read k is in the target. Each part alone, the others anywhere within
+ * their bounds, narrows the keys; what is left is cut where a part steps, until one part is left that moves.
+ */
+export function bySteps(preimages: Preimages, terms: Terms, target: Target, window: Stretch): KeySet {
+  const { extents } = preimages;
+  const { course } = extents;
+  const before = preimages.used;
+  const rough = course.approximate;
+  let keys: KeySet = [bare(window)];
+  for (const [slot, by] of terms) {
+    const others = terms.filter(([other]) => other !== slot);
+    keys = preimages.inEach(keys, (stretch) => {
+      const rest = extents.ofSum(sumOf(0, others), stretch);
+      return rest
+        ? preimages.of(slot, divided(lessRange(target, rest.lo, rest.hi, course), by, course), stretch)
+        : [bare(stretch)];
+    });
+    if (keys.length > mostPieces) break;
+  }
+  course.approximate = rough;
+  preimages.used = before;
+  const pieces = keys.length > mostPieces ? undefined : cut(extents, keys, terms);
+  if (!pieces) {
+    course.approximate = true;
+    preimages.used = before + 1;
+    return keys;
+  }
+  return preimages.inEach(pieces, (piece) => ofOneLeft(preimages, terms, target, piece));
+}
+
+/** The same where parts that have one value, or move with k, are put into the target. */
+function ofOneLeft(preimages: Preimages, terms: Terms, target: Target, piece: Stretch): KeySet {
+  const { extents } = preimages;
+  const { course } = extents;
+  const key = extents.program.parts.findIndex((part) => part.kind === "index" && part.name === "k");
+  const left: (readonly [number, number])[] = [];
+  let ofKey = 0;
+  let sum: Moving = still(0);
+  for (const [slot, by] of terms) {
+    const extent = extents.of(slot, piece);
+    const slope = slot === key ? 1 : slopeOf(extents, slot, piece);
+    if (extent && isPoint(extent)) sum = plus(sum, times(extent.lo, by));
+    else if (extent && slope !== undefined) {
+      ofKey += slope * by;
+      // At the first key of the piece the part is at its low end where it rises.
+      sum = plus(sum, times(minus(slope > 0 ? extent.lo : extent.hi, times(piece.start, slope)), by));
+    } else left.push([slot, by]);
+  }
+  if (ofKey !== 0) left.push([key, ofKey]);
+  const rest = lessRange(target, sum, sum, course);
+  if (left.length === 0)
+    return course.atLeast(still(0), rest.start) && course.less(still(0), rest.end) ? [bare(piece)] : [];
+  if (left.length > 1) {
+    course.approximate = true;
+    return [bare(piece)];
+  }
+  const [slot, by] = left[0]!;
+  return preimages.of(slot, divided(rest, by, course), piece);
+}
+
+/** How far a part moves per key of a stretch in which it moves evenly, and with k alone. */
+function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undefined {
+  const { program, course } = extents;
+  if ((program.reads[slot]! & ~2) !== 0) return undefined;
+  const part = program.parts[slot]!;
+  if (part.kind === "index") return 1;
+  const sum = program.sums[slot];
+  if (sum) {
+    let slope = 0;
+    for (let t = 0; t < sum.of.length; t++) {
+      const extent = extents.of(sum.of[t]!, piece);
+      if (extent && isPoint(extent)) continue;
+      const by = slopeOf(extents, sum.of[t]!, piece);
+      if (by === undefined) return undefined;
+      slope += by * sum.by[t]!;
+    }
+    return slope === 0 ? undefined : slope;
+  }
+  const division = extents.divisions[slot];
+  if (division && (division.kind === "residue" || division.kind === "remainder")) {
+    const x = extents.of(division.of, piece);
+    const slope = slopeOf(extents, division.of, piece);
+    if (!x || slope === undefined || course.less(x.lo, still(0))) return undefined;
+    const wraps = course.less(course.floorDiv(x.lo, division.by), course.floorDiv(x.hi, division.by));
+    return wraps ? undefined : slope;
+  }
+  const line = part.kind === "lookup" ? extents.piecesOf(slot, piece) : undefined;
+  if (!line) return undefined;
+  const x = extents.of(line.of, piece);
+  const slope = slopeOf(extents, line.of, piece);
+  if (!x || slope === undefined || course.less(x.lo, still(0)) || course.atLeast(x.hi, still(line.pieces.length)))
+    return undefined;
+  const p = pieceAt(line.pieces, x.lo.at);
+  course.atLeast(x.lo, still(line.pieces.starts[p]!));
+  const inside = course.less(x.hi, still(line.pieces.starts[p + 1]!));
+  return inside && line.pieces.steps[p] !== 0 ? slope * line.pieces.steps[p]! : undefined;
+}
+
+/** Stretches cut where a part that steps does so; undefined where those are too many. */
+function cut(extents: Extents, keys: KeySet, terms: Terms): KeySet | undefined {
+  const steppers = steppersOf(extents, terms.map(([slot]) => slot));
+  const out: Stretch[] = [];
+  for (const { start, end } of keys) {
+    let from = start;
+    while (extents.course.less(from, end)) {
+      if (out.length >= mostPieces) return undefined;
+      let to = end;
+      for (const slot of steppers) {
+        const next = nextStep(extents, slot, { start: from, end });
+        if (next && extents.course.less(from, next)) to = extents.course.min(to, next);
+      }
+      out.push({ start: from, end: to });
+      from = to;
+    }
+  }
+  return out;
+}
+
+/** Parts that step, of what the terms are made of: those closest to k, for the others step where they do. */
+function steppersOf(extents: Extents, slots: readonly number[]): readonly number[] {
+  const { program, divisions } = extents;
+  const found = new Map<number, number>();
+  const seen = new Set<number>();
+  const stack = [...slots];
+  while (stack.length > 0) {
+    const slot = stack.pop()!;
+    if (seen.has(slot) || !extents.readsKey(slot)) continue;
+    seen.add(slot);
+    const division = divisions[slot];
+    if (division && isPlain(extents, division.of)) found.set(slot, division.by);
+    else if (program.parts[slot]!.kind === "lookup" && program.args[slot]!.every((arg) => isPlain(extents, arg)))
+      found.set(slot, Number.POSITIVE_INFINITY);
+    else stack.push(...(division ? [division.of] : program.args[slot]!));
+  }
+  // The coarsest alone: what steps within is left for one part to solve.
+  const widest = Math.max(...found.values());
+  return [...found].flatMap(([slot, by]) => (by === widest ? [slot] : []));
+}
+
+/** k, or k and a number. */
+function isPlain(extents: Extents, slot: number): boolean {
+  const { program } = extents;
+  if (program.parts[slot]!.kind === "index") return true;
+  const sum = program.sums[slot];
+  return sum !== undefined && sum.of.length === 1 && sum.by[0] === 1 && program.parts[sum.of[0]!]!.kind === "index";
+}
+
+/** The first key of a stretch, after its start, at which a part steps. */
+export function nextStep(extents: Extents, slot: number, { start, end }: Stretch): Moving | undefined {
+  const { course, program, divisions } = extents;
+  const division = divisions[slot];
+  const arg = division ? division.of : program.args[slot]![0]!;
+  const x = extents.of(arg, { start, end: moved(start, 1) })?.lo;
+  if (!x) return undefined;
+  const toKey = (at: Moving) => plus(start, minus(at, x));
+  if (division) {
+    const { by, offset } = division;
+    return toKey(moved(times(moved(course.floorDiv(moved(x, offset), by), 1), by), -offset));
+  }
+  const line = extents.piecesOf(slot, { start, end });
+  if (!line || x.at < 0 || x.at >= line.pieces.length) return undefined;
+  const p = pieceAt(line.pieces, x.at);
+  course.atLeast(x, still(line.pieces.starts[p]!));
+  const next = still(line.pieces.starts[p + 1]!);
+  return course.less(x, next) ? toKey(next) : undefined;
+}

@@ -1,0 +1,389 @@
+import type { Division } from "./division.ts";
+import { type Extent, type Extents, isPoint } from "./extents.ts";
+import { joined, type KeySet, type Stretch } from "./key-set.ts";
+import { bySteps } from "./key-steps.ts";
+import { type Course, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
+import type { SlotSum } from "./program.ts";
+import { anything, canBeOther, canBeZero } from "./slots.ts";
+import { type TablePieces, tablePieces } from "./table-pieces.ts";
+import { between, divided, isOpen, lessRange, mirrored, multiplied, type Target } from "./target.ts";
+
+/** Periods of a remainder that are looked at one by one; more are a pattern. */
+const fewPeriods = 16;
+/** Pieces of a table that are tried one by one. */
+const mostPieces = 1024;
+/** Boxes of queries and keys looked at where a part is none of those that are solved. */
+const searchBudget = 256;
+
+/**
+ * Keys for which a part that reads k is of given values, for some query, head and batch of a row: never too few, and
+ * none where it is NaN. `course.approximate` is set where they may be too many.
+ */
+export class Preimages {
+  /** How many undecided parts of q, h and b were used: several at once are taken as if they were independent. */
+  used = 0;
+  readonly extents: Extents;
+  private readonly course: Course;
+  private readonly possible: (slot: number, truth: boolean, keys: KeySet) => KeySet;
+
+  /** `possible` answers the same for truths. */
+  constructor(extents: Extents, possible: (slot: number, truth: boolean, keys: KeySet) => KeySet) {
+    this.extents = extents;
+    this.course = extents.course;
+    this.possible = possible;
+  }
+
+  of(slot: number, target: Target, window: Stretch): KeySet {
+    const { course, extents } = this;
+    const { program } = extents;
+    const part = program.parts[slot]!;
+    if (!extents.readsKey(slot)) return this.ofRow(extents.of(slot, window), target, window);
+    if (part.kind === "index") return this.clipped(target, window);
+    if (part.kind === "lookup") return this.ofLookup(slot, target, window);
+    if (part.kind !== "apply") return this.everything(window);
+    const sum = program.sums[slot];
+    if (sum && program.integral[slot] === 1 && !isComparison(part.fn)) return this.ofSum(sum, target, window);
+    const division = extents.divisions[slot];
+    if (division) return this.ofDivision(division, target, window);
+    const [x = 0, y = 0, z = 0] = program.args[slot]!;
+    switch (part.fn) {
+      case "floor":
+      case "ceil":
+      case "round":
+      case "trunc":
+        return program.integral[x] === 1 ? this.of(x, target, window) : this.searched(slot, target, window);
+      case "abs": {
+        const natural = { ...target, start: course.max(target.start, zero) };
+        if (course.atLeast(natural.start, natural.end)) return [];
+        return this.either(
+          () => this.of(x, natural, window),
+          () => this.of(x, mirrored(natural), window),
+        );
+      }
+      case "min":
+      case "max": {
+        if (program.integral[slot] !== 1) return this.searched(slot, target, window);
+        if (target.pattern) course.approximate = true;
+        const other: Target =
+          part.fn === "min" ? { start: target.start, end: between(0, 2 ** 50).end } : { start: still(-(2 ** 50)), end: target.end };
+        return this.either(
+          () => this.both(x, target, y, other, window),
+          () => this.both(y, target, x, other, window),
+        );
+      }
+      case "select":
+        if (program.integral[slot] !== 1) return this.searched(slot, target, window);
+        return this.either(
+          () => this.inEach(this.possible(x, true, [bare(window)]), (stretch) => this.of(y, target, stretch)),
+          () => this.inEach(this.possible(x, false, [bare(window)]), (stretch) => this.of(z, target, stretch)),
+        );
+      default:
+        return isTruth(part.fn) ? this.ofTruth(slot, target, window) : this.searched(slot, target, window);
+    }
+  }
+
+  private everything(window: Stretch): KeySet {
+    this.course.approximate = true;
+    return [bare(window)];
+  }
+
+  private clipped(target: Target, window: Stretch): KeySet {
+    const { course } = this;
+    const start = course.max(target.start, window.start);
+    const end = course.min(target.end, window.end);
+    return course.atLeast(start, end) ? [] : [{ start, end, pattern: target.pattern }];
+  }
+
+  private ofRow(extent: Extent | undefined, { start, end, pattern }: Target, window: Stretch): KeySet {
+    const { course } = this;
+    if (!extent) return this.everything(window);
+    if (!isPoint(extent)) this.used++;
+    if (pattern) course.approximate = true;
+    return course.less(extent.hi, start) || course.atLeast(extent.lo, end) ? [] : [bare(window)];
+  }
+
+  private ofTruth(slot: number, { start, end, pattern }: Target, window: Stretch): KeySet {
+    const { course } = this;
+    if (pattern) course.approximate = true;
+    const holds = (value: number) => course.atLeast(still(value), start) && course.less(still(value), end);
+    const [no, yes] = [holds(0), holds(1)];
+    if (no && yes) return [bare(window)];
+    return no || yes ? this.possible(slot, yes, [bare(window)]) : [];
+  }
+
+  /** Both ways, of which a key takes one: what they use is not used together. */
+  either(one: () => KeySet, other: () => KeySet): KeySet {
+    const before = this.used;
+    this.used = 0;
+    const x = one();
+    const first = this.used;
+    this.used = 0;
+    const y = other();
+    this.used = before + Math.max(first, this.used);
+    return joined(x, y, "or", this.course);
+  }
+
+  private both(x: number, target: Target, y: number, other: Target, window: Stretch): KeySet {
+    return this.inEach(this.of(x, target, window), (stretch) => this.of(y, other, stretch));
+  }
+
+  /** Solves in every stretch of a set; what patterns of the set leave out stays out. */
+  inEach(keys: KeySet, solve: (window: Stretch) => KeySet): KeySet {
+    if (keys.length === 1 && keys[0]!.pattern === undefined) return solve(keys[0]!);
+    const before = this.used;
+    let most = 0;
+    const out: Stretch[] = [];
+    for (const stretch of keys) {
+      this.used = 0;
+      const found = solve(stretch);
+      most = Math.max(most, this.used);
+      out.push(...(stretch.pattern === undefined ? found : joined(found, [stretch], "and", this.course)));
+    }
+    this.used = before + most;
+    return out;
+  }
+
+  ofSum({ constant, of, by }: SlotSum, target: Target, window: Stretch): KeySet {
+    const { course, extents } = this;
+    const ofKeys: [slot: number, by: number][] = [];
+    const rest: [slot: number, by: number][] = [];
+    for (let t = 0; t < of.length; t++)
+      if (by[t] !== 0) (extents.readsKey(of[t]!) ? ofKeys : rest).push([of[t]!, by[t]!]);
+    const others = sumOf(constant, rest);
+    const range = extents.ofSum(others, window);
+    if (!range) return this.everything(window);
+    if (ofKeys.length === 0) return this.ofRow(range, target, window);
+    if (!isPoint(range)) {
+      this.used++;
+      if ((!isOpen(target) || target.pattern) && !extents.isDenseSum(others, window)) course.approximate = true;
+    }
+    const left = lessRange(target, range.lo, range.hi, course);
+    if (ofKeys.length > 1) return bySteps(this, ofKeys, left, window);
+    const [slot, c] = ofKeys[0]!;
+    return this.of(slot, divided(left, c, course), window);
+  }
+
+  private ofDivision({ kind, of, by, offset }: Division, target: Target, window: Stretch): KeySet {
+    const { course, extents } = this;
+    if (kind === "quotient" && (by & (by - 1)) !== 0) return this.of(of, multiplied(target, by, offset), window);
+    const x = extents.of(of, window);
+    if (!x) return this.everything(window);
+    const inBits = course.less(x.hi, still(2 ** 31)) && course.atLeast(x.lo, still(-(2 ** 31)));
+    if (kind === "quotient" || kind === "residue") {
+      if (!inBits) return this.everything(window);
+      return kind === "quotient"
+        ? this.of(of, multiplied(target, by, offset), window)
+        : this.ofResidue(of, x, by, target, window);
+    }
+    const natural = course.atLeast(x.lo, zero);
+    if (kind === "remainder")
+      return natural ? this.ofResidue(of, x, by, target, window) : this.ofRemainder(of, by, target, window);
+    if (natural) return this.of(of, multiplied(target, by, 0), window);
+    if (target.pattern) course.approximate = true;
+    const up = (value: Moving) =>
+      course.atLeast(value, still(1)) ? times(value, by) : moved(times(moved(value, -1), by), 1);
+    const open = (value: Moving) => (Math.abs(value.at) >= 2 ** 49 ? value : up(value));
+    return this.of(of, { start: open(target.start), end: open(target.end) }, window);
+  }
+
+  /** JavaScript's remainder of what may be negative: r of x ≥ 0, r - n (or 0) of x < 0, for residues r. */
+  private ofRemainder(of: number, n: number, { start, end, pattern }: Target, window: Stretch): KeySet {
+    const { course } = this;
+    if (pattern) course.approximate = true;
+    const cut = (from: Moving, to: Moving) => ({ start: course.max(start, from), end: course.min(end, to) });
+    const residues = (inside: Target, target: Target, by: number) =>
+      course.atLeast(target.start, target.end)
+        ? []
+        : this.inEach(this.of(of, inside, window), (stretch) => {
+            const x = this.extents.of(of, stretch);
+            const moveBy = { start: moved(target.start, by), end: moved(target.end, by) };
+            return x ? this.ofResidue(of, x, n, moveBy, stretch) : this.everything(stretch);
+          });
+    const zeros = cut(zero, still(1));
+    // A multiple is one whatever its sign.
+    const multiples = () => residues(between(-(2 ** 50), 2 ** 50), zeros, 0);
+    const positive = () => residues(between(1, 2 ** 50), cut(still(1), still(n)), 0);
+    const negative = () => residues(between(-(2 ** 50), 0), cut(still(1 - n), zero), n);
+    return this.either(multiples, () => this.either(positive, negative));
+  }
+
+  /** x ≡ r (mod n) for some r of the target. */
+  private ofResidue(of: number, x: Extent, n: number, target: Target, window: Stretch): KeySet {
+    const { course } = this;
+    const start = course.max(target.start, zero);
+    const end = course.min(target.end, still(n));
+    if (course.atLeast(start, end)) return [];
+    if (target.pattern) return this.everything(window);
+    const all = course.atLeast(zero, start) && course.atLeast(end, still(n));
+    if (all) return [bare(window)];
+    const first = course.floorDiv(x.lo, n);
+    const last = course.floorDiv(x.hi, n);
+    if (course.less(minus(last, first), still(fewPeriods))) {
+      const count = course.value(minus(last, first));
+      let out: KeySet = [];
+      const before = this.used;
+      let most = 0;
+      for (let i = 0; i <= count; i++) {
+        const base = times(moved(first, i), n);
+        this.used = 0;
+        const found = this.of(of, { start: plus(base, start), end: plus(base, end) }, window);
+        most = Math.max(most, this.used);
+        out = joined(out, found, "or", course);
+      }
+      this.used = before + most;
+      return out;
+    }
+    const width = course.value(minus(end, start));
+    const pattern = { period: n, at: start, cuts: [0, width] };
+    return this.of(of, { start: x.lo, end: moved(x.hi, 1), pattern }, window);
+  }
+
+  private ofLookup(slot: number, target: Target, window: Stretch): KeySet {
+    const { course, extents } = this;
+    if (target.pattern) course.approximate = true;
+    const line = extents.piecesOf(slot, window);
+    if (line) return this.ofPieces(line.pieces, line.of, target, window);
+    const { program } = extents;
+    const part = program.parts[slot]!;
+    const table = part.kind === "lookup" ? program.formula.tables[part.table] : undefined;
+    const args = program.args[slot]!;
+    const axes = args.flatMap((arg, i) => (extents.readsKey(arg) ? [i] : []));
+    if (table?.kind !== "constant" || axes.length !== 1) return this.searched(slot, target, window);
+    // One line of the table for each value of the others.
+    let at: number[][] = [[]];
+    for (let i = 0; i < args.length; i++) {
+      const extent = i === axes[0] ? { lo: zero, hi: zero } : extents.of(args[i]!, window);
+      if (!extent || extent.lo.at < 0 || extent.hi.at >= table.dims[i]!) return this.searched(slot, target, window);
+      const [lo, hi] = [course.value(extent.lo), course.value(extent.hi)];
+      if ((hi - lo + 1) * at.length > 64) return this.searched(slot, target, window);
+      if (hi > lo) this.used++;
+      if (hi > lo && !extents.isDense(args[i]!, window)) course.approximate = true;
+      at = at.flatMap((known) => Array.from({ length: hi - lo + 1 }, (_, t) => [...known, lo + t]));
+    }
+    let out: KeySet = [];
+    for (const indices of at) {
+      const pieces = tablePieces(table, axes[0]!, indices);
+      if (!pieces) return this.searched(slot, target, window);
+      out = joined(out, this.ofPieces(pieces, args[axes[0]!]!, target, window), "or", course);
+    }
+    return out;
+  }
+
+  private ofPieces(pieces: TablePieces, of: number, { start, end }: Target, window: Stretch): KeySet {
+    const { course } = this;
+    if (pieces.rising) {
+      const from = this.firstAtLeast(pieces, start);
+      const to = this.firstAtLeast(pieces, end);
+      return course.atLeast(from, to) ? [] : this.of(of, { start: from, end: to }, window);
+    }
+    const { starts, values, steps } = pieces;
+    if (values.length > mostPieces) return this.everything(window);
+    let out: KeySet = [];
+    let open: Stretch | undefined;
+    const close = () => {
+      if (open) out = joined(out, this.of(of, open, window), "or", course);
+      open = undefined;
+    };
+    const before = this.used;
+    let most = 0;
+    for (let p = 0; p < values.length; p++) {
+      this.used = 0;
+      const first = still(starts[p]!);
+      const beyond = still(starts[p + 1]!);
+      const at = divided({ start: moved(start, -values[p]!), end: moved(end, -values[p]!) }, steps[p]! || 1, course);
+      const holds = steps[p] !== 0 || (course.atLeast(still(values[p]!), start) && course.less(still(values[p]!), end));
+      const from = steps[p] === 0 ? first : course.max(first, plus(first, at.start));
+      const to = steps[p] === 0 ? beyond : course.min(beyond, plus(first, at.end));
+      if (!holds || course.atLeast(from, to)) close();
+      else if (open && open.end.at === from.at && steps[p] === 0) open = { start: open.start, end: to };
+      else {
+        close();
+        open = { start: from, end: to };
+      }
+      most = Math.max(most, this.used);
+    }
+    this.used = 0;
+    close();
+    this.used = before + Math.max(most, this.used);
+    return out;
+  }
+
+  /** The first index of a rising list at which it is at least a value. */
+  private firstAtLeast({ starts, values, steps }: TablePieces, value: Moving): Moving {
+    const { course } = this;
+    const lastOf = (p: number) => values[p]! + steps[p]! * (starts[p + 1]! - 1 - starts[p]!);
+    let [low, high] = [0, values.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (course.atLeast(still(lastOf(middle)), value)) high = middle;
+      else low = middle + 1;
+    }
+    if (low === values.length) return still(starts[low]!);
+    const [first, step] = [still(values[low]!), steps[low]!];
+    if (step === 0 || course.atLeast(first, value)) return still(starts[low]!);
+    return moved(course.floorDiv(moved(minus(value, first), step - 1), step), starts[low]!);
+  }
+
+  /** No key of the window makes the part NaN. */
+  isNumber(slot: number, window: Stretch): boolean {
+    const { program } = this.extents;
+    const sum = program.sums[slot];
+    if (sum) return sum.of.every((term) => this.extents.of(term, window) !== undefined);
+    return this.extents.of(slot, window) !== undefined;
+  }
+
+  /** Keys for which the box program, asked about smaller and smaller boxes, does not exclude a truth or values. */
+  searched(slot: number, want: Target | boolean, window: Stretch): KeySet {
+    const { course, extents } = this;
+    const { slots, fromData, parts } = extents.program;
+    this.used++;
+    course.freeze();
+    if (fromData[slot] === 1) return this.everything(window);
+    const isBits = parts.some((part) => part.kind === "apply" && part.fn.startsWith("bit"));
+    const out: Stretch[] = [];
+    const stack: [number, number][] = [[window.start.at, window.end.at]];
+    let left = searchBudget;
+    while (stack.length > 0) {
+      const [first, end] = stack.pop()!;
+      const stretch = { start: still(first), end: still(end) };
+      extents.verdict(stretch);
+      const [can, only] = this.answer(slot, want);
+      if (!can) continue;
+      if (!only && end - first > 1 && left-- > 0) {
+        const middle = isBits ? (end - 1) & ~(2 ** (31 - Math.clz32(first ^ (end - 1))) - 1) : (first + end) >> 1;
+        stack.push([middle, end], [first, middle]);
+        continue;
+      }
+      if (!only) course.approximate = true;
+      const last = out.at(-1);
+      if (last && last.end.at === first) out[out.length - 1] = { start: last.start, end: still(end) };
+      else out.push(stretch);
+    }
+    void slots;
+    return out;
+  }
+
+  /** Whether the part can be as wanted over the box last asked about, and whether it is nothing else. */
+  private answer(slot: number, want: Target | boolean): readonly [can: boolean, only: boolean] {
+    const { slots } = this.extents.program;
+    if (typeof want === "boolean") {
+      const [other, none] = [canBeOther(slots, slot), canBeZero(slots, slot)];
+      return want ? [other, !none] : [none, !other];
+    }
+    if (slots.mod[slot] === anything) return [true, false];
+    const [lo, hi] = [slots.lo[slot]!, slots.hi[slot]!];
+    const can = hi >= want.start.at && lo < want.end.at;
+    return [can, can && want.pattern === undefined && lo >= want.start.at && hi < want.end.at];
+  }
+}
+
+export const bare = ({ start, end }: Stretch): Stretch => ({ start, end });
+
+const isComparison = (fn: string) => /^(less|greater|equal|notEqual)/.test(fn);
+const isTruth = (fn: string) => isComparison(fn) || fn === "and" || fn === "or" || fn === "not";
+
+export const sumOf = (constant: number, terms: readonly (readonly [slot: number, by: number])[]): SlotSum => ({
+  constant,
+  of: Int32Array.from(terms, ([slot]) => slot),
+  by: Float64Array.from(terms, ([, by]) => by),
+});

@@ -1,0 +1,204 @@
+import { bisect, type Range } from "./classify.ts";
+import { isPoint, type Rows } from "./extents.ts";
+import { blocksOf, joined, type KeySet, type Stretch } from "./key-set.ts";
+import { nextStep } from "./key-steps.ts";
+import { type Counts, type Course, isSame, type Moving, moved, plus, still, times, zero } from "./moving.ts";
+import type { BoxProgram } from "./program.ts";
+import { Solver } from "./solve.ts";
+
+/** Blocks of a row by class. Those in none are empty. */
+export interface Classes {
+  readonly full: KeySet;
+  readonly partial: KeySet;
+  /** Partial for want of knowledge. */
+  readonly unproven: KeySet;
+}
+
+/** Pieces a row of blocks is cut into where parts of q step. */
+const mostSlices = 4;
+/** Undecided blocks looked into one by one, over all rows. */
+const proofBudget = 100_000;
+
+/** Classes of the blocks of rows, as sets that move with the rows of a band. */
+export class RowClasses {
+  private readonly solver: Solver;
+  private readonly program: BoxProgram;
+  private readonly course: Course;
+  private readonly size: number;
+  private readonly h: Range;
+  private readonly b: Range;
+  private readonly keys: KeySet;
+  private readonly columns: KeySet;
+  private readonly steppers: readonly number[];
+  private readonly fromData: boolean;
+  private proofs = proofBudget;
+
+  constructor(program: BoxProgram, course: Course, size: number, h: Range, b: Range) {
+    this.solver = new Solver(program, course);
+    this.program = program;
+    this.course = course;
+    this.size = size;
+    this.h = h;
+    this.b = b;
+    this.keys = [{ start: zero, end: still(program.lengths.K) }];
+    this.columns = [{ start: zero, end: still(Math.ceil(program.lengths.K / size)) }];
+    this.steppers = steppersOf(this.solver, size);
+    this.fromData = program.fromData[program.parts.length - 1] === 1;
+  }
+
+  /** Classes of row `i`; the course knows for which rows more of the bands with these steps they hold. */
+  of(i: number, steps: Counts): Classes {
+    const { course, size } = this;
+    course.restart();
+    const by = steps.map((step) => step * size);
+    const first: Moving = { at: i * size, a: by[0]!, b: by[1]!, c: by[2]! };
+    const last = moved(first, Math.min(size, this.program.lengths.Q - i * size) - 1);
+    const slices = this.slices({ first, last, h: this.h, b: this.b });
+    const can: [KeySet, KeySet] = [[], []];
+    const does: [KeySet, KeySet] = [[], []];
+    for (const slice of slices)
+      for (const truth of [0, 1] as const) {
+        const { blocks, exact } = this.blocks(slice, truth === 1, this.keys);
+        can[truth] = joined(can[truth], blocks, "or", course);
+        if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+      }
+    const mixed = joined(can[0], can[1], "and", course);
+    const open = this.witnessed(slices, mixed, does);
+    if (open.length === 0)
+      return { full: joined(this.columns, can[0], "andNot", course), partial: mixed, unproven: [] };
+    return this.looked(i, can, mixed, open);
+  }
+
+  /** Blocks with a key for which the mask can be so for some query of the slice; whether all of them have one that is. */
+  private blocks(slice: Rows, truth: boolean, keys: KeySet): { readonly blocks: KeySet; readonly exact: boolean } {
+    const { course, solver, size, program } = this;
+    solver.extents.lookAt(slice);
+    course.approximate = false;
+    solver.preimages.used = 0;
+    const found = solver.possible(program.parts.length - 1, truth, keys);
+    const blocks = blocksOf(found, size, course);
+    return { blocks, exact: !course.approximate };
+  }
+
+  /** Of the blocks that can be mixed, those not proven to be by the first and last query of each slice. */
+  private witnessed(slices: readonly Rows[], mixed: KeySet, does: [KeySet, KeySet]): KeySet {
+    const { course } = this;
+    const left = () => joined(mixed, joined(does[0], does[1], "and", course), "andNot", course);
+    let open = left();
+    for (const slice of slices)
+      for (const rows of endsOf(slice)) {
+        if (open.length === 0) return open;
+        for (const truth of [0, 1] as const) {
+          const unseen = joined(open, does[truth], "andNot", course);
+          if (unseen.length === 0) continue;
+          const { blocks, exact } = this.blocks(rows, truth === 1, this.keysOf(unseen));
+          if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+        }
+        open = left();
+      }
+    return open;
+  }
+
+  private keysOf(blocks: KeySet): KeySet {
+    const { size, course } = this;
+    const whole = blocks.map(({ start, end, pattern }): Stretch => ({
+      start: times(start, size),
+      end: times(end, size),
+      pattern: pattern && {
+        period: pattern.period * size,
+        at: times(pattern.at, size),
+        cuts: pattern.cuts.map((cut) => cut * size),
+      },
+    }));
+    return joined(whole, this.keys, "and", course);
+  }
+
+  /** What is still open is looked at block by block, in this row alone. */
+  private looked(i: number, can: readonly [KeySet, KeySet], mixed: KeySet, open: KeySet): Classes {
+    const { course } = this;
+    course.freeze();
+    const [full, empty, unproven]: [Stretch[], Stretch[], Stretch[]] = [[], [], []];
+    for (const j of numbersOf(open)) {
+      const found = this.classOf(i, j);
+      const at = { start: still(j), end: still(j + 1) };
+      if (found === "unproven") unproven.push(at);
+      else if (found !== "partial") (found === "full" ? full : empty).push(at);
+    }
+    const without = (set: KeySet, these: KeySet) => joined(set, these, "andNot", course);
+    return {
+      full: without(this.columns, without(can[0], full)),
+      partial: without(without(without(mixed, full), empty), unproven),
+      unproven,
+    };
+  }
+
+  private classOf(i: number, j: number): "full" | "partial" | "empty" | "unproven" {
+    if (this.fromData || this.proofs-- <= 0) return "unproven";
+    const { program, size, h, b } = this;
+    const { Q, K } = program.lengths;
+    program.over(b, h);
+    const box = [i * size, Math.min((i + 1) * size, Q) - 1, j * size, Math.min((j + 1) * size, K) - 1];
+    const found = bisect(program, [...box, h[0], h[1], b[0], b[1]]);
+    program.over(b, h);
+    return found.class === "partial" && found.because !== "proven" ? "unproven" : found.class;
+  }
+
+  /** Cuts the queries of a row where parts of q alone step: within a slice these have one value, or move evenly. */
+  private slices(rows: Rows): readonly Rows[] {
+    const { course, solver } = this;
+    const out: Rows[] = [];
+    let first = rows.first;
+    while (out.length + 1 < mostSlices) {
+      let end = moved(rows.last, 1);
+      solver.extents.lookAt({ ...rows, first, last: first });
+      for (const slot of this.steppers) {
+        const next = nextStep(solver.extents, slot, { start: first, end });
+        if (next && course.less(first, next)) end = course.min(end, next);
+      }
+      if (isSame(end, moved(rows.last, 1)) || course.atLeast(end, moved(rows.last, 1))) break;
+      out.push({ ...rows, first, last: moved(end, -1) });
+      first = end;
+    }
+    return [...out, { ...rows, first }];
+  }
+}
+
+/** Single queries, heads and batches at the ends of a slice. */
+function endsOf({ first, last, h, b }: Rows): readonly Rows[] {
+  const one = (q: Moving, at: 0 | 1): Rows => ({ first: q, last: q, h: [h[at], h[at]], b: [b[at], b[at]] });
+  const ends = [one(first, 0), one(last, 1)];
+  if (isPoint({ lo: first, hi: last }) && h[0] === h[1] && b[0] === b[1]) return ends.slice(1);
+  return h[0] === h[1] && b[0] === b[1] ? ends : [...ends, one(first, 1), one(last, 0)];
+}
+
+function* numbersOf(set: KeySet): Generator<number> {
+  for (const { start, end, pattern } of set)
+    for (let j = start.at; j < end.at; j++) {
+      if (!pattern) yield j;
+      else {
+        const phase = j - pattern.at.at;
+        const inside = phase - Math.floor(phase / pattern.period) * pattern.period;
+        for (let t = 0; t < pattern.cuts.length; t += 2)
+          if (inside >= pattern.cuts[t]! && inside < pattern.cuts[t + 1]!) yield j;
+      }
+    }
+}
+
+/** Divisions of q by what is not much less than a block, and tables looked up at q. */
+function steppersOf({ program, extents }: Solver, size: number): readonly number[] {
+  const isQuery = (slot: number) => {
+    const part = program.parts[slot]!;
+    if (part.kind === "index") return part.name === "q";
+    const sum = program.sums[slot];
+    const [only] = sum?.of ?? [];
+    const term = only === undefined ? undefined : program.parts[only];
+    return sum !== undefined && sum.of.length === 1 && sum.by[0] === 1 && term?.kind === "index" && term.name === "q";
+  };
+  return program.parts.flatMap((part, slot) => {
+    const division = extents.divisions[slot];
+    if (division) return division.by * mostSlices >= size && isQuery(division.of) ? [slot] : [];
+    return part.kind === "lookup" && program.args[slot]!.length === 1 && isQuery(program.args[slot]![0]!) ? [slot] : [];
+  });
+}
+
+void plus;
