@@ -35,6 +35,8 @@ const exact = 2 ** 28;
 /** Bounds of the parts of a formula over the queries of a block row and a stretch of keys. */
 export class Extents {
   readonly divisions: readonly (Division | undefined)[];
+  /** Parts that are finite numbers whatever the indices. */
+  readonly neverNaN: Uint8Array;
   private rows: Rows = { first: zero, last: zero, h: [0, 0], b: [0, 0] };
   private readonly known: (Extent | undefined)[];
   private readonly stamps: Int32Array;
@@ -48,6 +50,7 @@ export class Extents {
     this.program = program;
     this.course = course;
     this.divisions = divisions(program);
+    this.neverNaN = numbersOf(program, this.divisions);
     this.known = new Array(program.parts.length).fill(undefined);
     this.stamps = new Int32Array(program.parts.length).fill(-1);
     this.rough = new Uint8Array(program.parts.length);
@@ -71,10 +74,15 @@ export class Extents {
 
   /** Bounds of a part; undefined where it may be no integer. */
   of(slot: number, window: Stretch): Extent | undefined {
-    if (this.readsKey(slot)) return this.found(slot, window);
     const { course } = this;
+    const before = course.approximate;
+    if (this.readsKey(slot)) {
+      // Of parts that read k bounds are only asked where larger ones would do.
+      const found = this.found(slot, window);
+      course.approximate = before;
+      return found;
+    }
     if (this.stamps[slot] !== this.stamp) {
-      const before = course.approximate;
       course.approximate = false;
       this.known[slot] = this.found(slot, window);
       this.rough[slot] = Number(course.approximate);
@@ -249,7 +257,9 @@ export class Extents {
     if (pieces.falling) return { lo: last, hi: first };
     if (pieceAt(pieces, at.lo.at) === pieceAt(pieces, at.hi.at))
       return pieces.steps[pieceAt(pieces, at.lo.at)]! >= 0 ? { lo: first, hi: last } : { lo: last, hi: first };
-    return this.numeric(slot, window);
+    if (isStill(at.lo) && isStill(at.hi)) return this.numeric(slot, window);
+    course.approximate = true;
+    return { lo: still(pieces.least), hi: still(pieces.greatest) };
   }
 
   /** The element at a moving index, which stays in its piece. */
@@ -285,9 +295,9 @@ export class Extents {
     const { program } = this;
     const part = program.parts[slot]!;
     if (part.kind === "index") return true;
-    if (part.kind !== "apply") return false;
     const extent = this.of(slot, window);
     if (extent && isPoint(extent)) return true;
+    if (part.kind !== "apply") return false;
     const sum = program.sums[slot];
     if (sum) return this.isDenseSum(sum, window);
     const division = this.divisions[slot];
@@ -337,3 +347,21 @@ const compares = {
   },
   notEqual: (difference: Extent, course: Course) => truthOf(difference, course),
 } as const;
+
+const total = new Set("add sub mul neg min max abs floor ceil round trunc sign select".split(" "));
+
+function numbersOf({ parts, args }: BoxProgram, divisions: readonly (Division | undefined)[]): Uint8Array {
+  const found = new Uint8Array(parts.length);
+  parts.forEach((part, slot) => {
+    if (part.kind === "number") found[slot] = Number(Number.isFinite(part.value));
+    else if (part.kind === "index" || part.kind === "length") found[slot] = 1;
+    else if (part.kind === "apply") {
+      const division = divisions[slot];
+      const truth = part.fn in compares || part.fn === "and" || part.fn === "or" || part.fn === "not";
+      const of = division ? [division.of] : args[slot]!;
+      const bits = /^(bit|shift)/.test(part.fn);
+      found[slot] = Number(bits || ((truth || division !== undefined || total.has(part.fn)) && of.every((arg) => found[arg] === 1)));
+    }
+  });
+  return found;
+}

@@ -36,7 +36,9 @@ export type Counts = readonly [number, number, number];
  */
 export class Course {
   /** Forms that must stay ≥ 0, four numbers each. */
-  private readonly conditions: number[] = [];
+  private conditions = new Float64Array(1024);
+  private slack = new Float64Array(256);
+  private size = 0;
   private frozen = false;
   /** Some set is larger than it need be. Set by those who make sets, cleared by those who ask. */
   approximate = false;
@@ -44,13 +46,28 @@ export class Course {
   readonly wanted = new Set<number>();
 
   restart(): void {
-    this.conditions.length = 0;
+    this.size = 0;
     this.frozen = false;
   }
 
   /** What was decided holds in this row alone. */
   freeze(): void {
     this.frozen = true;
+  }
+
+  private require(at: number, a: number, b: number, c: number): void {
+    if (this.size === this.conditions.length) {
+      const larger = new Float64Array(2 * this.size);
+      larger.set(this.conditions);
+      this.conditions = larger;
+      this.slack = new Float64Array(this.size / 2);
+    }
+    const { conditions, size } = this;
+    conditions[size] = at;
+    conditions[size + 1] = a;
+    conditions[size + 2] = b;
+    conditions[size + 3] = c;
+    this.size = size + 4;
   }
 
   /** Whether x ≥ y, in all rows alike. */
@@ -60,10 +77,10 @@ export class Course {
     const b = x.b - y.b;
     const c = x.c - y.c;
     if (at >= 0) {
-      if (a < 0 || b < 0 || c < 0) this.conditions.push(at, a, b, c);
+      if (a < 0 || b < 0 || c < 0) this.require(at, a, b, c);
       return true;
     }
-    if (a > 0 || b > 0 || c > 0) this.conditions.push(-at - 1, -a, -b, -c);
+    if (a > 0 || b > 0 || c > 0) this.require(-at - 1, -a, -b, -c);
     return false;
   }
 
@@ -90,8 +107,8 @@ export class Course {
     const c = x.c % n;
     if (a !== 0) this.wanted.add(n / gcd(n, a));
     if (a !== 0 || b !== 0 || c !== 0) {
-      if (a < 0 || b < 0 || c < 0) this.conditions.push(rest, a, b, c);
-      if (a > 0 || b > 0 || c > 0) this.conditions.push(n - 1 - rest, -a, -b, -c);
+      if (a < 0 || b < 0 || c < 0) this.require(rest, a, b, c);
+      if (a > 0 || b > 0 || c > 0) this.require(n - 1 - rest, -a, -b, -c);
     }
     return {
       at,
@@ -108,7 +125,7 @@ export class Course {
 
   /** The number itself, which is the same in all rows. */
   value(x: Moving): number {
-    if (!isStill(x)) this.conditions.push(0, -Math.abs(x.a), -Math.abs(x.b), -Math.abs(x.c));
+    if (!isStill(x)) this.require(0, -Math.abs(x.a), -Math.abs(x.b), -Math.abs(x.c));
     return x.at;
   }
 
@@ -124,25 +141,25 @@ export class Course {
 
   private counted(steps: Counts, room: number, mostOfFirst: number): Counts {
     const rows: [number, number, number] = [1, 1, 1];
-    const { conditions } = this;
-    const slack: number[] = [];
-    for (let i = 0; i < conditions.length; i += 4) slack.push(conditions[i]!);
+    const { conditions, slack } = this;
+    const count = this.size / 4;
+    for (let i = 0; i < count; i++) slack[i] = conditions[4 * i]!;
     let left = room;
     for (let level = 0; level < 3; level++) {
       const step = steps[level]!;
       if (step === 0) continue;
-      let count = Math.min(Math.floor(left / step) + 1, level === 0 ? mostOfFirst : Number.POSITIVE_INFINITY);
+      let most = Math.min(Math.floor(left / step) + 1, level === 0 ? mostOfFirst : Number.POSITIVE_INFINITY);
       const next = steps[level + 1] ?? 0;
-      if (next > 0) count = Math.min(count, Math.floor(next / step));
-      for (let i = 0; i < slack.length; i++) {
+      if (next > 0) most = Math.min(most, Math.floor(next / step));
+      for (let i = 0; i < count; i++) {
         const by = conditions[4 * i + 1 + level]!;
-        if (by < 0) count = Math.min(count, Math.floor(slack[i]! / -by) + 1);
+        if (by < 0) most = Math.min(most, Math.floor(slack[i]! / -by) + 1);
       }
-      count = Math.max(1, count);
-      rows[level] = count;
-      left -= (count - 1) * step;
-      if (count > 1)
-        for (let i = 0; i < slack.length; i++) slack[i]! += Math.min(0, conditions[4 * i + 1 + level]! * (count - 1));
+      most = Math.max(1, most);
+      rows[level] = most;
+      left -= (most - 1) * step;
+      if (most > 1)
+        for (let i = 0; i < count; i++) slack[i]! += Math.min(0, conditions[4 * i + 1 + level]! * (most - 1));
     }
     return rows;
   }

@@ -2,14 +2,12 @@ import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { joined, type KeySet, type Stretch } from "./key-set.ts";
 import { bySteps } from "./key-steps.ts";
-import { type Course, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
+import { type Course, isStill, type Moving, minus, moved, plus, still, times, unbounded, zero } from "./moving.ts";
 import type { SlotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
-import { between, divided, isOpen, lessRange, mirrored, multiplied, type Target } from "./target.ts";
+import { between, divided, isOpen, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
 
-/** Periods of a remainder that are looked at one by one; more are a pattern. */
-const fewPeriods = 16;
 /** Pieces of a table that are tried one by one. */
 const mostPieces = 1024;
 /** Boxes of queries and keys looked at where a part is none of those that are solved. */
@@ -24,6 +22,7 @@ export class Preimages {
   used = 0;
   readonly extents: Extents;
   private readonly course: Course;
+  private readonly splits = new Map<SlotSum, Split>();
   private readonly possible: (slot: number, truth: boolean, keys: KeySet) => KeySet;
 
   /** `possible` answers the same for truths. */
@@ -37,14 +36,16 @@ export class Preimages {
     const { course, extents } = this;
     const { program } = extents;
     const part = program.parts[slot]!;
+    if (part.kind === "index" && part.name === "k") return this.clipped(target, window);
+    const sum = program.sums[slot];
+    if (sum && program.integral[slot] === 1 && part.kind === "apply" && !isComparison(part.fn))
+      return this.ofSum(sum, target, window);
+    const division = extents.divisions[slot];
+    if (division && extents.readsKey(slot)) return this.ofDivision(division, target, window);
+    if (target.outside) return this.eitherSide(target, (side) => this.of(slot, side, window));
     if (!extents.readsKey(slot)) return this.ofRow(extents.of(slot, window), target, window);
-    if (part.kind === "index") return this.clipped(target, window);
     if (part.kind === "lookup") return this.ofLookup(slot, target, window);
     if (part.kind !== "apply") return this.everything(window);
-    const sum = program.sums[slot];
-    if (sum && program.integral[slot] === 1 && !isComparison(part.fn)) return this.ofSum(sum, target, window);
-    const division = extents.divisions[slot];
-    if (division) return this.ofDivision(division, target, window);
     const [x = 0, y = 0, z = 0] = program.args[slot]!;
     switch (part.fn) {
       case "floor":
@@ -55,6 +56,8 @@ export class Preimages {
       case "abs": {
         const natural = { ...target, start: course.max(target.start, zero) };
         if (course.atLeast(natural.start, natural.end)) return [];
+        if (target.end.at >= unbounded && !target.pattern)
+          return this.of(x, outside(moved(times(natural.start, -1), 1), natural.start), window);
         return this.either(
           () => this.of(x, natural, window),
           () => this.of(x, mirrored(natural), window),
@@ -65,7 +68,7 @@ export class Preimages {
         if (program.integral[slot] !== 1) return this.searched(slot, target, window);
         if (target.pattern) course.approximate = true;
         const other: Target =
-          part.fn === "min" ? { start: target.start, end: between(0, 2 ** 50).end } : { start: still(-(2 ** 50)), end: target.end };
+          part.fn === "min" ? { start: target.start, end: between(0, unbounded).end } : { start: still(-unbounded), end: target.end };
         return this.either(
           () => this.both(x, target, y, other, window),
           () => this.both(y, target, x, other, window),
@@ -82,6 +85,15 @@ export class Preimages {
     }
   }
 
+  /** Outside of a stretch is below or above. */
+  eitherSide({ start, end }: Target, solve: (side: Target) => KeySet): KeySet {
+    if (this.course.atLeast(start, end)) return solve(between(-unbounded, unbounded));
+    return this.either(
+      () => solve({ start: still(-unbounded), end: start }),
+      () => solve({ start: end, end: still(unbounded) }),
+    );
+  }
+
   private everything(window: Stretch): KeySet {
     this.course.approximate = true;
     return [bare(window)];
@@ -89,6 +101,8 @@ export class Preimages {
 
   private clipped(target: Target, window: Stretch): KeySet {
     const { course } = this;
+    if (target.outside)
+      return course.atLeast(target.start, target.end) ? [bare(window)] : joined([bare(window)], [bare(target)], "andNot", course);
     const start = course.max(target.start, window.start);
     const end = course.min(target.end, window.end);
     return course.atLeast(start, end) ? [] : [{ start, end, pattern: target.pattern }];
@@ -143,22 +157,37 @@ export class Preimages {
     return out;
   }
 
-  ofSum({ constant, of, by }: SlotSum, target: Target, window: Stretch): KeySet {
+  private splitOf(sum: SlotSum): Split {
+    let split = this.splits.get(sum);
+    if (!split) {
+      const terms = Array.from(sum.of, (slot, t) => [slot, sum.by[t]!] as const).filter(([, by]) => by !== 0);
+      const rest = terms.filter(([slot]) => !this.extents.readsKey(slot));
+      split = { ofKeys: terms.filter((term) => !rest.includes(term)), others: sumOf(sum.constant, rest) };
+      this.splits.set(sum, split);
+    }
+    return split;
+  }
+
+  /** Keys for which a sum is in the target. */
+  ofSum(sum: SlotSum, target: Target, window: Stretch): KeySet {
     const { course, extents } = this;
-    const ofKeys: [slot: number, by: number][] = [];
-    const rest: [slot: number, by: number][] = [];
-    for (let t = 0; t < of.length; t++)
-      if (by[t] !== 0) (extents.readsKey(of[t]!) ? ofKeys : rest).push([of[t]!, by[t]!]);
-    const others = sumOf(constant, rest);
+    const { ofKeys, others } = this.splitOf(sum);
     const range = extents.ofSum(others, window);
     if (!range) return this.everything(window);
-    if (ofKeys.length === 0) return this.ofRow(range, target, window);
+    if (ofKeys.length === 0)
+      return target.outside
+        ? this.eitherSide(target, (side) => this.ofRow(range, side, window))
+        : this.ofRow(range, target, window);
     if (!isPoint(range)) {
       this.used++;
-      if ((!isOpen(target) || target.pattern) && !extents.isDenseSum(others, window)) course.approximate = true;
+      if ((!isOpen(target) || target.pattern || target.outside) && !extents.isDenseSum(others, window)) course.approximate = true;
     }
     const left = lessRange(target, range.lo, range.hi, course);
-    if (ofKeys.length > 1) return bySteps(this, ofKeys, left, window);
+    if (left.outside && course.atLeast(left.start, left.end)) return [bare(window)];
+    if (ofKeys.length > 1)
+      return left.outside
+        ? this.eitherSide(left, (side) => bySteps(this, ofKeys, side, window))
+        : bySteps(this, ofKeys, left, window);
     const [slot, c] = ofKeys[0]!;
     return this.of(slot, divided(left, c, course), window);
   }
@@ -176,6 +205,8 @@ export class Preimages {
         : this.ofResidue(of, x, by, target, window);
     }
     const natural = course.atLeast(x.lo, zero);
+    if (target.outside && !(natural && kind === "remainder"))
+      return this.eitherSide(target, (side) => this.ofDivision({ kind, of, by, offset }, side, window));
     if (kind === "remainder")
       return natural ? this.ofResidue(of, x, by, target, window) : this.ofRemainder(of, by, target, window);
     if (natural) return this.of(of, multiplied(target, by, 0), window);
@@ -201,9 +232,9 @@ export class Preimages {
           });
     const zeros = cut(zero, still(1));
     // A multiple is one whatever its sign.
-    const multiples = () => residues(between(-(2 ** 50), 2 ** 50), zeros, 0);
-    const positive = () => residues(between(1, 2 ** 50), cut(still(1), still(n)), 0);
-    const negative = () => residues(between(-(2 ** 50), 0), cut(still(1 - n), zero), n);
+    const multiples = () => residues(between(-unbounded, unbounded), zeros, 0);
+    const positive = () => residues(between(1, unbounded), cut(still(1), still(n)), 0);
+    const negative = () => residues(between(-unbounded, 0), cut(still(1 - n), zero), n);
     return this.either(multiples, () => this.either(positive, negative));
   }
 
@@ -212,29 +243,21 @@ export class Preimages {
     const { course } = this;
     const start = course.max(target.start, zero);
     const end = course.min(target.end, still(n));
-    if (course.atLeast(start, end)) return [];
+    if (target.outside ? course.atLeast(start, end) : course.atLeast(zero, start) && course.atLeast(end, still(n)))
+      return [bare(window)];
+    if (!target.outside && course.atLeast(start, end)) return [];
     if (target.pattern) return this.everything(window);
-    const all = course.atLeast(zero, start) && course.atLeast(end, still(n));
-    if (all) return [bare(window)];
     const first = course.floorDiv(x.lo, n);
-    const last = course.floorDiv(x.hi, n);
-    if (course.less(minus(last, first), still(fewPeriods))) {
-      const count = course.value(minus(last, first));
-      let out: KeySet = [];
-      const before = this.used;
-      let most = 0;
-      for (let i = 0; i <= count; i++) {
-        const base = times(moved(first, i), n);
-        this.used = 0;
-        const found = this.of(of, { start: plus(base, start), end: plus(base, end) }, window);
-        most = Math.max(most, this.used);
-        out = joined(out, found, "or", course);
-      }
-      this.used = before + most;
-      return out;
+    if (course.atLeast(first, course.floorDiv(x.hi, n))) {
+      const base = times(first, n);
+      const once = { start: plus(base, start), end: plus(base, end) };
+      return this.of(of, target.outside ? outside(once.start, once.end) : once, window);
     }
     const width = course.value(minus(end, start));
-    const pattern = { period: n, at: start, cuts: [0, width] };
+    if (target.outside && width === n) return [];
+    const pattern = target.outside
+      ? { period: n, at: end, cuts: [0, n - width] }
+      : { period: n, at: start, cuts: [0, width] };
     return this.of(of, { start: x.lo, end: moved(x.hi, 1), pattern }, window);
   }
 
@@ -326,7 +349,8 @@ export class Preimages {
 
   /** No key of the window makes the part NaN. */
   isNumber(slot: number, window: Stretch): boolean {
-    const { program } = this.extents;
+    const { program, neverNaN } = this.extents;
+    if (neverNaN[slot] === 1) return true;
     const sum = program.sums[slot];
     if (sum) return sum.of.every((term) => this.extents.of(term, window) !== undefined);
     return this.extents.of(slot, window) !== undefined;
@@ -335,9 +359,9 @@ export class Preimages {
   /** Keys for which the box program, asked about smaller and smaller boxes, does not exclude a truth or values. */
   searched(slot: number, want: Target | boolean, window: Stretch): KeySet {
     const { course, extents } = this;
-    const { slots, fromData, parts } = extents.program;
+    const { fromData, parts, reads } = extents.program;
     this.used++;
-    course.freeze();
+    if ((reads[slot]! & 1) !== 0 || !isStill(window.start) || !isStill(window.end)) course.freeze();
     if (fromData[slot] === 1) return this.everything(window);
     const isBits = parts.some((part) => part.kind === "apply" && part.fn.startsWith("bit"));
     const out: Stretch[] = [];
@@ -359,7 +383,6 @@ export class Preimages {
       if (last && last.end.at === first) out[out.length - 1] = { start: last.start, end: still(end) };
       else out.push(stretch);
     }
-    void slots;
     return out;
   }
 
@@ -375,6 +398,12 @@ export class Preimages {
     const can = hi >= want.start.at && lo < want.end.at;
     return [can, can && want.pattern === undefined && lo >= want.start.at && hi < want.end.at];
   }
+}
+
+/** A sum as what reads k and the rest. */
+interface Split {
+  readonly ofKeys: readonly (readonly [slot: number, by: number])[];
+  readonly others: SlotSum;
 }
 
 export const bare = ({ start, end }: Stretch): Stretch => ({ start, end });

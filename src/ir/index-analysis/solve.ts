@@ -1,9 +1,9 @@
 import { Extents, isPoint, truthOf } from "./extents.ts";
 import { joined, type KeySet, type Stretch } from "./key-set.ts";
-import { type Course, unbounded } from "./moving.ts";
+import { type Course, still, unbounded, zero } from "./moving.ts";
 import { bare, Preimages } from "./preimage.ts";
 import type { BoxProgram } from "./program.ts";
-import { between } from "./target.ts";
+import { between, outside } from "./target.ts";
 import { comparisons } from "./transfer.ts";
 
 /**
@@ -16,6 +16,8 @@ export class Solver {
   /** How costly parts are to solve: what narrows the keys at little cost is asked first. */
   private readonly ranks: Uint8Array;
   private readonly operands = new Map<number, readonly number[]>();
+  private readonly everyKey: KeySet;
+  private readonly known: ({ readonly keys: KeySet; readonly approximate: boolean } | undefined)[] = [];
 
   readonly program: BoxProgram;
   readonly course: Course;
@@ -23,6 +25,7 @@ export class Solver {
   constructor(program: BoxProgram, course: Course) {
     this.program = program;
     this.course = course;
+    this.everyKey = [{ start: zero, end: still(program.lengths.K) }];
     this.extents = new Extents(program, course);
     this.preimages = new Preimages(this.extents, (slot, truth, keys) => this.possible(slot, truth, keys));
     this.ranks = ranksOf(this.extents);
@@ -31,8 +34,29 @@ export class Solver {
   /** Of `keys`, those for which the part can be so. */
   possible(slot: number, truth: boolean, keys: KeySet): KeySet {
     if (keys.length === 0) return keys;
-    const part = this.program.parts[slot]!;
     if (!this.extents.readsKey(slot)) return this.ofRow(slot, truth, keys);
+    return this.program.reads[slot] === 2 ? this.ofKeys(slot, truth, keys) : this.solved(slot, truth, keys);
+  }
+
+  /** A part that reads k alone is solved once. */
+  private ofKeys(slot: number, truth: boolean, keys: KeySet): KeySet {
+    const { course } = this;
+    const at = 2 * slot + Number(truth);
+    let known = this.known[at];
+    if (!known) {
+      const before = course.approximate;
+      course.approximate = false;
+      const found = this.solved(slot, truth, this.everyKey);
+      known = { keys: found, approximate: course.approximate };
+      this.known[at] = known;
+      course.approximate = before;
+    }
+    if (known.approximate) course.approximate = true;
+    return joined(known.keys, keys, "and", course);
+  }
+
+  private solved(slot: number, truth: boolean, keys: KeySet): KeySet {
+    const part = this.program.parts[slot]!;
     if (part.kind === "apply") {
       if (part.fn === "not") return this.possible(this.program.args[slot]![0]!, !truth, keys);
       if (part.fn === "and" || part.fn === "or")
@@ -123,13 +147,15 @@ export class Solver {
     // Of NaN a comparison is false, but for inequality.
     const needsNumber = (fn === "notEqual") === truth;
     if (!sum || (needsNumber && !preimages.isNumber(slot, window))) return preimages.searched(slot, truth, window);
-    const found = this.difference(fn, truth, (from, to) => preimages.ofSum(sum, between(from, to), window));
+    const found = this.difference(fn, truth, (from, to, out) =>
+      preimages.ofSum(sum, out ? outside(still(from), still(to)) : between(from, to), window),
+    );
     if (preimages.used > 1) this.course.approximate = true;
     return found;
   }
 
   /** Where the difference of both sides of a comparison is as it must be. */
-  private difference(fn: string, truth: boolean, solve: (from: number, to: number) => KeySet): KeySet {
+  private difference(fn: string, truth: boolean, solve: (from: number, to: number, outside?: true) => KeySet): KeySet {
     switch (fn) {
       case "less":
         return truth ? solve(-unbounded, 0) : solve(0, unbounded);
@@ -141,10 +167,7 @@ export class Solver {
         return truth ? solve(0, unbounded) : solve(-unbounded, 0);
       default:
         if ((fn === "equal") === truth) return solve(0, 1);
-        return this.preimages.either(
-          () => solve(-unbounded, 0),
-          () => solve(1, unbounded),
-        );
+        return solve(0, 1, true);
     }
   }
 
@@ -156,10 +179,7 @@ export class Solver {
       this.course.approximate = true;
       return [bare(window)];
     }
-    return preimages.either(
-      () => preimages.of(slot, between(-unbounded, 0), window),
-      () => preimages.of(slot, between(1, unbounded), window),
-    );
+    return preimages.of(slot, outside(zero, still(1)), window);
   }
 }
 

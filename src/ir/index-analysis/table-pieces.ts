@@ -13,6 +13,8 @@ export interface TablePieces {
   /** No element is less than the one before. */
   readonly rising: boolean;
   readonly falling: boolean;
+  readonly least: number;
+  readonly greatest: number;
 }
 
 type ConstantTable = IndexTable & { readonly kind: "constant" };
@@ -42,6 +44,7 @@ function piecesOf(data: Float64Array): TablePieces | undefined {
   const starts: number[] = [];
   const steps: number[] = [];
   let [rising, falling] = [true, true];
+  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let i = 0; i < data.length; ) {
     const value = data[i]!;
     if (!Number.isInteger(value) || Math.abs(value) > 2 ** 28) return undefined;
@@ -55,6 +58,8 @@ function piecesOf(data: Float64Array): TablePieces | undefined {
     const jump = (data[end] ?? data[end - 1]!) - data[end - 1]!;
     if (steps.at(-1)! < 0 || jump < 0) rising = false;
     if (steps.at(-1)! > 0 || jump > 0) falling = false;
+    least = Math.min(least, value, data[end - 1]!);
+    greatest = Math.max(greatest, value, data[end - 1]!);
     i = end;
   }
   const values = Float64Array.from(starts, (start) => data[start]!);
@@ -65,6 +70,8 @@ function piecesOf(data: Float64Array): TablePieces | undefined {
     steps: Float64Array.from(steps),
     rising,
     falling,
+    least,
+    greatest,
   };
 }
 

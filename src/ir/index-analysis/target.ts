@@ -1,8 +1,10 @@
 import { type Pattern, type Stretch, wrapped } from "./key-set.ts";
-import { type Course, type Moving, minus, moved, plus, still, times, unbounded } from "./moving.ts";
+import { type Course, type Moving, minus, moved, still, times, unbounded } from "./moving.ts";
 
-/** Values asked for, as a stretch of numbers: open ends are at ± `unbounded`. */
-export type Target = Stretch;
+/** Values asked for, as a stretch of numbers, or what lies outside of it. Open ends are at ± `unbounded`. */
+export interface Target extends Stretch {
+  readonly outside?: true;
+}
 
 const open = unbounded / 2;
 
@@ -13,8 +15,14 @@ const kept = (x: Moving, otherwise: (x: Moving) => Moving): Moving =>
 export const between = (start: number, end: number): Target => ({ start: still(start), end: still(end) });
 export const isOpen = ({ start, end }: Target): boolean => start.at <= -open || end.at >= open;
 
+/** Values that are not in [start, end). */
+export const outside = (start: Moving, end: Moving): Target => ({ start, end, outside: true });
+
 /** Values x with x + r in the target for some r in [lo, hi]. */
-export function lessRange({ start, end, pattern }: Target, lo: Moving, hi: Moving, course: Course): Target {
+export function lessRange(target: Target, lo: Moving, hi: Moving, course: Course): Target {
+  const { start, end, pattern } = target;
+  // Outside for some is not inside for all.
+  if (target.outside) return outside(minus(start, lo), minus(end, hi));
   const range = {
     start: kept(start, (x) => minus(x, hi)),
     end: kept(end, (x) => minus(x, lo)),
@@ -34,7 +42,9 @@ const patternOf = (period: number, at: Moving, cuts: readonly number[]): Pattern
   cuts.length === 2 && cuts[0] === 0 && cuts[1] === period ? undefined : { period, at, cuts };
 
 /** Values -x of the target's x. */
-export function mirrored({ start, end, pattern }: Target): Target {
+export function mirrored(target: Target): Target {
+  const { start, end, pattern } = target;
+  if (target.outside) return outside(moved(times(end, -1), 1), moved(times(start, -1), 1));
   const range = {
     start: kept(end, (x) => moved(times(x, -1), 1)),
     end: kept(start, (x) => moved(times(x, -1), 1)),
@@ -54,15 +64,18 @@ export function divided(target: Target, c: number, course: Course): Target {
   if (c < 0) return divided(mirrored(target), -c, course);
   if (c === 1) return target;
   if (target.pattern) course.approximate = true;
-  return {
+  const range = {
     start: kept(target.start, (x) => course.floorDiv(moved(x, c - 1), c)),
     end: kept(target.end, (x) => moved(course.floorDiv(moved(x, -1), c), 1)),
   };
+  return target.outside ? outside(range.start, range.end) : range;
 }
 
 /** Values x with ⌊(x + offset) / n⌋ in the target. */
-export function multiplied({ start, end, pattern }: Target, n: number, offset: number): Target {
+export function multiplied(target: Target, n: number, offset: number): Target {
+  const { start, end, pattern } = target;
   const up = (x: Moving) => moved(times(x, n), -offset);
+  if (target.outside) return outside(up(start), up(end));
   const range = { start: kept(start, up), end: kept(end, up) };
   if (!pattern) return range;
   return {
@@ -70,9 +83,3 @@ export function multiplied({ start, end, pattern }: Target, n: number, offset: n
     pattern: { period: pattern.period * n, at: up(pattern.at), cuts: pattern.cuts.map((cut) => cut * n) },
   };
 }
-
-export const moveTarget = ({ start, end, pattern }: Target, by: Moving): Target => ({
-  start: kept(start, (x) => plus(x, by)),
-  end: kept(end, (x) => plus(x, by)),
-  pattern: pattern && { ...pattern, at: plus(pattern.at, by) },
-});
