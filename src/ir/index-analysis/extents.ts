@@ -133,7 +133,8 @@ export class Extents {
         const sum = program.sums[slot];
         if (sum) {
           const total = this.ofSum(sum, window);
-          return total && part.fn in compares ? compares[part.fn as keyof typeof compares](total, this.course) : total;
+          if (!(part.fn in compares)) return total;
+          return total ? this.compared(part.fn as keyof typeof compares, sum, total, window) : this.numeric(slot, window);
         }
         const division = this.divisions[slot];
         if (division) return this.ofDivision(division, window);
@@ -151,8 +152,8 @@ export class Extents {
     const [x, y, z] = args.map((arg) => this.of(arg, window));
     if (fn === "and" || fn === "or" || fn === "not") return this.logic(fn, x, y);
     if (fn === "select") {
-      const truth = x && truthOf(x, course);
-      if (truth && isPoint(truth)) return truth.lo.at === 0 ? z : y;
+      const truth = this.truth(x);
+      if (isPoint(truth)) return truth.lo.at === 0 ? z : y;
       course.approximate = true;
       return y && z && { lo: course.min(y.lo, z.lo), hi: course.max(y.hi, z.hi) };
     }
@@ -179,12 +180,29 @@ export class Extents {
     }
   }
 
+  private compared(fn: keyof typeof compares, sum: SlotSum, total: Extent, window: Stretch): Extent {
+    const answer = compares[fn](total, this.course);
+    const onlyAtZero = fn === "equal" || fn === "notEqual";
+    if (onlyAtZero && answer === either && !this.isDenseSum(sum, window)) this.course.approximate = true;
+    return answer;
+  }
+
   private logic(fn: "and" | "or" | "not", a: Extent | undefined, b: Extent | undefined): Extent {
-    const [x, y] = [a ? truthOf(a, this.course) : either, b ? truthOf(b, this.course) : either];
+    const [x, y] = [this.truth(a), fn === "not" ? no : this.truth(b)];
     if (fn === "not") return x === either ? either : x === yes ? no : yes;
     const strong = fn === "and" ? no : yes;
     if (x === strong || y === strong) return strong;
+    if (x === either && y === either) this.course.approximate = true;
     return x === either || y === either ? either : fn === "and" ? yes : no;
+  }
+
+  /** Whether a part is not 0. */
+  truth(extent: Extent | undefined): Extent {
+    const { course } = this;
+    const answer = extent ? truthOf(extent, course) : either;
+    // Whether 0 is among the values of a number is not known.
+    if (answer === either && !(extent && isSame(extent.lo, zero) && isSame(extent.hi, still(1)))) course.approximate = true;
+    return answer;
   }
 
   private ofDivision({ kind, of, by, offset }: Division, window: Stretch): Extent | undefined {
@@ -327,7 +345,7 @@ export class Extents {
 }
 
 /** Whether an integer is not 0. */
-export function truthOf({ lo, hi }: Extent, course: Course): Extent {
+function truthOf({ lo, hi }: Extent, course: Course): Extent {
   if (course.less(hi, zero) || course.less(zero, lo)) return yes;
   return course.atLeast(lo, zero) && course.atLeast(zero, hi) ? no : either;
 }

@@ -93,7 +93,7 @@ function joinedPattern(
   if (join === "or" && (x === undefined || y === undefined)) return undefined;
   if (y === undefined) return join === "and" ? x : "none";
   if (x === undefined && join === "and") return y;
-  const one = x ?? { period: 1, at: y.at, cuts: [0, 1] };
+  const one = x ?? { period: y.period, at: y.at, cuts: [0, y.period] };
   const period = (one.period / gcd(one.period, y.period)) * y.period;
   const count = (one.cuts.length * period) / one.period + (y.cuts.length * period) / y.period;
   if (count > 2 * mostCuts) {

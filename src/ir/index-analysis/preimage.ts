@@ -43,7 +43,10 @@ export class Preimages {
     const division = extents.divisions[slot];
     if (division && extents.readsKey(slot)) return this.ofDivision(division, target, window);
     if (target.outside) return this.eitherSide(target, (side) => this.of(slot, side, window));
-    if (!extents.readsKey(slot)) return this.ofRow(extents.of(slot, window), target, window);
+    if (!extents.readsKey(slot)) {
+      if (!isOpen(target) && !extents.isDense(slot, window)) course.approximate = true;
+      return this.ofRow(extents.of(slot, window), target, window);
+    }
     if (part.kind === "lookup") return this.ofLookup(slot, target, window);
     if (part.kind !== "apply") return this.everything(window);
     const [x = 0, y = 0, z = 0] = program.args[slot]!;
@@ -170,26 +173,40 @@ export class Preimages {
 
   /** Keys for which a sum is in the target. */
   ofSum(sum: SlotSum, target: Target, window: Stretch): KeySet {
-    const { course, extents } = this;
-    const { ofKeys, others } = this.splitOf(sum);
-    const range = extents.ofSum(others, window);
-    if (!range) return this.everything(window);
+    const left = this.lessRest(sum, target, window);
+    if (left === undefined) return this.everything(window);
+    if (left.outside && this.course.atLeast(left.start, left.end)) return [bare(window)];
+    const { ofKeys } = this.splitOf(sum);
     if (ofKeys.length === 0)
-      return target.outside
-        ? this.eitherSide(target, (side) => this.ofRow(range, side, window))
-        : this.ofRow(range, target, window);
-    if (!isPoint(range)) {
-      this.used++;
-      if ((!isOpen(target) || target.pattern || target.outside) && !extents.isDenseSum(others, window)) course.approximate = true;
-    }
-    const left = lessRange(target, range.lo, range.hi, course);
-    if (left.outside && course.atLeast(left.start, left.end)) return [bare(window)];
+      return this.course.atLeast(zero, left.start) && this.course.less(zero, left.end) !== (left.outside === true)
+        ? [bare(window)]
+        : [];
     if (ofKeys.length > 1)
       return left.outside
         ? this.eitherSide(left, (side) => bySteps(this, ofKeys, side, window))
         : bySteps(this, ofKeys, left, window);
     const [slot, c] = ofKeys[0]!;
-    return this.of(slot, divided(left, c, course), window);
+    return this.of(slot, divided(left, c, this.course), window);
+  }
+
+  /** What the parts of a sum that read k must be for the whole to be in the target; undefined where it is not known. */
+  lessRest(sum: SlotSum, target: Target, window: Stretch): Target | undefined {
+    const { course, extents } = this;
+    const { others } = this.splitOf(sum);
+    const range = extents.ofSum(others, window);
+    if (!range) return undefined;
+    if (!isPoint(range)) {
+      this.used++;
+      const gaps = !isOpen(target) || target.pattern || target.outside;
+      if (gaps && !extents.isDenseSum(others, window)) course.approximate = true;
+    }
+    return lessRange(target, range.lo, range.hi, course);
+  }
+
+  /** The one part that reads k of a sum, if it is one. */
+  partOf(sum: SlotSum): readonly [slot: number, by: number] | undefined {
+    const { ofKeys } = this.splitOf(sum);
+    return ofKeys.length === 1 ? ofKeys[0] : undefined;
   }
 
   private ofDivision({ kind, of, by, offset }: Division, target: Target, window: Stretch): KeySet {
@@ -347,6 +364,11 @@ export class Preimages {
     return moved(course.floorDiv(moved(minus(value, first), step - 1), step), starts[low]!);
   }
 
+  /** Of a comparison: no key at all makes a side NaN. */
+  isAlwaysNumber(slot: number): boolean {
+    return this.extents.neverNaN[slot] === 1;
+  }
+
   /** No key of the window makes the part NaN. */
   isNumber(slot: number, window: Stretch): boolean {
     const { program, neverNaN } = this.extents;
@@ -362,6 +384,7 @@ export class Preimages {
     const { fromData, parts, reads } = extents.program;
     this.used++;
     if ((reads[slot]! & 1) !== 0 || !isStill(window.start) || !isStill(window.end)) course.freeze();
+    if (typeof want !== "boolean" && !(isStill(want.start) && isStill(want.end))) course.freeze();
     if (fromData[slot] === 1) return this.everything(window);
     const isBits = parts.some((part) => part.kind === "apply" && part.fn.startsWith("bit"));
     const out: Stretch[] = [];

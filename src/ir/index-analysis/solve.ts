@@ -1,10 +1,33 @@
-import { Extents, isPoint, truthOf } from "./extents.ts";
+import { Extents, isPoint } from "./extents.ts";
 import { joined, type KeySet, type Stretch } from "./key-set.ts";
 import { type Course, still, unbounded, zero } from "./moving.ts";
 import { bare, Preimages } from "./preimage.ts";
 import type { BoxProgram } from "./program.ts";
-import { between, outside } from "./target.ts";
+import { between, divided, outside } from "./target.ts";
 import { comparisons } from "./transfer.ts";
+
+/** Slots of one operand, or of several that bound one part. */
+type Operand = readonly number[];
+
+/** What a difference is of where an inequality with 0 is false, and where it is true. */
+const rays = {
+  less: [
+    [0, unbounded],
+    [-unbounded, 0],
+  ],
+  lessEqual: [
+    [1, unbounded],
+    [-unbounded, 1],
+  ],
+  greater: [
+    [-unbounded, 1],
+    [1, unbounded],
+  ],
+  greaterEqual: [
+    [-unbounded, 0],
+    [0, unbounded],
+  ],
+} as const;
 
 /**
  * Keys for which a part of a mask can be true (or false) for some query, head and batch of a row: never too few.
@@ -15,7 +38,7 @@ export class Solver {
   readonly preimages: Preimages;
   /** How costly parts are to solve: what narrows the keys at little cost is asked first. */
   private readonly ranks: Uint8Array;
-  private readonly operands = new Map<number, readonly number[]>();
+  private readonly operands = new Map<number, readonly Operand[]>();
   private readonly everyKey: KeySet;
   private readonly known: ({ readonly keys: KeySet; readonly approximate: boolean } | undefined)[] = [];
 
@@ -71,41 +94,94 @@ export class Solver {
 
   /** A part that does not read k: all keys or none. */
   private ofRow(slot: number, truth: boolean, keys: KeySet): KeySet {
-    const extent = this.extents.of(slot, keys[0]!);
-    const answer = extent && truthOf(extent, this.course);
-    if (!answer || !isPoint(answer)) {
+    const answer = this.extents.truth(this.extents.of(slot, keys[0]!));
+    if (!isPoint(answer)) {
       this.preimages.used++;
-      if (!answer) this.course.approximate = true;
       return keys;
     }
     return (answer.lo.at === 1) === truth ? keys : [];
   }
 
-  private operandsOf(slot: number, join: "and" | "or"): readonly number[] {
+  /** Operands of nested `and` or `or`, cheap ones first; bounds of one and the same part of k are one group. */
+  private operandsOf(slot: number, join: "and" | "or"): readonly Operand[] {
     let found = this.operands.get(slot);
     if (!found) {
-      const flat: number[] = [];
+      const groups = new Map<string, number[]>();
       const stack = [slot];
       while (stack.length > 0) {
         const next = stack.pop()!;
         const part = this.program.parts[next]!;
         if (part.kind === "apply" && part.fn === join) stack.push(...this.program.args[next]!);
-        else flat.push(next);
+        else {
+          const bounded = this.boundedPart(next);
+          const key = bounded === undefined ? `${next}` : `part ${bounded}`;
+          groups.set(key, [...(groups.get(key) ?? []), next]);
+        }
       }
-      flat.sort((x, y) => this.ranks[x]! - this.ranks[y]! || x - y);
-      this.operands.set(slot, (found = flat));
+      const rank = (operand: Operand) => this.ranks[operand[0]!]!;
+      found = [...groups.values()].sort((x, y) => rank(x) - rank(y) || x[0]! - y[0]!);
+      this.operands.set(slot, found);
     }
     return found;
   }
 
-  private all(slots: readonly number[], truth: boolean, keys: KeySet): KeySet {
+  /** The part of k, other than k itself, of an inequality that bounds it. */
+  private boundedPart(slot: number): number | undefined {
+    const { program, preimages } = this;
+    const part = program.parts[slot]!;
+    const sum = program.sums[slot];
+    if (part.kind !== "apply" || !(part.fn in rays) || !sum || !preimages.isAlwaysNumber(slot)) return undefined;
+    const only = preimages.partOf(sum);
+    if (!only || program.parts[only[0]]!.kind === "index" || program.integral[only[0]] !== 1) return undefined;
+    return only[0];
+  }
+
+  private ofOperand(operand: Operand, truth: boolean, join: "all" | "any", keys: KeySet): KeySet {
+    if (operand.length === 1) return this.possible(operand[0]!, truth, keys);
+    return this.preimages.inEach(keys, (window) => this.bounded(operand, truth, join, window));
+  }
+
+  /** All (or any) of several bounds of one part: a stretch of its values (or what is outside of one). */
+  private bounded(slots: readonly number[], truth: boolean, join: "all" | "any", window: Stretch): KeySet {
+    const { course, preimages, program } = this;
+    let [low, high] = [still(-unbounded), still(unbounded)];
+    let [below, above] = [low, high];
+    for (const slot of slots) {
+      const sum = program.sums[slot]!;
+      const [from, to] = rays[(program.parts[slot] as { readonly fn: keyof typeof rays }).fn][Number(truth)]!;
+      const left = preimages.lessRest(sum, between(from, to), window);
+      if (!left) {
+        course.approximate = true;
+        if (join === "any") return [bare(window)];
+        continue;
+      }
+      const { start, end } = divided(left, preimages.partOf(sum)![1], course);
+      if (start.at > -unbounded) {
+        low = course.max(low, start);
+        above = course.min(above, start);
+      }
+      if (end.at < unbounded) {
+        high = course.min(high, end);
+        below = course.max(below, end);
+      }
+    }
+    const part = preimages.partOf(program.sums[slots[0]!]!)![0];
+    if (join === "any") {
+      preimages.used = Math.min(1, preimages.used);
+      return preimages.of(part, outside(below, above), window);
+    }
+    if (preimages.used > 1) course.approximate = true;
+    return course.atLeast(low, high) ? [] : preimages.of(part, { start: low, end: high }, window);
+  }
+
+  private all(operands: readonly Operand[], truth: boolean, keys: KeySet): KeySet {
     const { preimages, course } = this;
     const before = preimages.used;
     let together = 0;
     let left = keys;
-    for (const slot of slots) {
+    for (const operand of operands) {
       preimages.used = 0;
-      left = this.possible(slot, truth, left);
+      left = this.ofOperand(operand, truth, "all", left);
       if (preimages.used > 0) together++;
       if (left.length === 0) break;
     }
@@ -115,15 +191,15 @@ export class Solver {
     return left;
   }
 
-  private any(slots: readonly number[], truth: boolean, keys: KeySet): KeySet {
+  private any(operands: readonly Operand[], truth: boolean, keys: KeySet): KeySet {
     const { preimages, course } = this;
     const before = preimages.used;
     let most = 0;
     let found: KeySet = [];
     let left = keys;
-    for (const slot of slots) {
+    for (const operand of operands) {
       preimages.used = 0;
-      const more = this.possible(slot, truth, left);
+      const more = this.ofOperand(operand, truth, "any", left);
       most = Math.max(most, preimages.used);
       if (more.length === 0) continue;
       found = joined(found, more, "or", course);
@@ -156,19 +232,11 @@ export class Solver {
 
   /** Where the difference of both sides of a comparison is as it must be. */
   private difference(fn: string, truth: boolean, solve: (from: number, to: number, outside?: true) => KeySet): KeySet {
-    switch (fn) {
-      case "less":
-        return truth ? solve(-unbounded, 0) : solve(0, unbounded);
-      case "lessEqual":
-        return truth ? solve(-unbounded, 1) : solve(1, unbounded);
-      case "greater":
-        return truth ? solve(1, unbounded) : solve(-unbounded, 1);
-      case "greaterEqual":
-        return truth ? solve(0, unbounded) : solve(-unbounded, 0);
-      default:
-        if ((fn === "equal") === truth) return solve(0, 1);
-        return solve(0, 1, true);
+    if (fn in rays) {
+      const [from, to] = rays[fn as keyof typeof rays][Number(truth)]!;
+      return solve(from, to);
     }
+    return (fn === "equal") === truth ? solve(0, 1) : solve(0, 1, true);
   }
 
   private nonZero(slot: number, truth: boolean, window: Stretch): KeySet {
