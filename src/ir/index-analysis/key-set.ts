@@ -27,6 +27,53 @@ const mostCuts = 512;
 export function joined(x: KeySet, y: KeySet, join: Join, course: Course): KeySet {
   if (x.length === 0) return join === "or" ? y : x;
   if (y.length === 0) return join === "and" ? y : x;
+  const [ofX, ofY] = [x.find(hasPattern)?.pattern, y.find(hasPattern)?.pattern];
+  if (ofX && ofY && !moveTogether(ofX, ofY)) {
+    // One of them as plain stretches, where it has few.
+    const longer = ofX.period >= ofY.period ? plain(x, course) : plain(y, course);
+    if (longer) return ofX.period >= ofY.period ? swept(longer, y, join, course) : swept(x, longer, join, course);
+  }
+  return swept(x, y, join, course);
+}
+
+const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
+
+/** What one pattern is to the other is the same in all rows, and has not too many cuts. */
+function moveTogether(x: Pattern, y: Pattern): boolean {
+  const { a, b, c } = minus(y.at, x.at);
+  const common = (x.period / gcd(x.period, y.period)) * y.period;
+  const cuts = common / x.period * x.cuts.length + common / y.period * y.cuts.length;
+  return a % y.period === 0 && b % y.period === 0 && c % y.period === 0 && cuts <= 2 * mostCuts;
+}
+
+/** Stretches a pattern is written out in, where another moves otherwise. */
+const mostPlain = 32;
+
+/** The set without patterns; undefined where that is many stretches. */
+function plain(set: KeySet, course: Course, most = mostPlain): KeySet | undefined {
+  const out: Stretch[] = [];
+  for (const stretch of set) {
+    const { start, end, pattern } = stretch;
+    if (!pattern) {
+      push(out, start, end, undefined, course);
+      continue;
+    }
+    const { period, at, cuts } = pattern;
+    const from = course.floorDiv(minus(start, at), period);
+    const to = course.floorDiv(minus(moved(end, -1), at), period);
+    const limit = Math.floor((2 * (most - out.length)) / cuts.length);
+    if (course.atLeast(minus(to, from), { at: limit, a: 0, b: 0, c: 0 })) return undefined;
+    const count = course.value(minus(to, from)) + 1;
+    for (let n = 0; n < count; n++)
+      for (let t = 0; t < cuts.length; t += 2) {
+        const base = plusTimes(at, from, n, period);
+        push(out, course.max(start, moved(base, cuts[t]!)), course.min(end, moved(base, cuts[t + 1]!)), undefined, course);
+      }
+  }
+  return out;
+}
+
+function swept(x: KeySet, y: KeySet, join: Join, course: Course): KeySet {
   const out: Stretch[] = [];
   let [i, j] = [0, 0];
   // Where of x[i] and y[j] what lies before was dealt with.
@@ -222,7 +269,9 @@ function patternBlocks(
   const last = course.floorDiv(moved(end, -1), size);
   const many = course.atLeast(minus(end, start), { at: writtenOut * long, a: 0, b: 0, c: 0 });
   if (!many || (long / period) * cuts.length > 2 * mostCuts) {
-    writeOut(out, start, end, pattern, size, course);
+    const written = plain([{ start, end, pattern }], course, Number.MAX_SAFE_INTEGER)!;
+    for (const one of written)
+      pushBlocks(out, course.floorDiv(one.start, size), moved(course.floorDiv(moved(one.end, -1), size), 1), undefined, course);
     return;
   }
   const anchor = course.floorDiv(at, size);
@@ -237,23 +286,6 @@ function patternBlocks(
   edge(out, start, times(moved(first, 1), size), pattern, size, course);
   pushBlocks(out, moved(first, 1), last, all ? undefined : { period: blocks, at: anchor, cuts: blockCuts }, course);
   edge(out, times(last, size), end, pattern, size, course);
-}
-
-/** The stretch without its pattern, one stretch for every cut. */
-function writeOut(out: Stretch[], start: Moving, end: Moving, pattern: Pattern, size: number, course: Course): void {
-  const { period, at, cuts } = pattern;
-  const from = course.floorDiv(minus(start, at), period);
-  const to = course.floorDiv(minus(moved(end, -1), at), period);
-  const count = course.value(minus(to, from)) + 1;
-  for (let n = 0; n < count; n++) {
-    const base = { ...plusTimes(at, from, n, period) };
-    for (let t = 0; t < cuts.length; t += 2) {
-      const low = course.max(start, moved(base, cuts[t]!));
-      const high = course.min(end, moved(base, cuts[t + 1]!));
-      if (course.atLeast(low, high)) continue;
-      pushBlocks(out, course.floorDiv(low, size), moved(course.floorDiv(moved(high, -1), size), 1), undefined, course);
-    }
-  }
 }
 
 const plusTimes = (at: Moving, from: Moving, n: number, period: number): Moving => ({
