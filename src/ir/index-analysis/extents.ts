@@ -221,13 +221,17 @@ export class Extents {
       return { lo: course.floorDiv(up(lo), by), hi: course.floorDiv(up(hi), by) };
     }
     if (kind === "residue" || natural) {
-      if (!course.atLeast(first, last)) return { lo: zero, hi: still(by - 1) };
+      if (!course.atLeast(first, last)) {
+        if (!this.isDense(of, window)) course.approximate = true;
+        return { lo: zero, hi: still(by - 1) };
+      }
       return { lo: minus(lo, times(first, by)), hi: minus(hi, times(first, by)) };
     }
     if (course.atLeast(zero, hi) && course.atLeast(course.floorDiv(moved(lo, -1), by), course.floorDiv(moved(hi, -1), by))) {
       const base = times(moved(course.floorDiv(moved(hi, -1), by), 1), by);
       return { lo: minus(lo, base), hi: minus(hi, base) };
     }
+    course.approximate = true;
     return { lo: course.max(still(1 - by), lo), hi: course.atLeast(zero, hi) ? zero : course.min(still(by - 1), hi) };
   }
 

@@ -31,7 +31,7 @@ export function joined(x: KeySet, y: KeySet, join: Join, course: Course): KeySet
   if (ofX && ofY && !moveTogether(ofX, ofY)) {
     // One of them as plain stretches, where it has few.
     const longer = ofX.period >= ofY.period ? plain(x, course) : plain(y, course);
-    if (longer) return ofX.period >= ofY.period ? swept(longer, y, join, course) : swept(x, longer, join, course);
+    if (longer) return ofX.period >= ofY.period ? joined(longer, y, join, course) : joined(x, longer, join, course);
   }
   return swept(x, y, join, course);
 }

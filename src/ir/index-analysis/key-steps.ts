@@ -1,11 +1,29 @@
 import { type Extents, isPoint } from "./extents.ts";
 import type { KeySet, Stretch } from "./key-set.ts";
-import { type Moving, minus, moved, plus, still, times } from "./moving.ts";
+import { type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import { bare, type Preimages, sumOf } from "./preimage.ts";
+import type { SlotSum } from "./program.ts";
 import { pieceAt } from "./table-pieces.ts";
 import { divided, lessRange, type Target } from "./target.ts";
 
 type Terms = readonly (readonly [slot: number, by: number])[];
+
+/** What is known of terms beforehand: sums of all but one, and the parts that step. */
+interface Plan {
+  readonly others: readonly SlotSum[];
+  readonly steppers: readonly number[];
+}
+
+const plans = new WeakMap<Terms, Plan>();
+
+function planOf(extents: Extents, terms: Terms): Plan {
+  let plan = plans.get(terms);
+  if (!plan) {
+    const others = terms.map((term) => sumOf(0, terms.filter((other) => other !== term)));
+    plans.set(terms, (plan = { others, steppers: steppersOf(extents, terms.map(([slot]) => slot)) }));
+  }
+  return plan;
+}
 
 /** Pieces a stretch of keys is cut into. */
 const mostPieces = 32;
@@ -20,19 +38,19 @@ export function bySteps(preimages: Preimages, terms: Terms, target: Target, wind
   const before = preimages.used;
   const rough = course.approximate;
   let keys: KeySet = [bare(window)];
-  for (const [slot, by] of terms) {
-    const others = terms.filter(([other]) => other !== slot);
+  const { others, steppers } = planOf(extents, terms);
+  for (let i = 0; i < terms.length && keys.length <= mostPieces; i++) {
+    const [slot, by] = terms[i]!;
     keys = preimages.inEach(keys, (stretch) => {
-      const rest = extents.ofSum(sumOf(0, others), stretch);
-      return rest
-        ? preimages.of(slot, divided(lessRange(target, rest.lo, rest.hi, course), by, course), stretch)
-        : [bare(stretch)];
+      const rest = extents.ofSum(others[i]!, stretch);
+      const left = rest && lessRange(target, rest.lo, rest.hi, course);
+      if (!left || (left.outside && course.atLeast(left.start, left.end))) return [bare(stretch)];
+      return preimages.of(slot, divided(left, by, course), stretch);
     });
-    if (keys.length > mostPieces) break;
   }
   course.approximate = rough;
   preimages.used = before;
-  const pieces = keys.length > mostPieces ? undefined : cut(extents, keys, terms);
+  const pieces = keys.length > mostPieces ? undefined : cut(extents, keys, steppers);
   if (!pieces) {
     course.approximate = true;
     preimages.used = before + 1;
@@ -48,7 +66,7 @@ function ofOneLeft(preimages: Preimages, terms: Terms, target: Target, piece: St
   const key = extents.program.parts.findIndex((part) => part.kind === "index" && part.name === "k");
   const left: (readonly [number, number])[] = [];
   let ofKey = 0;
-  let sum: Moving = still(0);
+  let sum: Moving = zero;
   for (const [slot, by] of terms) {
     const extent = extents.of(slot, piece);
     const slope = slot === key ? 1 : slopeOf(extents, slot, piece);
@@ -61,8 +79,11 @@ function ofOneLeft(preimages: Preimages, terms: Terms, target: Target, piece: St
   }
   if (ofKey !== 0) left.push([key, ofKey]);
   const rest = lessRange(target, sum, sum, course);
-  if (left.length === 0)
-    return course.atLeast(still(0), rest.start) && course.less(still(0), rest.end) ? [bare(piece)] : [];
+  if (left.length === 0) {
+    const inside = course.atLeast(zero, rest.start) && course.less(zero, rest.end);
+    return inside !== (rest.outside === true) ? [bare(piece)] : [];
+  }
+  if (rest.outside && course.atLeast(rest.start, rest.end)) return [bare(piece)];
   if (left.length > 1) {
     course.approximate = true;
     return [bare(piece)];
@@ -93,7 +114,7 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
   if (division && (division.kind === "residue" || division.kind === "remainder")) {
     const x = extents.of(division.of, piece);
     const slope = slopeOf(extents, division.of, piece);
-    if (!x || slope === undefined || course.less(x.lo, still(0))) return undefined;
+    if (!x || slope === undefined || course.less(x.lo, zero)) return undefined;
     const wraps = course.less(course.floorDiv(x.lo, division.by), course.floorDiv(x.hi, division.by));
     return wraps ? undefined : slope;
   }
@@ -101,7 +122,7 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
   if (!line) return undefined;
   const x = extents.of(line.of, piece);
   const slope = slopeOf(extents, line.of, piece);
-  if (!x || slope === undefined || course.less(x.lo, still(0)) || course.atLeast(x.hi, still(line.pieces.length)))
+  if (!x || slope === undefined || course.less(x.lo, zero) || course.atLeast(x.hi, still(line.pieces.length)))
     return undefined;
   const p = pieceAt(line.pieces, x.lo.at);
   course.atLeast(x.lo, still(line.pieces.starts[p]!));
@@ -110,8 +131,7 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
 }
 
 /** Stretches cut where a part that steps does so; undefined where those are too many. */
-function cut(extents: Extents, keys: KeySet, terms: Terms): KeySet | undefined {
-  const steppers = steppersOf(extents, terms.map(([slot]) => slot));
+function cut(extents: Extents, keys: KeySet, steppers: readonly number[]): KeySet | undefined {
   const out: Stretch[] = [];
   for (const { start, end } of keys) {
     let from = start;

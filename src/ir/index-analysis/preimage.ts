@@ -6,7 +6,7 @@ import { type Course, isStill, type Moving, minus, moved, plus, still, times, un
 import type { SlotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
-import { between, divided, isOpen, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
+import { between, divided, isOpen, boundsOf, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
 
 /** Pieces of a table that are tried one by one. */
 const mostPieces = 1024;
@@ -175,16 +175,18 @@ export class Preimages {
   ofSum(sum: SlotSum, target: Target, window: Stretch): KeySet {
     const left = this.lessRest(sum, target, window);
     if (left === undefined) return this.everything(window);
-    if (left.outside && this.course.atLeast(left.start, left.end)) return [bare(window)];
     const { ofKeys } = this.splitOf(sum);
-    if (ofKeys.length === 0)
-      return this.course.atLeast(zero, left.start) && this.course.less(zero, left.end) !== (left.outside === true)
-        ? [bare(window)]
-        : [];
-    if (ofKeys.length > 1)
-      return left.outside
-        ? this.eitherSide(left, (side) => bySteps(this, ofKeys, side, window))
-        : bySteps(this, ofKeys, left, window);
+    if (left.outside && this.course.atLeast(left.start, left.end)) {
+      const { reads } = this.extents.program;
+      if (ofKeys.some(([slot]) => (reads[slot]! & ~2) !== 0)) this.used++;
+      return [bare(window)];
+    }
+    if (ofKeys.length === 0) {
+      if (left.pattern) this.course.approximate = true;
+      const inside = this.course.atLeast(zero, left.start) && this.course.less(zero, left.end);
+      return inside === (left.outside === true) ? [] : [bare(window)];
+    }
+    if (ofKeys.length > 1) return bySteps(this, ofKeys, left, window);
     const [slot, c] = ofKeys[0]!;
     return this.of(slot, divided(left, c, this.course), window);
   }
@@ -260,22 +262,32 @@ export class Preimages {
     const { course } = this;
     const start = course.max(target.start, zero);
     const end = course.min(target.end, still(n));
-    if (target.outside ? course.atLeast(start, end) : course.atLeast(zero, start) && course.atLeast(end, still(n)))
-      return [bare(window)];
+    const { parts, args } = this.extents.program;
+    const part = parts[of]!;
+    const ends = isStill(start) && isStill(end) && !target.pattern ? [start.at, end.at] : [];
+    const isSymmetric = (ends[0] === 0 && ends[1] === 1) || ends[0]! + ends[1]! === n + 1;
+    // Of x and -x both are so, or none.
+    const inner = part.kind === "apply" && part.fn === "abs" && isSymmetric ? args[of]![0]! : undefined;
+    const y = inner === undefined ? undefined : this.extents.of(inner, window);
+    if (inner !== undefined && y) return this.ofResidue(inner, y, n, target, window);
+    if (target.outside && course.atLeast(start, end)) return [bare(window)];
     if (!target.outside && course.atLeast(start, end)) return [];
-    if (target.pattern) return this.everything(window);
     const first = course.floorDiv(x.lo, n);
     if (course.atLeast(first, course.floorDiv(x.hi, n))) {
       const base = times(first, n);
       const once = { start: plus(base, start), end: plus(base, end) };
-      return this.of(of, target.outside ? outside(once.start, once.end) : once, window);
+      if (target.outside) return this.of(of, outside(once.start, once.end), window);
+      const pattern = target.pattern && { ...target.pattern, at: plus(target.pattern.at, base) };
+      return this.of(of, { ...once, pattern }, window);
     }
+    if (target.pattern) return this.everything(window);
+    if (course.atLeast(zero, start) && course.atLeast(end, still(n))) return target.outside ? [] : [bare(window)];
     const width = course.value(minus(end, start));
     if (target.outside && width === n) return [];
     const pattern = target.outside
       ? { period: n, at: end, cuts: [0, n - width] }
       : { period: n, at: start, cuts: [0, width] };
-    return this.of(of, { start: x.lo, end: moved(x.hi, 1), pattern }, window);
+    return this.of(of, { ...between(-unbounded, unbounded), pattern }, window);
   }
 
   private ofLookup(slot: number, target: Target, window: Stretch): KeySet {
@@ -418,8 +430,9 @@ export class Preimages {
     }
     if (slots.mod[slot] === anything) return [true, false];
     const [lo, hi] = [slots.lo[slot]!, slots.hi[slot]!];
-    const can = hi >= want.start.at && lo < want.end.at;
-    return [can, can && want.pattern === undefined && lo >= want.start.at && hi < want.end.at];
+    const [start, end] = boundsOf(want);
+    const can = hi >= start && lo < end;
+    return [can, can && want.pattern === undefined && lo >= start && hi < end];
   }
 }
 

@@ -2,7 +2,7 @@ import { bisect, type Range } from "./classify.ts";
 import { isPoint, type Rows } from "./extents.ts";
 import { blocksOf, joined, type KeySet, type Stretch } from "./key-set.ts";
 import { nextStep } from "./key-steps.ts";
-import { type Counts, type Course, isSame, type Moving, moved, plus, still, times, zero } from "./moving.ts";
+import { type Counts, type Course, isSame, type Moving, moved, still, times, zero } from "./moving.ts";
 import type { BoxProgram } from "./program.ts";
 import { Solver } from "./solve.ts";
 
@@ -12,6 +12,11 @@ export interface Classes {
   readonly partial: KeySet;
   /** Partial for want of knowledge. */
   readonly unproven: KeySet;
+}
+
+interface Found {
+  readonly blocks: KeySet;
+  readonly exact: boolean;
 }
 
 /** Pieces a row of blocks is cut into where parts of q step. */
@@ -28,7 +33,6 @@ export class RowClasses {
   private readonly h: Range;
   private readonly b: Range;
   private readonly keys: KeySet;
-  private readonly columns: KeySet;
   private readonly steppers: readonly number[];
   private readonly fromData: boolean;
   private proofs = proofBudget;
@@ -41,7 +45,6 @@ export class RowClasses {
     this.h = h;
     this.b = b;
     this.keys = [{ start: zero, end: still(program.lengths.K) }];
-    this.columns = [{ start: zero, end: still(Math.ceil(program.lengths.K / size)) }];
     this.steppers = steppersOf(this.solver, size);
     this.fromData = program.fromData[program.parts.length - 1] === 1;
   }
@@ -56,21 +59,26 @@ export class RowClasses {
     const slices = this.slices({ first, last, h: this.h, b: this.b });
     const can: [KeySet, KeySet] = [[], []];
     const does: [KeySet, KeySet] = [[], []];
-    for (const slice of slices)
-      for (const truth of [0, 1] as const) {
-        const { blocks, exact } = this.blocks(slice, truth === 1, this.keys);
-        can[truth] = joined(can[truth], blocks, "or", course);
-        if (exact) does[truth] = joined(does[truth], blocks, "or", course);
-      }
+    const note = (truth: 0 | 1, { blocks, exact }: Found) => {
+      can[truth] = joined(can[truth], blocks, "or", course);
+      if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+    };
+    for (const slice of slices) note(1, this.blocks(slice, true, this.keys));
+    // What is empty need not be looked at again.
+    if (can[1].length === 0) return { full: [], partial: [], unproven: [] };
+    for (const slice of slices) {
+      const found = this.blocks(slice, false, this.keys);
+      note(0, found.exact ? found : this.blocks(slice, false, this.keysOf(can[1])));
+    }
     const mixed = joined(can[0], can[1], "and", course);
     const open = this.witnessed(slices, mixed, does);
     if (open.length === 0)
-      return { full: joined(this.columns, can[0], "andNot", course), partial: mixed, unproven: [] };
+      return { full: joined(can[1], can[0], "andNot", course), partial: mixed, unproven: [] };
     return this.looked(i, can, mixed, open);
   }
 
   /** Blocks with a key for which the mask can be so for some query of the slice; whether all of them have one that is. */
-  private blocks(slice: Rows, truth: boolean, keys: KeySet): { readonly blocks: KeySet; readonly exact: boolean } {
+  private blocks(slice: Rows, truth: boolean, keys: KeySet): Found {
     const { course, solver, size, program } = this;
     solver.extents.lookAt(slice);
     course.approximate = false;
@@ -126,7 +134,7 @@ export class RowClasses {
     }
     const without = (set: KeySet, these: KeySet) => joined(set, these, "andNot", course);
     return {
-      full: without(this.columns, without(can[0], full)),
+      full: without(can[1], without(can[0], full)),
       partial: without(without(without(mixed, full), empty), unproven),
       unproven,
     };
@@ -200,5 +208,3 @@ function steppersOf({ program, extents }: Solver, size: number): readonly number
     return part.kind === "lookup" && program.args[slot]!.length === 1 && isQuery(program.args[slot]![0]!) ? [slot] : [];
   });
 }
-
-void plus;

@@ -89,7 +89,11 @@ export class Solver {
       if (part.fn === "select") return this.chosen(this.program.args[slot]!, truth, keys);
       if (part.fn in comparisons) return this.preimages.inEach(keys, (window) => this.compared(slot, part.fn, truth, window));
     }
-    return this.preimages.inEach(keys, (window) => this.nonZero(slot, truth, window));
+    return this.preimages.inEach(keys, (window) => {
+      const found = this.nonZero(slot, truth, window);
+      if (this.preimages.used > 1) this.course.approximate = true;
+      return found;
+    });
   }
 
   /** A part that does not read k: all keys or none. */
@@ -115,7 +119,7 @@ export class Solver {
         else {
           const bounded = this.boundedPart(next);
           const key = bounded === undefined ? `${next}` : `part ${bounded}`;
-          groups.set(key, [...(groups.get(key) ?? []), next]);
+          groups.set(key, [...new Set([...(groups.get(key) ?? []), next])]);
         }
       }
       const rank = (operand: Operand) => this.ranks[operand[0]!]!;

@@ -15,6 +15,12 @@ const kept = (x: Moving, otherwise: (x: Moving) => Moving): Moving =>
 export const between = (start: number, end: number): Target => ({ start: still(start), end: still(end) });
 export const isOpen = ({ start, end }: Target): boolean => start.at <= -open || end.at >= open;
 
+/** Bounds in this row, as numbers. */
+export const boundsOf = ({ start, end }: Target): readonly [start: number, end: number] => [
+  start.at <= -open ? Number.NEGATIVE_INFINITY : start.at,
+  end.at >= open ? Number.POSITIVE_INFINITY : end.at,
+];
+
 /** Values that are not in [start, end). */
 export const outside = (start: Moving, end: Moving): Target => ({ start, end, outside: true });
 
@@ -30,6 +36,8 @@ export function lessRange(target: Target, lo: Moving, hi: Moving, course: Course
   if (!pattern) return range;
   const width = course.value(minus(hi, lo));
   const at = minus(pattern.at, hi);
+  // Where the pattern ends short of the numbers, what it is widened by may lie beyond.
+  if (width !== 0 && !(start.at <= -open && end.at >= open)) course.approximate = true;
   if (width === 0) return { ...range, pattern: { ...pattern, at } };
   const cuts = wrapped(
     pattern.cuts.map((cut, t) => cut + (t % 2) * width),
