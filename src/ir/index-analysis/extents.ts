@@ -2,7 +2,6 @@ import { type Division, divisions } from "./division.ts";
 import type { Stretch } from "./key-set.ts";
 import { type Course, isSame, isStill, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import type { BoxProgram, SlotSum } from "./program.ts";
-import { rangeTable } from "./range-table.ts";
 import { anything } from "./slots.ts";
 import { pieceAt, type TablePieces, tablePieces } from "./table-pieces.ts";
 
@@ -134,7 +133,9 @@ export class Extents {
         if (sum) {
           const total = this.ofSum(sum, window);
           if (!(part.fn in compares)) return total;
-          return total ? this.compared(part.fn as keyof typeof compares, sum, total, window) : this.numeric(slot, window);
+          return total
+            ? this.compared(part.fn as keyof typeof compares, sum, total, window)
+            : this.numeric(slot, window);
         }
         const division = this.divisions[slot];
         if (division) return this.ofDivision(division, window);
@@ -201,7 +202,8 @@ export class Extents {
     const { course } = this;
     const answer = extent ? truthOf(extent, course) : either;
     // Whether 0 is among the values of a number is not known.
-    if (answer === either && !(extent && isSame(extent.lo, zero) && isSame(extent.hi, still(1)))) course.approximate = true;
+    if (answer === either && !(extent && isSame(extent.lo, zero) && isSame(extent.hi, still(1))))
+      course.approximate = true;
     return answer;
   }
 
@@ -227,7 +229,10 @@ export class Extents {
       }
       return { lo: minus(lo, times(first, by)), hi: minus(hi, times(first, by)) };
     }
-    if (course.atLeast(zero, hi) && course.atLeast(course.floorDiv(moved(lo, -1), by), course.floorDiv(moved(hi, -1), by))) {
+    if (
+      course.atLeast(zero, hi) &&
+      course.atLeast(course.floorDiv(moved(lo, -1), by), course.floorDiv(moved(hi, -1), by))
+    ) {
       const base = times(moved(course.floorDiv(moved(hi, -1), by), 1), by);
       return { lo: minus(lo, base), hi: minus(hi, base) };
     }
@@ -382,7 +387,9 @@ function numbersOf({ parts, args }: BoxProgram, divisions: readonly (Division | 
       const truth = part.fn in compares || part.fn === "and" || part.fn === "or" || part.fn === "not";
       const of = division ? [division.of] : args[slot]!;
       const bits = /^(bit|shift)/.test(part.fn);
-      found[slot] = Number(bits || ((truth || division !== undefined || total.has(part.fn)) && of.every((arg) => found[arg] === 1)));
+      found[slot] = Number(
+        bits || ((truth || division !== undefined || total.has(part.fn)) && of.every((arg) => found[arg] === 1)),
+      );
     }
   });
   return found;

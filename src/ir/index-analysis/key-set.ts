@@ -18,6 +18,8 @@ export interface Stretch {
 /** Stretches in order that do not overlap. */
 export type KeySet = readonly Stretch[];
 
+export const bare = ({ start, end }: Stretch): Stretch => ({ start, end });
+
 type Join = "and" | "or" | "andNot";
 
 /** Cuts a common pattern may have; beyond, sets are made larger than they are. */
@@ -42,7 +44,7 @@ const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
 function moveTogether(x: Pattern, y: Pattern): boolean {
   const { a, b, c } = minus(y.at, x.at);
   const common = (x.period / gcd(x.period, y.period)) * y.period;
-  const cuts = common / x.period * x.cuts.length + common / y.period * y.cuts.length;
+  const cuts = (common / x.period) * x.cuts.length + (common / y.period) * y.cuts.length;
   return a % y.period === 0 && b % y.period === 0 && c % y.period === 0 && cuts <= 2 * mostCuts;
 }
 
@@ -67,7 +69,13 @@ function plain(set: KeySet, course: Course, most = mostPlain): KeySet | undefine
     for (let n = 0; n < count; n++)
       for (let t = 0; t < cuts.length; t += 2) {
         const base = plusTimes(at, from, n, period);
-        push(out, course.max(start, moved(base, cuts[t]!)), course.min(end, moved(base, cuts[t + 1]!)), undefined, course);
+        push(
+          out,
+          course.max(start, moved(base, cuts[t]!)),
+          course.min(end, moved(base, cuts[t + 1]!)),
+          undefined,
+          course,
+        );
       }
   }
   return out;
@@ -221,13 +229,7 @@ export function blocksOf(set: KeySet, size: number, course: Course): KeySet {
 }
 
 /** Appends blocks, of which the first may be the last there already. */
-function pushBlocks(
-  out: Stretch[],
-  from: Moving,
-  end: Moving,
-  pattern: Pattern | undefined,
-  course: Course,
-): void {
+function pushBlocks(out: Stretch[], from: Moving, end: Moving, pattern: Pattern | undefined, course: Course): void {
   const last = out.at(-1);
   const start = last && course.less(from, last.end) ? last.end : from;
   push(out, start, end, pattern, course);
@@ -271,7 +273,13 @@ function patternBlocks(
   if (!many || (long / period) * cuts.length > 2 * mostCuts) {
     const written = plain([{ start, end, pattern }], course, Number.MAX_SAFE_INTEGER)!;
     for (const one of written)
-      pushBlocks(out, course.floorDiv(one.start, size), moved(course.floorDiv(moved(one.end, -1), size), 1), undefined, course);
+      pushBlocks(
+        out,
+        course.floorDiv(one.start, size),
+        moved(course.floorDiv(moved(one.end, -1), size), 1),
+        undefined,
+        course,
+      );
     return;
   }
   const anchor = course.floorDiv(at, size);

@@ -1,12 +1,19 @@
 import { type Extents, isPoint } from "./extents.ts";
-import type { KeySet, Stretch } from "./key-set.ts";
+import { bare, type KeySet, type Stretch } from "./key-set.ts";
 import { type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
-import { bare, type Preimages, sumOf } from "./preimage.ts";
-import type { SlotSum } from "./program.ts";
+import { type SlotSum, slotSum } from "./program.ts";
 import { pieceAt } from "./table-pieces.ts";
 import { divided, lessRange, type Target } from "./target.ts";
 
 type Terms = readonly (readonly [slot: number, by: number])[];
+
+/** Solves for one part that reads k; see `Preimages`. */
+interface PartSolver {
+  readonly extents: Extents;
+  used: number;
+  of(slot: number, target: Target, window: Stretch): KeySet;
+  inEach(keys: KeySet, solve: (window: Stretch) => KeySet): KeySet;
+}
 
 /** What is known of terms beforehand: sums of all but one, and the parts that step. */
 interface Plan {
@@ -19,8 +26,22 @@ const plans = new WeakMap<Terms, Plan>();
 function planOf(extents: Extents, terms: Terms): Plan {
   let plan = plans.get(terms);
   if (!plan) {
-    const others = terms.map((term) => sumOf(0, terms.filter((other) => other !== term)));
-    plans.set(terms, (plan = { others, steppers: steppersOf(extents, terms.map(([slot]) => slot)) }));
+    const others = terms.map((term) =>
+      sumOf(
+        0,
+        terms.filter((other) => other !== term),
+      ),
+    );
+    plans.set(
+      terms,
+      (plan = {
+        others,
+        steppers: steppersOf(
+          extents,
+          terms.map(([slot]) => slot),
+        ),
+      }),
+    );
   }
   return plan;
 }
@@ -32,7 +53,7 @@ const mostPieces = 32;
  * Keys for which a sum of several parts that read k is in the target. Each part alone, the others anywhere within
  * their bounds, narrows the keys; what is left is cut where a part steps, until one part is left that moves.
  */
-export function bySteps(preimages: Preimages, terms: Terms, target: Target, window: Stretch): KeySet {
+export function bySteps(preimages: PartSolver, terms: Terms, target: Target, window: Stretch): KeySet {
   const { extents } = preimages;
   const { course } = extents;
   const before = preimages.used;
@@ -60,7 +81,7 @@ export function bySteps(preimages: Preimages, terms: Terms, target: Target, wind
 }
 
 /** The same where parts that have one value, or move with k, are put into the target. */
-function ofOneLeft(preimages: Preimages, terms: Terms, target: Target, piece: Stretch): KeySet {
+function ofOneLeft(preimages: PartSolver, terms: Terms, target: Target, piece: Stretch): KeySet {
   const { extents } = preimages;
   const { course } = extents;
   const key = extents.program.parts.findIndex((part) => part.kind === "index" && part.name === "k");

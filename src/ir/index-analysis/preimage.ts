@@ -1,12 +1,12 @@
 import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
-import { joined, type KeySet, type Stretch } from "./key-set.ts";
+import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
 import { bySteps } from "./key-steps.ts";
 import { type Course, isStill, type Moving, minus, moved, plus, still, times, unbounded, zero } from "./moving.ts";
-import type { SlotSum } from "./program.ts";
+import { type SlotSum, slotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
-import { between, divided, isOpen, boundsOf, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
+import { between, boundsOf, divided, isOpen, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
 
 /** Pieces of a table that are tried one by one. */
 const mostPieces = 1024;
@@ -71,7 +71,9 @@ export class Preimages {
         if (program.integral[slot] !== 1) return this.searched(slot, target, window);
         if (target.pattern) course.approximate = true;
         const other: Target =
-          part.fn === "min" ? { start: target.start, end: between(0, unbounded).end } : { start: still(-unbounded), end: target.end };
+          part.fn === "min"
+            ? { start: target.start, end: between(0, unbounded).end }
+            : { start: still(-unbounded), end: target.end };
         return this.either(
           () => this.both(x, target, y, other, window),
           () => this.both(y, target, x, other, window),
@@ -105,7 +107,9 @@ export class Preimages {
   private clipped(target: Target, window: Stretch): KeySet {
     const { course } = this;
     if (target.outside)
-      return course.atLeast(target.start, target.end) ? [bare(window)] : joined([bare(window)], [bare(target)], "andNot", course);
+      return course.atLeast(target.start, target.end)
+        ? [bare(window)]
+        : joined([bare(window)], [bare(target)], "andNot", course);
     const start = course.max(target.start, window.start);
     const end = course.min(target.end, window.end);
     return course.atLeast(start, end) ? [] : [{ start, end, pattern: target.pattern }];
@@ -165,7 +169,7 @@ export class Preimages {
     if (!split) {
       const terms = Array.from(sum.of, (slot, t) => [slot, sum.by[t]!] as const).filter(([, by]) => by !== 0);
       const rest = terms.filter(([slot]) => !this.extents.readsKey(slot));
-      split = { ofKeys: terms.filter((term) => !rest.includes(term)), others: sumOf(sum.constant, rest) };
+      split = { ofKeys: terms.filter((term) => !rest.includes(term)), others: slotSum(sum.constant, rest) };
       this.splits.set(sum, split);
     }
     return split;
@@ -442,13 +446,5 @@ interface Split {
   readonly others: SlotSum;
 }
 
-export const bare = ({ start, end }: Stretch): Stretch => ({ start, end });
-
 const isComparison = (fn: string) => /^(less|greater|equal|notEqual)/.test(fn);
 const isTruth = (fn: string) => isComparison(fn) || fn === "and" || fn === "or" || fn === "not";
-
-export const sumOf = (constant: number, terms: readonly (readonly [slot: number, by: number])[]): SlotSum => ({
-  constant,
-  of: Int32Array.from(terms, ([slot]) => slot),
-  by: Float64Array.from(terms, ([, by]) => by),
-});

@@ -67,6 +67,12 @@ export interface SlotSum {
   readonly by: Float64Array;
 }
 
+export const slotSum = (constant: number, terms: readonly (readonly [slot: number, by: number])[]): SlotSum => ({
+  constant,
+  of: Int32Array.from(terms, ([slot]) => slot),
+  by: Float64Array.from(terms, ([, by]) => by),
+});
+
 type Step = () => void;
 
 /** Bounds of magnitudes within which integer combinations are exact in float64, whatever their order. */
@@ -231,13 +237,7 @@ function linearSum(s: Slots, { constant, of, by }: SlotSum): LinearSum {
   return sum;
 }
 
-function comparisonStep(
-  s: Slots,
-  i: number,
-  fn: keyof typeof comparisons,
-  difference: SlotSum,
-  plain: Step,
-): Step {
+function comparisonStep(s: Slots, i: number, fn: keyof typeof comparisons, difference: SlotSum, plain: Step): Step {
   const sum = linearSum(s, difference);
   const decide = comparisons[fn];
   const aboutEquality = fn === "equal" || fn === "notEqual";

@@ -72,8 +72,7 @@ export class RowClasses {
     }
     const mixed = joined(can[0], can[1], "and", course);
     const open = this.witnessed(slices, mixed, does);
-    if (open.length === 0)
-      return { full: joined(can[1], can[0], "andNot", course), partial: mixed, unproven: [] };
+    if (open.length === 0) return { full: joined(can[1], can[0], "andNot", course), partial: mixed, unproven: [] };
     return this.looked(i, can, mixed, open);
   }
 
@@ -109,15 +108,17 @@ export class RowClasses {
 
   private keysOf(blocks: KeySet): KeySet {
     const { size, course } = this;
-    const whole = blocks.map(({ start, end, pattern }): Stretch => ({
-      start: times(start, size),
-      end: times(end, size),
-      pattern: pattern && {
-        period: pattern.period * size,
-        at: times(pattern.at, size),
-        cuts: pattern.cuts.map((cut) => cut * size),
-      },
-    }));
+    const whole = blocks.map(
+      ({ start, end, pattern }): Stretch => ({
+        start: times(start, size),
+        end: times(end, size),
+        pattern: pattern && {
+          period: pattern.period * size,
+          at: times(pattern.at, size),
+          cuts: pattern.cuts.map((cut) => cut * size),
+        },
+      }),
+    );
     return joined(whole, this.keys, "and", course);
   }
 

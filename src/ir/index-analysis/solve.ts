@@ -1,7 +1,7 @@
 import { Extents, isPoint } from "./extents.ts";
-import { joined, type KeySet, type Stretch } from "./key-set.ts";
+import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
 import { type Course, still, unbounded, zero } from "./moving.ts";
-import { bare, Preimages } from "./preimage.ts";
+import { Preimages } from "./preimage.ts";
 import type { BoxProgram } from "./program.ts";
 import { between, divided, outside } from "./target.ts";
 import { comparisons } from "./transfer.ts";
@@ -87,7 +87,8 @@ export class Solver {
           ? this.all(this.operandsOf(slot, part.fn), truth, keys)
           : this.any(this.operandsOf(slot, part.fn), truth, keys);
       if (part.fn === "select") return this.chosen(this.program.args[slot]!, truth, keys);
-      if (part.fn in comparisons) return this.preimages.inEach(keys, (window) => this.compared(slot, part.fn, truth, window));
+      if (part.fn in comparisons)
+        return this.preimages.inEach(keys, (window) => this.compared(slot, part.fn, truth, window));
     }
     return this.preimages.inEach(keys, (window) => {
       const found = this.nonZero(slot, truth, window);

@@ -3,10 +3,10 @@ import type { IndexFormula } from "../index-expr/types.ts";
 import { type Band, type BandRun, type BlockStructure, structureOf } from "./block-structure.ts";
 import type { Range } from "./classify.ts";
 import type { KeySet } from "./key-set.ts";
-import { Course, type Counts } from "./moving.ts";
+import { type Counts, Course } from "./moving.ts";
 import { boxProgram, type MaskLengths } from "./program.ts";
-import { gcd } from "./slots.ts";
 import { RowClasses } from "./row-classes.ts";
+import { gcd } from "./slots.ts";
 
 export interface StructureOptions {
   /** Batches and query heads the structure holds for; all where not said: full is full in all of them. */
@@ -65,8 +65,7 @@ function stepsFor(wanted: ReadonlySet<number>, rows: number): Counts {
 
 function* rowsIn(first: number, steps: Counts, [n, m, l]: Counts): Generator<number> {
   for (let w = 0; w < l; w++)
-    for (let u = 0; u < m; u++)
-      for (let t = 0; t < n; t++) yield first + t * steps[0] + u * steps[1] + w * steps[2];
+    for (let u = 0; u < m; u++) for (let t = 0; t < n; t++) yield first + t * steps[0] + u * steps[1] + w * steps[2];
 }
 
 /** As many rows as belong to no band yet. */
