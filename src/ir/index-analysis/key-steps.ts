@@ -27,7 +27,7 @@ function planOf(extents: Extents, terms: Terms): Plan {
   let plan = plans.get(terms);
   if (!plan) {
     const others = terms.map((term) =>
-      sumOf(
+      slotSum(
         0,
         terms.filter((other) => other !== term),
       ),

@@ -296,10 +296,12 @@ export class Preimages {
 
   private ofLookup(slot: number, target: Target, window: Stretch): KeySet {
     const { course, extents } = this;
-    if (target.pattern) course.approximate = true;
+    const { program } = extents;
+    // Between two elements there is none.
+    const whole = program.args[slot]!.every((arg) => program.integral[arg] === 1);
+    if (target.pattern || !whole) course.approximate = true;
     const line = extents.piecesOf(slot, window);
     if (line) return this.ofPieces(line.pieces, line.of, target, window);
-    const { program } = extents;
     const part = program.parts[slot]!;
     const table = part.kind === "lookup" ? program.formula.tables[part.table] : undefined;
     const args = program.args[slot]!;

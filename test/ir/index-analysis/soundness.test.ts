@@ -97,12 +97,13 @@ describe("structures", () => {
       fc.property(
         masks,
         size,
-        fc.integer({ min: 1, max: 60 }),
-        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 1, max: 90 }),
         (expr, block, Q, K) => {
           const mask = { expr, tables };
           const structure = blockStructure(mask, { Q, K }, block);
           const truth = dense(mask, { Q, K });
+          const counts = { full: 0, partial: 0, empty: 0 };
           for (let i = 0; i < structure.rows; i++)
             for (let j = 0; j < structure.columns; j++) {
               const where: Box = {
@@ -111,9 +112,12 @@ describe("structures", () => {
               };
               const found = classAt(structure, i, j);
               const expected = classOf(truth, K, where);
+              counts[found]++;
               if (found !== expected && (found !== "partial" || structure.unproven === 0))
                 throw new Error(`${showIndex(mask)}: block ${i}, ${j} of ${block} is ${found}, not ${expected}`);
             }
+          const { full, partial, empty } = structure;
+          expect(counts).toEqual({ full, partial, empty });
         },
       ),
       { numRuns: 600 },

@@ -9,6 +9,8 @@ const cases = [
   { n: 257, scale: 5, block: 8 },
   { n: 400, scale: 8, block: 16 },
   { n: 33, scale: 4, block: 7 },
+  // Many rows of blocks: bands of all levels.
+  { n: 701, scale: 6, block: 4 },
   { n: 1, scale: 1, block: 128 },
 ];
 
@@ -31,7 +33,11 @@ describe.each(cases)("blocks of $block in $n positions", ({ n, scale, block }) =
     expect(differing).toEqual([]);
     expect(structure.unproven).toBe(0);
     const runs = Array.from({ length: structure.rows }, (_, i) => runsOf(structure, i)).flat();
-    const blocks = runs.reduce((sum, { start, end }) => sum + end - start, 0);
-    expect(blocks + structure.empty).toBe(structure.rows * structure.columns);
+    const blocks = (kind: string) => runs.reduce((sum, run) => sum + (run.class === kind ? run.end - run.start : 0), 0);
+    expect({ full: structure.full, partial: structure.partial }).toEqual({
+      full: blocks("full"),
+      partial: blocks("partial"),
+    });
+    expect(structure.full + structure.partial + structure.empty).toBe(structure.rows * structure.columns);
   });
 });
