@@ -90,20 +90,27 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
   const integral = integralParts(formula.expr, formula.tables);
   const forms = linearForms(formula.expr, integral, (name) => lengths[name]);
   const sums = parts.map((part) => sumOf(part, forms, slotOf));
+  const reads = spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0));
   const slots = newSlots(parts.length);
   markBits(
     slots,
     Uint8Array.from(parts, (part) => Number(isBits(part))),
   );
-  const steps: Step[] = [];
+  // Steps by what they read of q and k: neither, q, k, both.
+  const steps: [Step[], Step[], Step[], Step[]] = [[], [], [], []];
   const indexSlots = { b: -1, h: -1, q: -1, k: -1 };
   parts.forEach((part, i) => {
     if (part.kind === "index") indexSlots[part.name] = i;
     else if (part.kind === "number" || part.kind === "length")
       setNumber(slots, i, part.kind === "number" ? part.value : lengths[part.name as LengthName]);
-    else if (part.kind === "lookup") steps.push(lookupStep(slots, i, args[i]!, formula.tables[part.table]!));
     else if (part.kind === "score") setAnything(slots, i);
-    else steps.push(applyStep(slots, i, part, args[i]!, sums[i]));
+    else {
+      const step =
+        part.kind === "lookup"
+          ? lookupStep(slots, i, args[i]!, formula.tables[part.table]!)
+          : applyStep(slots, i, part, args[i]!, sums[i]);
+      steps[reads[i]! & 3]!.push(step);
+    }
   });
   const root = parts.length - 1;
   let evaluate: ReturnType<typeof indexEvaluator> | undefined;
@@ -111,9 +118,12 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
     const i = indexSlots[name];
     if (i >= 0) setInteger(slots, i, first, last, 1, 0);
   };
+  // What was asked last: parts that read q or k alone need not be worked out again.
+  let [fresh, lastQ0, lastQ1, lastK0, lastK1] = [true, -1, -1, -1, -1];
   const over: BoxProgram["over"] = (b, h) => {
     setIndex("b", ...b);
     setIndex("h", ...h);
+    fresh = true;
   };
   over([0, lengths.B - 1], [0, lengths.H - 1]);
   return {
@@ -125,14 +135,22 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
     fromData: spread(parts, args, (part) =>
       Number(part.kind === "lookup" && formula.tables[part.table]?.kind === "tensor"),
     ),
-    reads: spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0)),
+    reads,
     integral: Uint8Array.from(parts, (part) => Number(integral.has(part))),
     sums,
     over,
     verdict(q0, q1, k0, k1) {
-      setIndex("q", q0, q1);
-      setIndex("k", k0, k1);
-      for (let i = 0; i < steps.length; i++) steps[i]!();
+      if (fresh) take(steps[0]);
+      if (fresh || q0 !== lastQ0 || q1 !== lastQ1) {
+        setIndex("q", q0, q1);
+        take(steps[1]);
+      }
+      if (fresh || k0 !== lastK0 || k1 !== lastK1) {
+        setIndex("k", k0, k1);
+        take(steps[2]);
+      }
+      take(steps[3]);
+      [fresh, lastQ0, lastQ1, lastK0, lastK1] = [false, q0, q1, k0, k1];
       if (!canBeOther(slots, root)) return "empty";
       return canBeZero(slots, root) ? "unknown" : "full";
     },
@@ -141,6 +159,10 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
       return evaluate({ b, h, q, k, lengths }) !== 0;
     },
   };
+}
+
+function take(steps: readonly Step[]): void {
+  for (let i = 0; i < steps.length; i++) steps[i]!();
 }
 
 const bitOps = /^(bit|shift)/;

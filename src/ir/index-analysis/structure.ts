@@ -2,10 +2,12 @@ import { fail } from "../diagnostics.ts";
 import type { IndexFormula } from "../index-expr/types.ts";
 import { type Band, type BandRun, type BlockStructure, structureOf } from "./block-structure.ts";
 import type { Range } from "./classify.ts";
+import { divisions } from "./division.ts";
 import type { KeySet } from "./key-set.ts";
 import { type Counts, Course } from "./moving.ts";
 import { boxProgram, type MaskLengths } from "./program.ts";
 import { RowClasses } from "./row-classes.ts";
+import { canBeSolved, searchedRows } from "./search-structure.ts";
 import { gcd } from "./slots.ts";
 
 export interface StructureOptions {
@@ -29,8 +31,15 @@ export function blockStructure(
     fail("QKV248", `the block size of a mask is ${blockSize}; it is a positive integer`);
   const program = boxProgram(formula, lengths);
   const { B, H, Q, K } = program.lengths;
+  const size = { queries: Q, keys: K, blockSize };
+  const [h, b] = [options.h ?? ([0, H - 1] as const), options.b ?? ([0, B - 1] as const)];
+  if (!canBeSolved(program, divisions(program))) {
+    const found = searchedRows(program, blockSize, h, b);
+    const alone = found.map((runs, first): Band => ({ first, steps: [1, 0, 0], counts: [1, 1, 1], runs }));
+    return structureOf(alone, Int32Array.from(found.keys()), size);
+  }
   const course = new Course();
-  const classes = new RowClasses(program, course, blockSize, options.h ?? [0, H - 1], options.b ?? [0, B - 1]);
+  const classes = new RowClasses(program, course, blockSize, h, b);
   const rows = Math.ceil(Q / blockSize);
   const whole = Math.floor(Q / blockSize);
   const bands: Band[] = [];
@@ -46,10 +55,10 @@ export function blockStructure(
     }
     const most = i < whole ? course.rowsOf(steps, whole - 1 - i) : ([1, 1, 1] as const);
     const counts = freeRows(bandOf, i, steps, most);
-    for (const row of rowsIn(i, steps, counts)) bandOf[row] = bands.length;
+    mark(bandOf, i, steps, counts, bands.length);
     bands.push({ first: i, steps, counts, runs });
   }
-  return structureOf(bands, bandOf, { queries: Q, keys: K, blockSize });
+  return structureOf(bands, bandOf, size);
 }
 
 /** Steps of a band's levels: a row, and periods after which divisions move by whole numbers. */
@@ -63,9 +72,12 @@ function stepsFor(wanted: ReadonlySet<number>, rows: number): Counts {
   return periods.length < 2 ? [1, periods[0] ?? 0, 0] : [1, periods[0]!, periods.at(-1)!];
 }
 
-function* rowsIn(first: number, steps: Counts, [n, m, l]: Counts): Generator<number> {
+function mark(bandOf: Int32Array, first: number, steps: Counts, [n, m, l]: Counts, band: number): void {
   for (let w = 0; w < l; w++)
-    for (let u = 0; u < m; u++) for (let t = 0; t < n; t++) yield first + t * steps[0] + u * steps[1] + w * steps[2];
+    for (let u = 0; u < m; u++) {
+      const start = first + u * steps[1] + w * steps[2];
+      bandOf.fill(band, start, start + n);
+    }
 }
 
 /** As many rows as belong to no band yet. */
@@ -83,7 +95,12 @@ function freeRows(bandOf: Int32Array, first: number, steps: Counts, counts: Coun
 }
 
 function allFree(bandOf: Int32Array, first: number, steps: Counts, counts: Counts): boolean {
-  for (const row of rowsIn(first, steps, counts)) if (bandOf[row] !== -1) return false;
+  const [n, m, l] = counts;
+  for (let w = 0; w < l; w++)
+    for (let u = 0; u < m; u++) {
+      const start = first + u * steps[1] + w * steps[2];
+      for (let t = 0; t < n; t++) if (bandOf[start + t] !== -1) return false;
+    }
   return true;
 }
 
