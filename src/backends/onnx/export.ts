@@ -10,6 +10,7 @@ import { lowerValues } from "./lower/lower-values.ts";
 import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
 import { isSafeName, NameTable } from "./names.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxTensorInfo } from "./schema.ts";
+import { sinkDimensions } from "./sink.ts";
 
 export type { ExportTarget } from "./lower/emitter.ts";
 export type { WeightReader } from "./lower/host.ts";
@@ -105,19 +106,20 @@ class Writer {
       inputs[i]!.name = this.#exact(String(value.node.attrs.get("name")), "input");
     });
     const outputs = this.#outputs();
-    const used = new Set(allNodes(this.#e.nodes).flatMap((node) => node.inputs));
+    const interface_ = new Set([...inputs, ...outputs]);
+    const pending = sinkDimensions(this.#e.nodes, interface_);
+    const used = new Set(allNodes(pending).flatMap((node) => node.inputs));
     const initializers = this.#e.initializers.filter(({ ref }) => used.has(ref));
     for (const { ref } of initializers) ref.name = this.#names.unique(ref.wanted ?? "constant");
-    this.#nameWanted(this.#e.nodes);
-    this.#nameRest(this.#e.nodes);
-    const nodes = this.#nodes(this.#e.nodes);
-    const interface_ = new Set([...inputs, ...outputs]);
+    this.#nameWanted(pending);
+    this.#nameRest(pending);
+    const nodes = this.#nodes(pending);
     return {
       name: this.#graph.name,
       nodes,
       inputs: inputs.map((ref) => info(ref.name!, ref.type)),
       outputs: outputs.map((ref) => info(ref.name!, ref.type)),
-      valueInfo: (this.#cx.valueInfo ?? true) ? valueInfo(this.#e.nodes, interface_) : [],
+      valueInfo: (this.#cx.valueInfo ?? true) ? valueInfo(pending, interface_) : [],
       initializers: initializers.map(({ ref, read }): OnnxTensor => {
         const tensor = read();
         return { name: ref.name!, dtype: tensor.dtype, dims: tensor.dims, bytes: tensorBytes(tensor) };

@@ -1,0 +1,56 @@
+import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
+
+/**
+ * Moves dimensions that are needed in one branch of an `If` alone into that branch, so that the other need not wait for
+ * them. Dimensions are computed in the outermost graph, each once; they are the nodes that serve no value.
+ */
+export function sinkDimensions(nodes: readonly PendingNode[], outputs: ReadonlySet<Ref>): readonly PendingNode[] {
+  if (!nodes.some(({ opType }) => opType === "If")) return nodes;
+  const places = new Map<Ref, Set<PendingGraph | undefined>>();
+  const note = (ref: Ref | undefined, place: PendingGraph | undefined) => {
+    if (ref) places.set(ref, (places.get(ref) ?? new Set()).add(place));
+  };
+  for (const ref of outputs) note(ref, undefined);
+  const sunk = new Map<PendingGraph, PendingNode[]>();
+  const kept: PendingNode[] = [];
+  // Users come after what they use: backwards, the places of all users are known.
+  for (const node of nodes.toReversed()) {
+    const [place, ...others] = new Set(node.outputs.flatMap((ref) => [...((ref && places.get(ref)) ?? [])]));
+    const sinks = node.source === undefined && place !== undefined && others.length === 0;
+    if (sinks) sunk.set(place, [node, ...(sunk.get(place) ?? [])]);
+    else kept.push(node);
+    for (const ref of node.inputs) note(ref, sinks ? place : undefined);
+    for (const graph of graphsOf(node))
+      for (const ref of readIn(graph)) note(ref, node.opType === "If" ? graph : undefined);
+  }
+  return kept.toReversed().map((node) => withGraphs(node, sunk));
+}
+
+const graphsOf = ({ attributes }: PendingNode): readonly PendingGraph[] =>
+  [...attributes.values()].filter((value) => isPendingGraph(value));
+
+/** Everything a graph and the graphs within it read. */
+function readIn(graph: PendingGraph): readonly Ref[] {
+  const read: Ref[] = [];
+  const open = [graph];
+  for (let next = open.pop(); next; next = open.pop()) {
+    for (const node of next.nodes) {
+      read.push(...node.inputs.filter((ref) => ref !== undefined));
+      open.push(...graphsOf(node));
+    }
+    read.push(...next.outputs);
+  }
+  return read;
+}
+
+function withGraphs(node: PendingNode, sunk: ReadonlyMap<PendingGraph, readonly PendingNode[]>): PendingNode {
+  if (!graphsOf(node).some((graph) => sunk.has(graph))) return node;
+  const attributes = Array.from(node.attributes, ([name, value]) => {
+    const more = isPendingGraph(value) ? sunk.get(value) : undefined;
+    return [
+      name,
+      more ? { ...(value as PendingGraph), nodes: [...more, ...(value as PendingGraph).nodes] } : value,
+    ] as const;
+  });
+  return { ...node, attributes: new Map(attributes) };
+}
