@@ -28,6 +28,10 @@ def window(reach):
     return lambda b, h, q, k: (q >= k) & (q - k <= reach)
 
 
+def longformer(reach, count):
+    return lambda b, h, q, k: ((q - k).abs() <= reach) | (q < count) | (k < count)
+
+
 def documents(offsets):
     starts = torch.tensor(offsets)
     of = lambda i: torch.searchsorted(starts, i, right=True) - 1
@@ -129,9 +133,12 @@ def sandwich(s, b, h, q, k):
 
 # Name of the model, its settings, the lengths of queries and keys, parameters, the reference.
 VARIANTS = [
-    ("causal", {}, [(17, 17), (257, 257)], {}, masked(causal)),
+    ("causal", {"keys": "keys"}, [(17, 17), (65, 257), (1025, 1025)], {}, masked(causal)),
     ("sliding-window", {"window": 5}, [(17, 17), (257, 257)], {}, masked(window(5))),
-    ("documents", {"offsets": [0, 9, 10, 40]}, [(65, 65)], {}, masked(documents([0, 9, 10, 40]))),
+    ("sliding-window", {"window": 128}, [(1025, 1025)], {}, masked(window(128))),
+    ("local", {"reach": 64}, [(1025, 1025)], {}, masked(lambda b, h, q, k: (q - k).abs() <= 64)),
+    ("longformer", {"reach": 32, "globals": 4}, [(1025, 1025)], {}, masked(longformer(32, 4))),
+    ("documents", {"offsets": [0, 9, 10, 40]}, [(65, 65), (1025, 1025)], {}, masked(documents([0, 9, 10, 40]))),
     ("prefix-lm", {"length": 9}, [(33, 33)], {}, masked(lambda b, h, q, k: (k < 9) | (q >= k))),
     (
         "natten",
@@ -148,8 +155,8 @@ VARIANTS = [
         {},
         masked(sliding_tile_3d([4, 6, 6], [2, 6, 2], [2, 2, 2])),
     ),
-    ("alibi", {}, [(65, 65)], {}, scored(lambda s, b, h, q, k: s + (k - q) * torch.exp2(-8.0 * (h + 1) / HEADS))),
-    ("soft-cap", {"cap": 2}, [(65, 65)], {}, scored(lambda s, b, h, q, k: 2 * torch.tanh(s / 2))),
+    ("alibi", {}, [(65, 65), (1025, 1025)], {}, scored(lambda s, b, h, q, k: s + (k - q) * torch.exp2(-8.0 * (h + 1) / HEADS))),
+    ("soft-cap", {"cap": 2}, [(65, 65), (1025, 1025)], {}, scored(lambda s, b, h, q, k: 2 * torch.tanh(s / 2))),
     ("sandwich", {}, [(65, 65)], {}, scored(sandwich)),
     ("t5-bias", {"keys": "keys"}, [(33, 257), (257, 33)], {"relative_attention_bias.weight": (32, HEADS)}, t5),
     ("attention-sinks", {"window": 5}, [(65, 65)], {"sinks": (HEADS,)}, sinks),
