@@ -15,7 +15,8 @@ export default model("forgetting", { heads: 8, d: 64 }, (settings) => {
   const c = cumsum(log(sigmoid(gate)), { axis: 2 });
   const o = attention(q, k, v, {
     mask: causal,
-    score: (s, { b, h, q, k }) => s + c[b]![h]![q]! - c[b]![h]![k]!,
+    // Far into a sequence c is large, and s + c would round s.
+    score: (s, { b, h, q, k }) => s + (c[b]![h]![q]! - c[b]![h]![k]!),
   });
   return { o };
 });
