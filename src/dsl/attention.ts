@@ -7,12 +7,12 @@ import { broadcastShapes, sameShape, showShape, showType } from "../ir/types.ts"
 import { type Builder, run } from "./builder.ts";
 import { checkName, checkOptions, describe, finite, positiveInteger } from "./checks.ts";
 import { argument } from "./explain.ts";
-import type { MaskFunction, ProbFunction, ScoreFunction } from "./lift/lift.ts";
+import type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
 import { attentionWith } from "./lift/score-attention.ts";
 import { reshapeTo } from "./movement.ts";
 import { mergeHeads, project, splitHeads } from "./nn.ts";
 import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
-import { asTensor, type DTypeOf, type ShapeOf, sameDType, type Tensor, wrap } from "./tensor.ts";
+import { asTensor, type DTypeOf, type Rows, type ShapeOf, sameDType, type Tensor, wrap } from "./tensor.ts";
 
 export interface AttentionOptions {
   /** Factor of the scores; 1/√width by default. */
@@ -25,7 +25,7 @@ export interface AttentionOptions {
    * Which keys a query may see. A function of indices, such as `({ q, k }) => k <= q && q - k < 256`; or a bool tensor,
    * true where a query may see a key, stretching to [batch, heads, queries, keys].
    */
-  readonly mask?: Tensor | MaskFunction;
+  readonly mask?: Tensor | MaskFunction | ReadingFunction;
   /** The score that takes the place of `s` = scale · q kᵀ + bias, as in `(s, { q, k }) => s - Math.abs(q - k)`. */
   readonly score?: ScoreFunction;
   /** The weight that takes the place of `p`, the normaliser's answer; keys that are masked keep weight 0. */
@@ -33,6 +33,9 @@ export interface AttentionOptions {
   /** `"softmax"` over the keys (the default), `"sigmoid"` of each score (arXiv:2409.04431), scores over their `"sum"`, `"none"`. */
   readonly normaliser?: "softmax" | "sigmoid" | "sum" | "none";
 }
+
+/** A mask that answers an element of a bool tensor, which the type checker takes for a number. */
+type ReadingFunction = (at: ScoreIndex) => boolean | Rows;
 
 type LastDim<S> = S extends readonly [...Shape, infer L] ? L : unknown;
 type NextToLast<S> = S extends readonly [...Shape, infer K, unknown] ? K : unknown;

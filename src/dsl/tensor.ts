@@ -36,9 +36,10 @@ export type PairError<Op extends string, A, B> = A extends Tensor
 
 /**
  * An element of a tensor as mask and score functions read it, or what further indices read: how many axes there are is
- * checked when the model is built. Elements of bool tensors are typed as numbers too: write `!!seen[q][k]`.
+ * checked when the model is built. Elements of bool tensors are typed as numbers too: where truth is
+ * asked for, as in a `MaskFunction` of your own, write `!!seen[q][k]`.
  */
-type Rows = number & { readonly [axis: number]: Rows };
+export type Rows = number & { readonly [axis: number]: Rows };
 
 /**
  * A value of the model being declared. `S` and `D` are its shape and element type as far as the type checker knows

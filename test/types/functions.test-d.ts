@@ -33,6 +33,8 @@ export const functions = model("functions", { window: 4 }, ({ window }) => {
   });
   attention(q, q, q, { mask: ({ b, q, k }) => doc[b]![q] === doc[b]![k] && q - k < window });
   attention(q, q, q, { mask: ({ b, k }) => !!seen[b]![k] });
+  attention(q, q, q, { mask: ({ b, k }) => seen[b]![k]! });
+  attention(q, q, q, { mask: ({ b, q, k }) => k <= q && seen[b]![k]! });
   attention(q, q, q, { score: (s, { h, q, k }) => s - 2 ** -(h + 1) * (q - k) });
 
   // @ts-expect-error a mask answers true or false

@@ -11,7 +11,7 @@ import { operation } from "./operators.ts";
 import { elementsOf } from "./tables.ts";
 import { asTruth } from "./values.ts";
 
-const mostDepth = 500;
+const mostDepth = 250;
 const mostTurns = 100_000;
 const either = (x: IndexExpr, y: IndexExpr) => simplified("or", x, y);
 const not = (x: IndexExpr) => simplified("not", x);

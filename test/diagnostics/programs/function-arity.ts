@@ -1,4 +1,4 @@
-// type 12:7 Type '(b: any, h: any, q: any, k: any) => boolean' is not assignable to type 'Tensor<Shape, "f64" | "f32" | "f16" | "bf16" | "i64" | "i32" | "i8" | "u8" | "bool"> | MaskFunction | undefined'.
+// type 12:7 Type '(b: any, h: any, q: any, k: any) => boolean' is not assignable to type 'Tensor<Shape, "f64" | "f32" | "f16" | "bf16" | "i64" | "i32" | "i8" | "u8" | "bool"> | MaskFunction | ReadingFunction | undefined'.
 // type 12:14 Parameter 'b' implicitly has an 'any' type.
 // type 12:17 Parameter 'h' implicitly has an 'any' type.
 // type 12:20 Parameter 'q' implicitly has an 'any' type.
