@@ -1,4 +1,5 @@
 import { type Dim, symbol } from "../dim.ts";
+import { indexEvaluator } from "../index-expr/evaluate.ts";
 import {
   applied,
   type IndexExpr,
@@ -33,6 +34,9 @@ export interface MaskFacts {
     | {
         readonly rows: IndexFormula | undefined;
         readonly columns: IndexFormula | undefined;
+        /** Which rows and columns these are, in order; undefined where that depends on a head, a batch, a length or a tensor. */
+        readonly rowsAt: readonly number[] | undefined;
+        readonly columnsAt: readonly number[] | undefined;
         readonly band: { readonly mask: IndexFormula; readonly reach: Reach } | undefined;
       }
     | undefined;
@@ -105,7 +109,35 @@ function globals({ expr, tables }: IndexFormula, cx: ReachContext): MaskFacts["g
   const [rows, columns] = [mask(those(1)), mask(those(2))];
   if (!rows && !columns) return undefined;
   const band = mask([...those(3), ...those(0)]);
-  return { rows, columns, band: band && { mask: band, reach: reachOf(band, cx) } };
+  return {
+    rows,
+    columns,
+    rowsAt: rows && positions(rows, "q", cx),
+    columnsAt: columns && positions(columns, "k", cx),
+    band: band && { mask: band, reach: reachOf(band, cx) },
+  };
+}
+
+/** Positions tried, one by one. */
+const mostPositions = 2 ** 16;
+
+/** Where a predicate of q (or k) alone holds, in order, if that is the same in all heads and batches. */
+function positions(mask: IndexFormula, name: "q" | "k", cx: ReachContext): readonly number[] | undefined {
+  const parts = partsInOrder(mask.expr);
+  const isOpen = (part: IndexExpr) =>
+    part.kind === "length" || (part.kind === "lookup" && mask.tables[part.table]?.kind !== "constant");
+  if ((readsOf(mask.expr) & ~3) !== 0 || parts.some(isOpen)) return undefined;
+  // A bound of q - k that needs no k is one of q.
+  const { back, ahead } = reachOf(mask, cx);
+  const bound = name === "q" ? back : ahead;
+  const length = cx.lengths[name === "q" ? "Q" : "K"];
+  const least = Math.min(
+    ...[typeof bound === "number" ? bound + 1 : [], typeof length === "number" ? length : []].flat(),
+  );
+  if (!(least <= mostPositions)) return undefined;
+  const evaluate = indexEvaluator(mask);
+  const all = Array.from({ length: Math.max(0, least) }, (_, i) => i);
+  return all.filter((i) => evaluate({ b: 0, h: 0, q: i, k: i }) !== 0);
 }
 
 function reachOf({ expr }: IndexFormula, cx: ReachContext): Reach {

@@ -1,8 +1,18 @@
 import { add, atLeast, type Dim, divideExact, floorDiv, max, min, mul, sub } from "../dim.ts";
 import { indexEvaluator } from "../index-expr/evaluate.ts";
-import { applied, type IndexExpr, type IndexTable, index, type LengthName } from "../index-expr/types.ts";
+import type { IndexFn } from "../index-expr/functions.ts";
+import {
+  applied,
+  constant,
+  type IndexExpr,
+  type IndexTable,
+  index,
+  type LengthName,
+  partsInOrder,
+} from "../index-expr/types.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
 import { operandsOf, readsOf, rewrite } from "./logic.ts";
+import { rangeTable } from "./range-table.ts";
 
 /**
  * How far from the diagonal a mask can be true: `back` bounds q - k, `ahead` bounds k - q. Undefined: only the lengths
@@ -26,12 +36,18 @@ export interface Distances extends Reach {
 export interface ReachContext {
   readonly tables: readonly IndexTable[];
   readonly lengths: Readonly<Record<LengthName, Dim>>;
+  /** One side of a clamp: near the ends of the sequence the lengths bound the distance. */
+  readonly clamped?: true;
 }
 
 const unbounded: Distances = { back: undefined, ahead: undefined, stride: undefined };
 
 /** Bounds of the distances at which a mask can be true. */
 export function distancesOf(mask: IndexExpr, cx: ReachContext): Distances {
+  if (mask.kind === "apply" && mask.fn === "select") {
+    const [c, x, y] = mask.args as [IndexExpr, IndexExpr, IndexExpr];
+    return either(distancesOf(applied("and", c, x), cx), distancesOf(applied("and", applied("not", c), y), cx));
+  }
   const alternatives = operandsOf("or", mask);
   if (alternatives.length > 1) return alternatives.map((part) => distancesOf(part, cx)).reduce(either);
   const facts = operandsOf("and", mask);
@@ -39,12 +55,13 @@ export function distancesOf(mask: IndexExpr, cx: ReachContext): Distances {
   const known = related(facts, cx);
   return tightened(
     facts
-      .map((fact, i) =>
-        operandsOf("or", fact).length > 1 ? distancesOf(known[i]!, cx) : both(ofOne(fact, cx), ofOne(known[i]!, cx)),
-      )
+      .map((fact, i) => (isChoice(fact) ? distancesOf(known[i]!, cx) : both(ofOne(fact, cx), ofOne(known[i]!, cx))))
       .reduce(both),
   );
 }
+
+const isChoice = (fact: IndexExpr) =>
+  operandsOf("or", fact).length > 1 || (fact.kind === "apply" && fact.fn === "select");
 
 const lesser = (a: Dim | undefined, b: Dim | undefined) => (a === undefined ? b : b === undefined ? a : min(a, b));
 const greater = (a: Dim | undefined, b: Dim | undefined) =>
@@ -135,13 +152,18 @@ function ofOne(expr: IndexExpr, cx: ReachContext): Distances {
   let comparison: IndexExpr & { readonly kind: "apply" } = expr;
   if (fn === "not") {
     const inner = expr.args[0]!;
-    if (inner.kind !== "apply" || !(inner.fn in negated) || hasLookup(inner)) return unbounded;
+    if (inner.kind !== "apply" || !(inner.fn in negated) || mayBeNaN(inner)) return unbounded;
     fn = negated[inner.fn as keyof typeof negated];
     comparison = inner;
   }
-  const form = differenceOf(comparison, cx);
+  let form = differenceOf(comparison, cx);
+  if (!form && fn === expr.fn) {
+    comparison = inIntegers(expr, fn);
+    form = differenceOf(comparison, cx);
+    fn = comparison.fn;
+  }
   // Of NaN a comparison is false and its negation true.
-  if (!form || (fn !== expr.fn && [...form.terms.values()].includes(0))) return unbounded;
+  if (!form || (expr.fn === "not" && [...form.terms.values()].includes(0))) return unbounded;
   switch (fn) {
     case "less":
       return atMost(form, -1, cx);
@@ -163,14 +185,14 @@ function ofOne(expr: IndexExpr, cx: ReachContext): Distances {
   }
 }
 
-const hasLookup = (expr: IndexExpr): boolean => {
-  let found = false;
-  rewrite(expr, (part) => {
-    if (part.kind === "lookup") found = true;
-    return part;
+/** A part may be NaN: outside of a table, or divided by 0. */
+const mayBeNaN = (expr: IndexExpr): boolean =>
+  partsInOrder(expr).some((part) => {
+    if (part.kind === "lookup") return true;
+    if (part.kind !== "apply" || (part.fn !== "mod" && part.fn !== "div")) return false;
+    const by = part.args[1]!;
+    return by.kind !== "number" || by.value === 0;
   });
-  return found;
-};
 
 const opposite = ({ constant, terms }: LinearForm): LinearForm => ({
   constant: -constant,
@@ -195,17 +217,21 @@ function splitForm({ constant, terms }: LinearForm, { lengths }: ReachContext) {
 const floorOf = (a: Dim, b: number): Dim => divideExact(a, b) ?? floorDiv(a, b);
 
 /** Bounds from form ≤ limit. */
-function atMost(form: LinearForm, limit: number, cx: ReachContext): Distances {
+function atMost(form: LinearForm, limit: Dim, cx: ReachContext): Distances {
   const { rest, ofQ, ofK, others } = splitForm(form, cx);
   const room = sub(limit, rest);
   if (others.length === 0) {
     const [back, ahead] = [farthest(ofQ, ofK, room), farthest(ofK, ofQ, room)];
-    return { back, ahead, stride: undefined };
+    if (!cx.clamped) return { back, ahead, stride: undefined };
+    const [ofRows, ofColumns] = [upTo(cx.lengths.Q, ofQ, ofK, room), upTo(cx.lengths.K, ofK, ofQ, room)];
+    return { back: lesser(back, ofRows), ahead: lesser(ahead, ofColumns), stride: undefined };
   }
-  const [other] = others;
-  if (others.length === 1 && ofQ === 0 && ofK === 0 && other![1] > 0)
-    return magnitudeAtMost(other![0], floorOf(room, other![1]), cx);
-  return rowBound(form, limit, cx);
+  for (const [part, by] of others) {
+    const split = parted(form, part, by, limit, cx);
+    if (split) return split;
+  }
+  const ofRows = typeof limit === "number" ? rowBound(form, limit, cx) : unbounded;
+  return both(ofRows, relaxed(form, others, limit, cx));
 }
 
 /** Bound of x - y from c·x + d·y ≤ room, for naturals x and y. */
@@ -217,17 +243,123 @@ function farthest(c: number, d: number, room: Dim): Dim | undefined {
   return c + d >= 0 ? floorOf(room, -d) : undefined;
 }
 
-/** Bounds from |c·(q - k) + r| ≤ limit. */
-function magnitudeAtMost(part: IndexExpr, limit: Dim, cx: ReachContext): Distances {
-  if (part.kind !== "apply" || part.fn !== "abs") return unbounded;
-  const form = formOf(part.args[0]!, cx);
-  if (!form) return unbounded;
-  const { rest, ofQ, ofK, others } = splitForm(form, cx);
-  if (others.length > 0 || ofQ !== -ofK || ofQ === 0) return unbounded;
-  const c = Math.abs(ofQ);
-  const [up, down] = [floorOf(sub(limit, rest), c), floorOf(add(limit, rest), c)];
-  return ofQ > 0 ? { back: up, ahead: down, stride: undefined } : { back: down, ahead: up, stride: undefined };
+/** The same from d·y ≤ room with negative d, which is a least y, for x < length where that is a number. */
+function upTo(length: Dim, c: number, d: number, room: Dim): Dim | undefined {
+  if (c !== 0 || d >= 0 || typeof length !== "number") return undefined;
+  return add(length - 1, floorOf(room, -d));
 }
+
+/** Bounds where one part is an absolute value, a square, or the greater or lesser of two. */
+function parted(form: LinearForm, part: IndexExpr, by: number, limit: Dim, cx: ReachContext): Distances | undefined {
+  if (part.kind !== "apply") return undefined;
+  const less: LinearForm = {
+    constant: form.constant,
+    terms: new Map([...form.terms].filter(([term]) => term !== part)),
+  };
+  const instead = (arg: IndexExpr, sign: 1 | -1, at: ReachContext = cx) => {
+    const one = formOf(arg, cx);
+    const whole = one && scaledForm(one, sign * by);
+    const sum = whole && combined(less, whole, 1);
+    return sum ? atMost(sum, limit, at) : unbounded;
+  };
+  const one = (arg: IndexExpr) => instead(arg, 1, { ...cx, clamped: true });
+  const [x, y] = part.args as [IndexExpr, IndexExpr];
+  if (part.fn === "abs" && by > 0) return both(instead(x, 1), instead(x, -1));
+  if (part.fn === "min" || part.fn === "max") {
+    const all = (part.fn === "max") === by > 0;
+    return all ? both(instead(x, 1), instead(y, 1)) : either(one(x), one(y));
+  }
+  const { rest, ofQ, ofK, others } = splitForm(form, cx);
+  const room = sub(limit, rest);
+  if (part.fn !== "mul" || x !== y || by <= 0 || ofQ !== 0 || ofK !== 0 || others.length > 1) return undefined;
+  const inner = formOf(x, cx);
+  if (!inner || typeof room !== "number") return undefined;
+  const root = Math.floor(Math.sqrt(Math.max(0, room / by)));
+  return both(atMost(inner, root, cx), atMost(opposite(inner), root, cx));
+}
+
+const scaledForm = ({ constant, terms }: LinearForm, by: number): LinearForm => ({
+  constant: constant * by,
+  terms: new Map([...terms].map(([part, c]) => [part, c * by])),
+});
+
+/** Bounds where the other parts are taken as anything within their own: n·⌊x / n⌋ lies within n - 1 below x. */
+function relaxed(
+  form: LinearForm,
+  others: readonly (readonly [IndexExpr, number])[],
+  limit: Dim,
+  cx: ReachContext,
+): Distances {
+  const tiles = others.map(([part]) => tileOf(part));
+  const n = tiles.find((tile) => tile !== undefined)?.size ?? 1;
+  let sum: LinearForm | undefined = { constant: 0, terms: new Map() };
+  let least: Dim = 0;
+  for (const [part, c] of form.terms) {
+    const at = others.findIndex(([other]) => other === part);
+    const tile = at < 0 ? undefined : tiles[at];
+    const inner = tile?.size === n ? formOf(tile.of, cx) : undefined;
+    if (at < 0) sum = sum && combined(sum, { constant: 0, terms: new Map([[part, n * c]]) }, 1);
+    else if (inner) {
+      sum = sum && combined(sum, scaledForm(inner, c), 1);
+      if (c > 0) least = add(least, -c * (n - 1));
+    } else {
+      const bounds = boundsOf(part, cx);
+      const bound = c > 0 ? bounds?.[0] : bounds?.[1];
+      if (bound === undefined) return unbounded;
+      least = add(least, mul(n * c, bound));
+    }
+  }
+  if (!sum || [...sum.terms.keys()].some((part) => others.some(([other]) => other === part))) return unbounded;
+  return atMost(sum, sub(mul(n, sub(limit, form.constant)), least), cx);
+}
+
+/** Least and greatest value of a part. */
+function boundsOf(part: IndexExpr, cx: ReachContext): readonly [Dim | undefined, Dim | undefined] | undefined {
+  if (part.kind === "index") {
+    const length = cx.lengths[part.name.toUpperCase() as LengthName];
+    return [0, sub(length, 1)];
+  }
+  if (part.kind === "lookup") {
+    const table = cx.tables[part.table];
+    if (table?.kind !== "constant" || table.data.length === 0) return undefined;
+    const out = new Float64Array(2);
+    rangeTable(table).bounds(0, table.data.length - 1, out);
+    return Number.isFinite(out[0]) && Number.isFinite(out[1]) ? [out[0], out[1]] : undefined;
+  }
+  if (part.kind !== "apply") return undefined;
+  if (part.fn === "mod" && part.args[1]!.kind === "number") {
+    const n = Math.abs(part.args[1]!.value);
+    return n >= 1 ? [isNatural(part.args[0]!, new Set(), cx) ? 0 : 1 - n, n - 1] : undefined;
+  }
+  if (part.fn === "abs") return [0, undefined];
+  return undefined;
+}
+
+/** A comparison with integers on both sides that is true wherever this one is: of x / n, and with fractions. */
+function inIntegers(expr: IndexExpr & { readonly kind: "apply" }, fn: IndexFn): IndexExpr & { readonly kind: "apply" } {
+  if (!(fn in turned)) return expr;
+  const [x, y] = expr.args as [IndexExpr, IndexExpr];
+  if (x.kind === "number" && y.kind !== "number")
+    return inIntegers(
+      applied(turned[fn as keyof typeof turned], y, x) as typeof expr,
+      turned[fn as keyof typeof turned],
+    );
+  if (y.kind !== "number" || !Number.isFinite(y.value)) return expr;
+  const divides = x.kind === "apply" && x.fn === "div" ? x.args[1]! : undefined;
+  const by = divides?.kind === "number" && divides.value > 0 ? divides.value : 1;
+  const of = divides?.kind === "number" && divides.value > 0 ? (x as typeof expr).args[0]! : x;
+  const limit = y.value * by;
+  if (Math.abs(limit) > 2 ** 28) return expr;
+  // Quotients of integers this small are rounded by less.
+  const slack = 2 ** -20;
+  const up = fn === "less" || fn === "lessEqual";
+  // Between whole numbers x / n < c is x < n·c to the last bit.
+  const open = (fn === "less" || fn === "greater") && Number.isInteger(by) && Number.isInteger(y.value) ? 1 : 0;
+  const bound = constant(up ? Math.floor(limit + slack) - open : Math.ceil(limit - slack) + open);
+  return applied(up ? "lessEqual" : "greaterEqual", of, bound) as typeof expr;
+}
+
+const turned = { less: "greater", lessEqual: "greaterEqual", greater: "less", greaterEqual: "lessEqual" } as const;
 
 /** Bounds from ⌊x / n⌋ = ⌊y / n⌋ or table[q] = table[k]. */
 function sameTile({ args }: IndexExpr & { readonly kind: "apply" }, cx: ReachContext): Distances {
@@ -245,6 +377,13 @@ function sameTile({ args }: IndexExpr & { readonly kind: "apply" }, cx: ReachCon
 
 /** x and n of ⌊x / n⌋. */
 export function tileOf(expr: IndexExpr): { readonly of: IndexExpr; readonly size: number } | undefined {
+  if (expr.kind === "apply" && expr.fn === "shiftRight") {
+    const [x, n] = expr.args as [IndexExpr, IndexExpr];
+    const bits = n.kind === "number" ? n.value : -1;
+    return x.kind === "index" && Number.isInteger(bits) && bits >= 0 && bits < 31
+      ? { of: x, size: 2 ** bits }
+      : undefined;
+  }
   if (expr.kind !== "apply" || (expr.fn !== "floor" && expr.fn !== "trunc")) return undefined;
   const inner = expr.args[0]!;
   if (inner.kind !== "apply" || inner.fn !== "div") return undefined;

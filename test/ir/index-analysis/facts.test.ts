@@ -7,12 +7,35 @@ import { showIndex } from "../../../src/ir/index-expr/show.ts";
 import { type IndexFormula, type IndexTable, length } from "../../../src/ir/index-expr/types.ts";
 import { dense } from "./brute.ts";
 import { catalogue } from "./catalogue.ts";
-import { abs, add, and, at, eq, formula, h, k, le, lt, mul, or, q, sub } from "./formula.ts";
+import {
+  abs,
+  add,
+  and,
+  at,
+  div,
+  eq,
+  floorDiv,
+  formula,
+  ge,
+  h,
+  k,
+  le,
+  lt,
+  max,
+  mod,
+  mul,
+  or,
+  q,
+  select,
+  shiftRight,
+  sub,
+  table,
+} from "./formula.ts";
 import { plausibleMask, randomMask, tables } from "./random-mask.ts";
 
 /** The largest q - k and k - q at which a mask is true. */
-function reachOf(mask: IndexFormula, n: number) {
-  const truth = dense(mask, { Q: n, K: n });
+function reachOf(mask: IndexFormula, n: number, head = 0) {
+  const truth = dense(mask, { H: 4, Q: n, K: n }, 0, head);
   let [back, ahead] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let i = 0; i < n; i++)
     for (let j = 0; j < n; j++)
@@ -80,6 +103,71 @@ describe("facts of the catalogue", () => {
     expect(globals!.band!.reach).toEqual({ back: 16, ahead: 16 });
     expect(maskFacts(mask("spatial heads")).globals!.band!.reach).toEqual({ back: 31, ahead: 31 });
     expect(maskFacts(mask("causal")).globals).toBeUndefined();
+  });
+});
+
+describe("masks that are in no catalogue", () => {
+  const distance = sub(q, k);
+  const windows = table("windows", [4, 8, 16, 32]);
+  const h4 = { H: 4 };
+  it.each([
+    ["chunks", formula(and(le(sub(floorDiv(q, 8), floorDiv(k, 8)), 1), le(k, q))), { back: 15, ahead: 0 }],
+    ["chunks both ways", formula(le(abs(sub(floorDiv(q, 8), floorDiv(k, 8))), 1)), { back: 15, ahead: 15 }],
+    ["tiles by shifts", formula(eq(shiftRight(q, 4), shiftRight(k, 4))), { back: 15, ahead: 15 }],
+    ["windows of heads", formula(and(le(k, q), le(distance, at(0, [h]))), windows), { back: 32, ahead: 0 }],
+    ["windows that grow", formula(and(le(k, q), lt(distance, mul(16, add(h, 1))))), { back: 63, ahead: 0 }],
+    [
+      "heads that differ",
+      formula(select(lt(h, 2), and(le(k, q), lt(distance, 64)), le(abs(distance), 16))),
+      { back: 63, ahead: 16 },
+    ],
+    ["the greater side", formula(lt(max(distance, sub(k, q)), 8)), { back: 7, ahead: 7 }],
+    ["a choice", formula(select(lt(k, q), lt(distance, 5), eq(q, k))), { back: 4, ahead: 0 }],
+    ["squares", formula(le(mul(distance, distance), 17)), { back: 4, ahead: 4 }],
+    ["halves", formula(and(le(k, q), lt(div(distance, 2), 8))), { back: 15, ahead: 0 }],
+    ["fractions", formula(and(le(sub(k, q), 0.5), le(distance, 6.5))), { back: 6, ahead: 0 }],
+  ] as const)("%s: the reach is the true one", (_, mask, expected) => {
+    const { reach, banded, causal } = maskFacts(mask, h4);
+    expect(reach).toEqual(expected);
+    expect(banded).toBe(true);
+    expect(causal).toBe(expected.ahead === 0);
+    const truths = [0, 1, 2, 3].map((head) => reachOf(mask, 100, head));
+    expect(Math.max(...truths.map(({ back }) => back))).toBe(expected.back);
+    expect(Math.max(...truths.map(({ ahead }) => ahead))).toBe(expected.ahead);
+  });
+
+  it("windows of heads with symbolic heads", () => {
+    expect(show(maskFacts(formula(and(le(k, q), lt(distance, mul(16, add(h, 1)))))).reach.back!)).toBe("16*H - 1");
+  });
+
+  it("tiles by shifts are tiles", () => {
+    expect(maskFacts(formula(eq(shiftRight(q, 4), shiftRight(k, 4)))).blockDiagonal).toEqual({ size: 16 });
+  });
+
+  it("strides from the left of the diagonal", () => {
+    const facts = maskFacts(formula(and(ge(distance, 0), eq(mod(distance, 4), 0))));
+    expect(facts.stride).toEqual({ modulus: 4, residue: 0 });
+    expect(facts.causal).toBe(true);
+  });
+
+  it("a neighbourhood on a canvas is a band", () => {
+    const { reach } = maskFacts(mask("natten"), { Q: n, K: n });
+    const truth = reachOf(mask("natten"), n);
+    expect(reach.back).toBeGreaterThanOrEqual(truth.back);
+    expect(reach.ahead).toBeGreaterThanOrEqual(truth.ahead);
+    expect(reach.back).toBeLessThan(n - 1);
+  });
+
+  it("global rows and columns are listed where they are known", () => {
+    expect(maskFacts(formula(or(le(abs(distance), 3), lt(k, 2)))).globals).toMatchObject({
+      rowsAt: undefined,
+      columnsAt: [0, 1],
+      band: { reach: { back: 3, ahead: 3 } },
+    });
+    const { globals } = maskFacts(formula(or(eq(mod(k, 7), 0), lt(distance, 5))), { Q: 20, K: 20 });
+    expect(globals?.columnsAt).toEqual([0, 7, 14]);
+    expect(maskFacts(formula(or(eq(mod(k, 7), 0), lt(distance, 5)))).globals?.columnsAt).toBeUndefined();
+    expect(maskFacts(formula(or(lt(k, h), lt(distance, 5)))).globals?.columnsAt).toBeUndefined();
   });
 });
 
