@@ -4,7 +4,7 @@ import type { Value } from "../../ir/graph.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
 import { operandsOf } from "../../ir/index-analysis/logic.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
-import { applied, type IndexExpr, type IndexFormula, index, partsInOrder } from "../../ir/index-expr/types.ts";
+import { applied, type IndexExpr, type IndexFormula, partsInOrder } from "../../ir/index-expr/types.ts";
 import { fromNumbers } from "../../ir/tensor.ts";
 import { attendInBlocks, clamped, type Segment, sizeOf, slidingPlaces } from "./blocks.ts";
 import { type Numbers, timeOf } from "./estimate.ts";
@@ -76,15 +76,7 @@ function placesOf(
   const parts = partsInOrder(predicate);
   if (parts.some((part) => part.kind === "index" && part.name !== name)) return undefined;
   if (parts.some((part) => part.kind === "length" && !isStatic(program.lengths[part.name]))) return undefined;
-  // Where a table is read at the place itself, there are no more places than elements.
-  const read = parts.flatMap((part) => {
-    const table =
-      part.kind === "lookup" && part.at.length === 1 && part.at[0] === index(name)
-        ? mask.tables[part.table]
-        : undefined;
-    return table?.kind === "constant" ? [table.dims[0]!] : [];
-  });
-  const end = isStatic(length) ? length : Math.min(longest, ...read);
+  const end = isStatic(length) ? length : longest;
   return placesWithin({ expr: predicate, tables: mask.tables }, name, end);
 }
 

@@ -10,18 +10,22 @@ import {
   type ScoreProgram,
   tablesOf,
 } from "../../ir/attend.ts";
-import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
+import { type Dim, evaluate, isStatic, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
+import { boundsWithin, within } from "../../ir/index-expr/bounds.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
 import {
   applied,
   constant,
   type IndexExpr,
   type IndexFormula,
+  type IndexTable,
   index,
+  type LengthName,
+  type Lengths,
   lookup,
   partsInOrder,
   score as theScore,
@@ -69,8 +73,10 @@ export function problemOf(node: Node, b: Build): MaskProblem {
     score = substituteParts(score, (part) => (part === theScore() ? biased : part));
   }
   const tables = tablesOf(tableValues);
-  const formula = { expr: mask, tables };
   const lengths = { B: sizes.batch, H: sizes.heads, Q: sizes.queries, K: sizes.keys };
+  const clamped = clampedLookups(tables, lengths);
+  [mask, score] = [clamped(mask), clamped(score)];
+  const formula = { expr: mask, tables };
   const added = addedTo(score);
   const hides = maySayMinusInfinity(score);
   const isPlain = attrs.normaliser === "softmax" && attrs.prob === theScore() && added !== undefined && !hides;
@@ -78,11 +84,28 @@ export function problemOf(node: Node, b: Build): MaskProblem {
     ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula },
     program: {
       ...{ scale: attrs.scale, causal: false, normaliser: attrs.normaliser, tables, lengths },
-      formulas: { mask, score, prob: attrs.prob },
+      formulas: { mask, score, prob: clamped(attrs.prob) },
     },
     facts: maskFacts(formula, lengths),
     seesItself: !hides && seesItself(formula, sizes),
   };
+}
+
+/** Indices that may leave their table, held at its ends: what their tensors do is what the analysis is told. */
+function clampedLookups(tables: readonly IndexTable[], lengths: Lengths): (expr: IndexExpr) => IndexExpr {
+  const known = Object.entries(lengths).filter((entry): entry is [LengthName, number] => isStatic(entry[1]));
+  const bounds = boundsWithin(Object.fromEntries(known), tables);
+  const held = (at: IndexExpr, size: number): IndexExpr =>
+    within(bounds(at), size) ? at : applied("min", applied("max", at, constant(0)), constant(size - 1));
+  return (root) =>
+    substituteParts(root, (part) => {
+      const table = part.kind === "lookup" ? tables[part.table] : undefined;
+      if (part.kind !== "lookup" || table?.kind !== "constant") return part;
+      return lookup(
+        part.table,
+        part.at.map((at, axis) => held(at, table.dims[axis]!)),
+      );
+    });
 }
 
 /** Whether the key at the query's own place is seen by every query, proven for all lengths. */
