@@ -15,13 +15,20 @@ import { gathered } from "./gathered.ts";
 import { globals } from "./globals.ts";
 import { type MaskProblem, numberOf, problemOf } from "./problem.ts";
 import { split } from "./split.ts";
+import { stairs } from "./stairs.ts";
 
 /** Every way to compute an attention. `mask-dense` always has a plan. */
-export const forms: readonly Form[] = [dense, banded, globals, split, gathered];
+export const forms: readonly Form[] = [dense, banded, globals, stairs, split, gathered];
 
 interface Candidate {
   readonly form: Form;
   readonly plan: Plan;
+}
+
+/** The forms that can express an attention, and why the others cannot. */
+interface Candidates {
+  readonly found: readonly Candidate[];
+  readonly refused: readonly (readonly [form: Form, reason: string])[];
 }
 
 const slower = "another form takes less time at these lengths";
@@ -34,7 +41,7 @@ export function lowered(node: Node, cx: PassContext): Value {
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
   const found = candidates(problem, { target: cx.target, numbers }, cx);
-  if (numbers) return chosen(best(found, numbers), found, problem, cx).plan.build();
+  if (numbers) return chosen(best(found.found, numbers), found, problem, cx).plan.build();
   return dispatched(problem, found, cx);
 }
 
@@ -45,22 +52,28 @@ export function numbersOf(sizes: AttentionShapes, dims: ReadonlyMap<string, numb
   return { batch: numberOf(sizes.batch, dims) ?? 1, queries, keys };
 }
 
-function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): readonly Candidate[] {
-  return forms.flatMap((one) => {
+function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): Candidates {
+  const found: Candidate[] = [];
+  const refused: (readonly [Form, string])[] = [];
+  for (const one of forms) {
     const plan = cx.options.without.has(one.name) && one !== dense ? switchedOff : one.plan(problem, form);
-    if (typeof plan !== "string") return [{ form: one, plan }];
-    cx.report.refused(one.name, plan, noteOf(cx, problem.node));
-    return [];
-  });
+    if (typeof plan === "string") refused.push([one, plan]);
+    else found.push({ form: one, plan });
+  }
+  return { found, refused };
 }
 
 const best = (found: readonly Candidate[], numbers: Numbers): Candidate =>
-  found.reduce((least, one) => (one.plan.time(numbers) < least.plan.time(numbers) ? one : least));
+  found
+    .filter(({ plan }) => numbers.queries >= (plan.least ?? 1))
+    .reduce((least, one) => (one.plan.time(numbers) < least.plan.time(numbers) ? one : least));
 
-/** Reports what was chosen and that the others were not. */
-function chosen(one: Candidate, found: readonly Candidate[], { node }: MaskProblem, cx: PassContext): Candidate {
-  cx.report.fired(one.form.name, 1, noteOf(cx, node));
-  for (const { form } of found) if (form !== one.form) cx.report.refused(form.name, slower, noteOf(cx, node));
+/** Reports what was chosen, and why the others were not. */
+function chosen(one: Candidate, { found, refused }: Candidates, { node }: MaskProblem, cx: PassContext): Candidate {
+  const note = noteOf(cx, node);
+  cx.report.fired(one.form.name, 1, note);
+  for (const [form, reason] of refused) cx.report.refused(form.name, reason, note);
+  for (const { form } of found) if (form !== one.form) cx.report.refused(form.name, slower, note);
   return one;
 }
 
@@ -73,17 +86,17 @@ const worthGivingUpOpenLengths = 0.75;
  * behind `if`, with one for any length beside it.
  */
 function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): Value {
-  const anyLength = candidates(problem, { target: cx.target, numbers }, silenced(cx));
-  const general = best(anyLength, numbers);
+  const anyLength = candidates(problem, { target: cx.target, numbers }, cx);
+  const general = best(anyLength.found, numbers);
   const lengths = new Map(
     [problem.sizes.queries, problem.sizes.keys].flatMap(symbolsOf).map((name) => [name, cx.dims.get(name)!] as const),
   );
   const fixed = problemOf(withLengths(problem.node, lengths, cx.arena), cx.arena.build);
   const found = candidates(fixed, { target: cx.target, numbers }, cx);
-  const special = best(found, numbers);
+  const special = best(found.found, numbers);
   const share = general.form === dense ? worthwhile : worthGivingUpOpenLengths;
   if (special.plan.time(numbers) > share * general.plan.time(numbers))
-    return chosen(general, anyLength, problem, cx).plan.build();
+    return guarded(problem, chosen(general, anyLength, problem, cx), anyLength.found, cx.arena);
   chosen(special, found, problem, cx);
   const b = cx.arena.build;
   const out = b.refine(special.plan.build(), { shape: problem.node.results[0]!.type.shape });
@@ -91,10 +104,21 @@ function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): V
     b.equal(b.size({ of: symbol(name) }), b.scalar(length, "i64")),
   );
   const condition = conditions.reduce((x, y) => b.and(x, y));
-  return branched(problem, condition, [out, general.plan.build()], "whenTrue", cx.arena);
+  const other = best(
+    anyLength.found.filter(({ plan }) => plan.least === undefined),
+    numbers,
+  );
+  return branched(problem, condition, [out, other.plan.build()], "whenTrue", cx.arena);
 }
 
-const silenced = (cx: PassContext): PassContext => ({ ...cx, report: { fired() {}, refused() {}, note() {} } });
+/** A form with `mask-dense` beside it for lengths that are too short for it. */
+function guarded(problem: MaskProblem, { plan }: Candidate, found: readonly Candidate[], arena: Arena): Value {
+  if (plan.least === undefined) return plan.build();
+  const b = arena.build;
+  const isShort = b.less(b.size({ of: problem.sizes.queries }), b.scalar(plan.least, "i64"));
+  const usual = found.find(({ form }) => form === dense)!;
+  return branched(problem, isShort, [usual.plan.build(), plan.build()], "whenFalse", arena);
+}
 
 /** The attention on tensors whose lengths are numbers. */
 function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Arena): Node {
@@ -109,7 +133,8 @@ function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Ar
 const probes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
 
 /** No length is known: the form for any length that wins at long ones, behind `if` from where on it wins. */
-function dispatched(problem: MaskProblem, found: readonly Candidate[], cx: PassContext): Value {
+function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Value {
+  const { found } = all;
   const { queries, keys } = problem.sizes;
   const at = (length: number): Numbers => ({
     batch: 1,
@@ -118,12 +143,15 @@ function dispatched(problem: MaskProblem, found: readonly Candidate[], cx: PassC
   });
   const usual = found.find(({ form }) => form === dense)!;
   const other = best(found, at(4096));
-  const wins = probes.map((length) => other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)));
+  const least = other.plan.least ?? 1;
+  const wins = probes.map(
+    (length) => length >= least && other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)),
+  );
   const first = wins.lastIndexOf(false) + 1;
-  if (other === usual || first === probes.length) return chosen(usual, found, problem, cx).plan.build();
-  chosen(other, found, problem, cx);
+  if (other === usual || first === probes.length) return chosen(usual, all, problem, cx).plan.build();
+  chosen(other, all, problem, cx);
   const long = other.plan.build();
-  if (first === 0) return long;
+  if (first === 0) return guarded(problem, other, found, cx.arena);
   const b = cx.arena.build;
   const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(probes[first]!, "i64"));
   return branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);

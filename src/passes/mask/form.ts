@@ -8,6 +8,8 @@ export interface Plan {
   /** Estimated nanoseconds at given lengths. */
   time(numbers: Numbers): number;
   build(): Value;
+  /** The shortest length of the queries it is right for, where lengths are open; 1 where not said. */
+  readonly least?: number;
 }
 
 export interface FormContext {

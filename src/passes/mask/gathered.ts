@@ -5,8 +5,9 @@ import { fromNumbers } from "../../ir/tensor.ts";
 import { attendInBlocks } from "./blocks.ts";
 import { type Numbers, timeOf } from "./estimate.ts";
 import type { Form } from "./form.ts";
+import { partOf } from "./parts.ts";
 import type { MaskProblem } from "./problem.ts";
-import { partOf, timeOfPart } from "./split.ts";
+import { timeOfPart } from "./split.ts";
 import { openLengths, structureAt } from "./structure.ts";
 
 const allSeen = "most blocks of queries see most blocks of keys";
