@@ -75,10 +75,14 @@ export function blockAttention<Q extends Tensor>(
 
 function sizesOf(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, block: number): Sizes {
   checkOperands(q, k, v);
+  if (q.rank !== 4)
+    fail("QKV110", `blockAttention: q has ${q.rank} axes; it must be [batch, heads, queries, width]`, {
+      notes: [`q: ${showType(q.value.type)}`],
+    });
   const [batch, all, queries, width] = q.shape as readonly Dim[] as [Dim, Dim, Dim, Dim];
   const [, heads, keys] = k.shape as readonly Dim[] as [Dim, Dim, Dim];
   const chosen = blocks.shape[3];
-  const fits = q.rank === 4 && blocks.rank === 4 && [batch, heads, queries].every((dim, i) => blocks.shape[i] === dim);
+  const fits = blocks.rank === 4 && [batch, heads, queries].every((dim, i) => blocks.shape[i] === dim);
   if (!fits || chosen === undefined)
     return fail("QKV107", `blockAttention: blocks ${showType(blocks.value.type)} name no blocks for each query`, {
       help: `they are i64[${[batch, heads, queries].map(show).join(", ")}, n]`,

@@ -198,6 +198,14 @@ describe("refusals", () => {
       /QKV101 block is 0/,
     ],
     [
+      "queries without a batch",
+      () => {
+        const [queries, keys] = [input("q", "f32", [2, "s", 8]), input("k", "f32", [2, "t", 8])];
+        return blockAttention(queries, keys, keys, blocks("b", 2, "s", 2), { block: 4 });
+      },
+      /QKV110 blockAttention: q has 3 axes/,
+    ],
+    [
       "a mask of other keys",
       () => {
         const keys = k();
