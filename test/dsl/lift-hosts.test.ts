@@ -122,10 +122,10 @@ const line =
 const column = sources["main.ts"].trimStart().split("\n")[line - 1]!.indexOf("missing") + 1;
 const ofSource = `QKV141 main.ts:${line}:${column}-${column + 7}`;
 
-function run(file: string): Promise<string> {
+function run(file: string, flags: readonly string[] = []): Promise<string> {
   const env = { ...process.env, EVALUATE: join(checkout, "dist/src/ir/index-expr/evaluate.js") };
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [file], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [...flags, file], { env, stdio: ["ignore", "pipe", "pipe"] });
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (part) => (text += part));
     child.stderr.setEncoding("utf8").on("data", (part) => (text += part));
@@ -170,4 +170,27 @@ describe("bundled", () => {
     const said = await run(join(outdir, "main.mjs"));
     expect(said).toMatch(options.sourcemap ? new RegExp(`^${ofSource}$`) : /^QKV141 main\.mjs:\d+:\d+-\d+$/);
   });
+});
+
+test("where the runtime does not tell what a function captured, the error names it and says what helps", async () => {
+  const file = join(folder, "hidden.mjs");
+  const program = `
+import { attention, input, model } from "qkv";
+const window = 4;
+const declared = (mask) => model("hidden", () => {
+  const q = input("q", "f32", [1, 2, 8, 8]);
+  return { y: attention(q, q, q, { mask }) };
+});
+declared(({ q, k }, window = 4) => q - k < window).build();
+try {
+  declared(({ q, k }) => q - k < window).build();
+} catch (error) {
+  console.log(error.code, error.message, error.details.help);
+}`;
+  writeFileSync(file, program.trimStart());
+  // A process without permissions has no inspector.
+  const flag = process.allowedNodeEnvironmentFlags.has("--permission") ? "--permission" : "--experimental-permission";
+  const said = await run(file, [flag, "--allow-fs-read=*", "--no-warnings"]);
+  expect(said).toMatch(/^QKV141 window is captured by the function, and this runtime does not tell what it is /);
+  expect(said).toContain("give it as a parameter with a default: ({ q, k }, window = …) => …");
 });

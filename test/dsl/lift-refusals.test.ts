@@ -152,6 +152,15 @@ const masks: readonly (readonly [code: string, at: string, fn: (doc: Ids) => unk
         return list.length > 1;
       },
   ],
+  [
+    "QKV144",
+    "held.list.reverse",
+    () =>
+      ({ q }: { q: number }) => {
+        const held = { list: [1, 2] };
+        return held.list.reverse()[0]! > q;
+      },
+  ],
   ["QKV143", "this", () => owner.mask],
   ["QKV143", "5n", () => (at: ScoreIndex) => at.q > 5n],
   ["QKV151", "big", () => (at: ScoreIndex) => at.q > big],

@@ -1,7 +1,9 @@
 import type { ts } from "ts-morph";
 import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr, lookup } from "../../ir/index-expr/types.ts";
+import { loadTypeScript } from "../source.ts";
 import { Tensor } from "../tensor.ts";
+import { reachedWhere } from "./completion.ts";
 import { refuse } from "./function-source.ts";
 import { always, knownValue, type Lifted, type Lifting, never, nothing, numeric, truthOf } from "./lifted.ts";
 import { elementsOf, indexed, isArray } from "./tables.ts";
@@ -38,11 +40,36 @@ function known({ args, node }: Call, i: number): number | undefined {
   return refuse("QKV147", "how long this list is depends on the indices", node.arguments[i] ?? node);
 }
 
-/** The first item that passes, where all of them are looked at. */
+/** The answer of the first item that passes: an item is looked at where those before it do not. */
 function search(call: Call, items: readonly (readonly [Lifted, Lifted, number])[], otherwise: Lifted): Lifted {
-  const { node } = call;
-  return items.reduceRight((rest, [answer, item, i]) => choose(test(call, item, i), answer, rest, node), otherwise);
+  const { cx, node } = call;
+  let missed = always;
+  const conditions = items.map(([, item, i]) => {
+    const passes = reachedWhere(cx, missed, node, () => test(call, item, i));
+    missed = simplified("and", missed, simplified("not", passes));
+    return passes;
+  });
+  return items.reduceRight((rest, [answer], i) => choose(conditions[i]!, answer, rest, node), otherwise);
 }
+
+/** Whether all items pass; an item is looked at where those before it do. */
+const every = (call: Call) =>
+  call.items.reduce(
+    (all, item, i) =>
+      simplified(
+        "and",
+        all,
+        reachedWhere(call.cx, all, call.node, () => test(call, item, i)),
+      ),
+    always,
+  );
+
+/** Whether one of the items passes; an item is looked at where those before it do not. */
+const some = (call: Call) =>
+  call.items.reduce((found, item, i) => {
+    const passes = reachedWhere(call.cx, simplified("not", found), call.node, () => test(call, item, i));
+    return simplified("or", found, passes);
+  }, never);
 
 const counted = (items: readonly Lifted[]) => items.map((item, i) => [item, i] as const);
 
@@ -141,12 +168,8 @@ const isList = (item: Lifted) =>
 
 /** Methods of lists that change nothing, unrolled. */
 const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
-  [
-    "every",
-    (call) =>
-      truthOf(call.items.map((item, i) => test(call, item, i)).reduce((x, y) => simplified("and", x, y), always)),
-  ],
-  ["some", (call) => truthOf(any(call.items.map((item, i) => test(call, item, i))))],
+  ["every", (call) => truthOf(every(call))],
+  ["some", (call) => truthOf(some(call))],
   ["map", (call) => list(call.items.map((item, i) => said(call, item, i)))],
   [
     "flatMap",
@@ -272,10 +295,11 @@ export function methodCall(
     : undefined;
 }
 
-/** The list before the dot is made there, not named. */
+/** The list before the dot is made there: nobody else has it. */
 function isMade(node: ts.CallExpression): boolean {
+  const t = loadTypeScript();
   const { expression } = node.expression as ts.PropertyAccessExpression;
-  return !/^[\w$]+$/.test(expression.getText());
+  return t.isArrayLiteralExpression(expression) || t.isNewExpression(expression) || t.isCallExpression(expression);
 }
 
 function refuseMethod(name: string, isMap: boolean, node: ts.CallExpression): never {

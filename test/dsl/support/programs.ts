@@ -65,6 +65,10 @@ const maskSources = {
     "({ q, k }) => { const { window = 1, other = 2, nested: { stride } } = options; return q - k < window && q % stride < other; }",
   "a call that is not there": "({ q, k }) => absent?.(q) ?? q > k",
   "a call that is there": "(at) => causal?.(at)",
+  "lists that guard what follows":
+    "(at) => [({ q }) => q < 5, ({ q }) => table[q] > 2].every((m) => m(at)) || [({ k }) => k > 4, ({ k }) => table[k] > 2].some((m) => m(at))",
+  "searches that end":
+    "({ q }) => [5, 7, 9].find((n) => q >= n) === 5 || [4, 5, 6].findIndex((n) => q > n || table[q] > n) === 1",
   "deeply nested functions":
     "Array.from({ length: 60 }, (_, i) => ({ q, k }) => q - k === i * 3).reduce((x, y) => (at) => x(at) || y(at))",
   "functions of functions": "and(causal, deep(0)(1)(2), and(({ k }) => k % 2 === 0))",
