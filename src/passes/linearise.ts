@@ -5,7 +5,7 @@ import type { Node, Value } from "../ir/graph.ts";
 import { gatesOf } from "../ir/ops/linear-attention.ts";
 import { factorsOf, obstacles } from "./linearise/factors.ts";
 import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
-import { causalProducts } from "./linearise/spelled.ts";
+import { causalProducts, lengthOf } from "./linearise/spelled.ts";
 import type { Pass } from "./pass.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
 import { type FuseContext, type Fusion, fuse, type Matcher } from "./rewrite/fuse.ts";
@@ -14,12 +14,27 @@ import type { ChunkChoice } from "./target.ts";
 
 const miss = (at: Value, reason: string): Miss => ({ depth: 1, reason, at });
 
+const fewPairs = "at these lengths pairs of query and key are the cheaper";
+
+/** Whether weighing every key for every query takes no more than a state does, as far as lengths are known. */
+function hasFewPairs(q: Value, v: Value, dims: ReadonlyMap<string, number>): boolean {
+  const sizes = [q.type.shape[2]!, q.type.shape[3]!, v.type.shape[2]!, v.type.shape[3]!];
+  if (!sizes.flatMap(symbolsOf).every((name) => dims.has(name))) return false;
+  const [queries, width, keys, valueWidth] = sizes.map((dim) => evaluate(dim, dims)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return queries * keys * (width + valueWidth) <= (queries + keys) * width * valueWidth;
+}
+
 /** Attention without a softmax over all keys is a product of three: `reassociate` orders it. */
 export const linearAttention: Matcher = {
   name: "linear-attention",
   formula: 'attention(q, k, v, normaliser = "none") = scale · contract(contract(q, k), v)',
   roots: ["attention"],
-  refuses: Object.values(obstacles),
+  refuses: [...Object.values(obstacles), fewPairs],
   match(root, cx) {
     const { normaliser, causal, scale } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || causal) return undefined;
@@ -28,6 +43,7 @@ export const linearAttention: Matcher = {
     if (typeof factors === "string") return miss(root.results[0]!, factors);
     const { q } = factors;
     const [k, v] = [factors.k, factors.v].map((x) => ungrouped(b, x, q.type.shape[1]!)) as [Value, Value];
+    if (hasFewPairs(q, v, cx.dims)) return miss(root.results[0]!, fewPairs);
     const pairs = b.contract(q, k, { spec: "b h q d, b h k d -> b h q k" });
     const sums = b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" });
     if (normaliser === "none") return replaced(root, b.mul(sums, b.scalar(scale, q.type.dtype)));
@@ -56,9 +72,16 @@ export const chunkAttention: Matcher = {
     // A factor of all weights leaves their mean as it is.
     const normalised = normaliser === "sum";
     const given = { ...factors, scale: normalised && scale !== 0 ? 1 : scale, normalised };
-    return inChunks(root, cx, given, cx.target.choices.chunks.attention);
+    return inChunks(root, cx, given, forWidths(cx.target.choices.chunks.attention, factors));
   },
 };
+
+/** Wide states pay later: pairs take length² · (d + e) products, chunks length · (size · (d + e) + 2 · d · e). */
+function forWidths(choice: ChunkChoice, { q, v }: Pick<Recurrence, "q" | "v">): ChunkChoice {
+  const [d, e] = [q.type.shape[3]!, v.type.shape[3]!];
+  if (typeof d !== "number" || typeof e !== "number") return choice;
+  return { ...choice, above: Math.max(choice.above, choice.size + Math.ceil((2 * d * e) / (d + e))) };
+}
 
 /** A recurrence over single positions becomes one over chunks. */
 export const chunkRecurrence: Matcher = {
@@ -79,7 +102,7 @@ export const chunkRecurrence: Matcher = {
 /** The chunked form where it pays, decided at run time where the length is not known. */
 function inChunks(root: Node, cx: FuseContext, given: Recurrence, choice: ChunkChoice): Fusion | Miss {
   const length = given.q.type.shape[2]!;
-  const known = symbolsOf(length).every((name) => cx.dims.has(name)) ? evaluate(length, cx.dims) : undefined;
+  const known = lengthOf(length, cx.dims);
   if (known !== undefined && known <= choice.above)
     return miss(root.results[0]!, `the length ${known} is at most ${choice.above}`);
   cx.report.note(

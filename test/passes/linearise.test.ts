@@ -197,7 +197,8 @@ describe("products spelled out", () => {
   test.each([17, 257])("length %i: right, and no more nodes than as products where it is short", async (seq) => {
     for (const options of [{}, { dims: new Map([["seq", seq]]) }]) {
       const compiled = await compile(spelled, options);
-      expect(compiled.steps.flatMap(({ tally }) => [...tally.fired.keys()])).toContain("causal-products");
+      const fired = compiled.steps.flatMap(({ tally }) => [...tally.fired.keys()]);
+      expect(fired.includes("causal-products")).toBe(!("dims" in options) || seq > 128);
       const feeds = randomFeeds(
         compiled.declared,
         new Map([

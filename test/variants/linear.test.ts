@@ -285,6 +285,11 @@ describe("is found", () => {
     expect((await fired(model, 1024)).rules).toEqual([rule]);
   });
 
+  test("without the normaliser, once: what chunks are made of is left alone", async () => {
+    const plain = { build: () => causalLinear.build({ normalised: false }) };
+    expect((await fired(plain, 1024)).rules).toEqual(["chunk-attention"]);
+  });
+
   test("at a short length it is not worth it", async () => {
     expect((await fired(causalLinear, 128)).reasons).toEqual(["the length 128 is at most 128"]);
   });

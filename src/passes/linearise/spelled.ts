@@ -1,4 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
+import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
 import { arrange, type Groups, type Sizes, spread } from "../attention/axes.ts";
@@ -81,7 +82,11 @@ export const causalProducts: Matcher = {
   formula:
     'contract(select(key ≤ query, scale · contract(q, k), 0), v) = attention(q, k, v, causal, normaliser = "none")',
   roots: ["contract"],
-  refuses: ["`…` is also used outside the pattern", "the weights are masked otherwise than by key ≤ query"],
+  refuses: [
+    "`…` is also used outside the pattern",
+    "the weights are masked otherwise than by key ≤ query",
+    "the length … is at most …",
+  ],
   match(root, cx) {
     if (root.operands.length !== 2) return undefined;
     const at = root.operands.findIndex((operand) => weightsOf(operand));
@@ -90,6 +95,12 @@ export const causalProducts: Matcher = {
     if (!roles) return undefined;
     const axes = pairAxes(weights.inner, roles);
     const where = root.results[0]!;
+    const { above, size } = cx.target.choices.chunks.attention;
+    const length = lengthOf(roles.sizes.get(roles.query[0]!)!, cx.dims);
+    // Chunks are such products themselves.
+    if (length !== undefined && length <= size) return undefined;
+    if (length !== undefined && length <= above)
+      return { depth: 4, reason: `the length ${length} is at most ${above}`, at: where };
     if (!axes || !isCausalMask(weights.mask, axes))
       return { depth: 4, reason: "the weights are masked otherwise than by key ≤ query", at: where };
     const covered = [root, ...weights.covered];
@@ -118,3 +129,7 @@ function composite(b: Build, values: Value, roles: Roles, scale: number): Value 
   const made = b.attention(q, k, v, { scale, causal: true, normaliser: "none" });
   return spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
 }
+
+/** A length that is fixed, given or hinted. */
+export const lengthOf = (length: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
+  symbolsOf(length).every((name) => dims.has(name)) ? evaluate(length, dims) : undefined;
