@@ -49,7 +49,6 @@ export default model("lsh", defaults, ({ heads, d, buckets, chunk, rounds, causa
   const rotations = param("rotations", [heads, d, rounds, buckets / 2]);
   const chunks = `ceil(seq/${chunk})`;
   const filled = `${chunk}*${chunks} - seq`;
-
   const never = -1e5;
 
   const turned = einsum("b h s d, h d r m -> b h r s m", qk, rotations);
