@@ -35,7 +35,7 @@ export function bind(
   home = scope,
 ): void {
   const t = loadTypeScript();
-  if (t.isIdentifier(name)) return void home.variables.set(name.text, { value, fixed });
+  if (t.isIdentifier(name)) return void home.variables.set(name.text, { value, fixed, depth: cx.depth });
   const parts = name.elements.map((element) =>
     t.isBindingElement(element)
       ? {

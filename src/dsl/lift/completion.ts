@@ -51,6 +51,19 @@ export function divided(
 export const under = (cx: Lifting, condition: IndexExpr, node: ts.Node, body: () => Completion): Completion =>
   divided(cx, condition, node, body, () => through);
 
+/**
+ * What stands after a conditional return: it is not reached for every index. Own variables are seen by nobody who has
+ * returned; those of the functions around are.
+ */
+export function afterReturn<T>(cx: Lifting, returns: IndexExpr, node: ts.Node, body: () => T): T {
+  const reached = not(returns);
+  if (reached === always) return body();
+  const { result, changes } = cx.branch(reached, body);
+  for (const [variable, value] of changes)
+    cx.assign(variable, variable.depth === cx.depth ? value : choose(reached, value, variable.value, node));
+  return result;
+}
+
 /** A condition that is asked where another one holds; never, elsewhere. What asking changes is changed there only. */
 export const reachedWhere = (cx: Lifting, condition: IndexExpr, node: ts.Node, asked: () => IndexExpr): IndexExpr =>
   condition === always ? asked() : fork(cx, condition, node, [asked, () => never])[0];
@@ -71,10 +84,10 @@ export function unrolled(
   let broken = never;
   for (let count = 0; ; count++) {
     tooLong(count);
-    const turns = cx.where(not(done.returns), () => reachedWhere(cx, not(broken), node, goes));
+    const turns = afterReturn(cx, done.returns, node, () => reachedWhere(cx, not(broken), node, goes));
     broken = either(broken, not(turns));
     if (either(done.returns, broken) === always) break;
-    const { returns, value, breaks } = cx.where(not(done.returns), () => under(cx, not(broken), node, turn));
+    const { returns, value, breaks } = afterReturn(cx, done.returns, node, () => under(cx, not(broken), node, turn));
     done = followed(done, { ...through, returns, value }, node);
     broken = either(broken, breaks);
     if (either(done.returns, broken) === always) break;

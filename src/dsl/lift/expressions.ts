@@ -266,7 +266,7 @@ function closure(node: ts.ArrowFunction | ts.FunctionExpression, scope: Scope): 
   if (!node.name) return { kind: "closure", node, scope };
   const own: Scope = { variables: new Map(), outer: scope };
   const value: Lifted = { kind: "closure", node, scope: own };
-  own.variables.set(node.name.text, { value, fixed: true });
+  own.variables.set(node.name.text, { value, fixed: true, depth: 0 });
   return value;
 }
 

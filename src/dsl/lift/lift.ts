@@ -60,15 +60,17 @@ function refuseAnswer(answer: Lifted, kind: FunctionKind, node: FunctionNode): n
   const wanted = kind === "mask" ? "true or false" : "a number";
   const isTensor = answer.kind === "live" && answer.value instanceof Tensor;
   const help =
-    answer.kind === "nothing"
-      ? "write return before the answer, or leave the braces away: ({ q, k }) => …"
-      : kind !== "mask"
-        ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
-        : isTensor
-          ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
-          : /[^&|][&|][^&|]/.test(answered(node).getText())
-            ? "& and | answer numbers: write && and ||"
-            : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
+    answer.kind === "number" && wanted === "a number"
+      ? "end it with a return that no condition guards, and give its variables numbers on every path"
+      : answer.kind === "nothing"
+        ? "write return before the answer, or leave the braces away: ({ q, k }) => …"
+        : kind !== "mask"
+          ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
+          : isTensor
+            ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
+            : /[^&|][&|][^&|]/.test(answered(node).getText())
+              ? "& and | answer numbers: write && and ||"
+              : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
   const said = answer.kind === "number" && answer.present ? "a number or undefined" : describeLifted(answer);
   refuse("QKV146", `the ${kind} answers ${said}, not ${wanted}`, answered(node), { help });
 }

@@ -37,6 +37,8 @@ export type Lifted =
 export interface Variable {
   value: Lifted;
   readonly fixed: boolean;
+  /** How deep the call is whose variable it is: deeper calls see it when they have returned. */
+  readonly depth: number;
 }
 
 /** Names in sight: those of the function itself first, then what its outer function declared, then what it captured. */

@@ -3,13 +3,22 @@ import { simplified } from "../../ir/index-expr/simplify.ts";
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
 import { bind, withDefault } from "./bind.ts";
-import { type Completion, divided, followed, reachedWhere, through, under, unrolled } from "./completion.ts";
+import {
+  afterReturn,
+  type Completion,
+  divided,
+  followed,
+  reachedWhere,
+  through,
+  under,
+  unrolled,
+} from "./completion.ts";
 import { lifted, liftedTruth } from "./expressions.ts";
 import { type FunctionNode, refuse } from "./function-source.ts";
 import { always, describeLifted, type Lifted, type Lifting, never, nothing, type Scope } from "./lifted.ts";
 import { operation } from "./operators.ts";
 import { elementsOf } from "./tables.ts";
-import { asTruth } from "./values.ts";
+import { asTruth, choose } from "./values.ts";
 
 const mostDepth = 250;
 const mostTurns = 100_000;
@@ -41,6 +50,7 @@ function returned(cx: Lifting, body: ts.Block, scope: Scope, node: FunctionNode)
   if (returns === never) return nothing;
   // Its answer is asked for nowhere: a function run for what it changes.
   if (value.kind === "nothing") return nothing;
+  if (value.kind === "number") return choose(returns, value, nothing, node);
   return refuse("QKV146", "the function does not return on every path", body.statements.at(-1) ?? node, {
     help: "end it with a return that no condition guards",
   });
@@ -50,12 +60,15 @@ function block(cx: Lifting, statements: readonly ts.Statement[], scope: Scope): 
   const t = loadTypeScript();
   for (const statement of statements)
     if (t.isFunctionDeclaration(statement) && statement.name)
-      scope.variables.set(statement.name.text, { value: { kind: "closure", node: statement, scope }, fixed: true });
+      scope.variables.set(statement.name.text, {
+        value: { kind: "closure", node: statement, scope },
+        fixed: true,
+        depth: cx.depth,
+      });
   let done = through;
   for (const statement of statements) {
     const gone = either(done.breaks, done.continues);
-    // What stands after a conditional return is not reached for every index.
-    const next = cx.where(not(done.returns), () =>
+    const next = afterReturn(cx, done.returns, statement, () =>
       under(cx, not(gone), statement, () => execute(cx, statement, scope)),
     );
     done = followed(done, next, statement);
@@ -119,7 +132,7 @@ function declareVar(cx: Lifting, name: ts.BindingName, value: Lifted | undefined
     return;
   }
   let variable = home.variables.get(name.text);
-  if (!variable) home.variables.set(name.text, (variable = { value: nothing, fixed: false }));
+  if (!variable) home.variables.set(name.text, (variable = { value: nothing, fixed: false, depth: cx.depth }));
   if (value) cx.assign(variable, value);
 }
 

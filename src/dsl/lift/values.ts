@@ -121,8 +121,8 @@ export function chooseTruth(condition: IndexExpr, x: IndexExpr, y: IndexExpr): I
 }
 
 /**
- * Both branches of a condition, run from the same state; what they change is chosen by it. What a branch changes that
- * does not go on is seen by nobody.
+ * Both branches of a condition, run from the same state; what they change is chosen by it. Own variables that a branch
+ * changes which does not go on are seen by nobody.
  */
 export function fork<T>(
   cx: Lifting,
@@ -134,7 +134,7 @@ export function fork<T>(
   const yes = cx.branch(condition, branches[0]);
   const no = cx.branch(simplified("not", condition), branches[1]);
   const after = ({ result, changes }: typeof yes, variable: Variable) =>
-    goesOn(result) ? (changes.get(variable) ?? variable.value) : undefined;
+    goesOn(result) || variable.depth < cx.depth ? (changes.get(variable) ?? variable.value) : undefined;
   for (const variable of new Set([...yes.changes.keys(), ...no.changes.keys()])) {
     const [x, y] = [after(yes, variable), after(no, variable)];
     cx.assign(variable, x && y ? choose(condition, x, y, node) : (x ?? y ?? variable.value));

@@ -185,6 +185,12 @@ const scoreSources = {
     "(s, { q, k }) => { const x = q; { const x = k; s += x; } for (let x = 0; x < 2; x++) s += x; return s + x; }",
   "closures that change variables":
     "(s, { q, k }) => { let n = 0; const add = (x) => { n += x; }; if (q > 3) add(k); add(1); const get = () => n; n += q; return get() + (n = 5, get()); }",
+  "what inner functions change before they return":
+    "(s, { q, k }) => { let n = 0, m = 0; const f = (x) => { m += 1; if (x > 3) { m += 2; return; } n += x; for (let i = 0; i < 3; i++) { n += 1; if (i === k) return; m += i; } n += 100; }; f(q); f(1); return n + 1000 * m; }",
+  "inner functions that answer for some indices":
+    "(s, { q }) => { const f = (x) => { if (x > 3) return x; }; return f(q) ?? -1; }",
+  "trees walked up":
+    "(s, { q, k }) => { const up = [-1, 0, 0, 1, 1, 2, 2, 3, 3]; let at = q; for (let i = 0; i < 5; i++) { if (at === k) return i; if (at < 0) return -9; at = up[at]; } return s; }",
   "parameters changed":
     "(s, { q, k }) => { q += 1; s *= 2; [q, k] = [k, q]; const f = (a, b = a++, c = a) => a + b * 10 + c * 100; return f(q) + k + s; }",
   "undefined for some indices":

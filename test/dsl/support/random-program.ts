@@ -3,7 +3,7 @@ import fc from "fast-check";
 /**
  * Source text of random functions of `s` and `{ b, h, q, k }`: expressions, variables that branches, loops and switches
  * change, early returns, breaks and continues, tables with what counts beside them, calls of inner functions. What they
- * mean is what JavaScript says. `w` is 5, `t` a table of 4 numbers, `g` a grid of 2 × 3.
+ * mean is what JavaScript says. `w` is 5, `t` a table of 4 numbers, `u` a grid of 2 × 3.
  */
 interface Grammar {
   readonly number: string;
@@ -35,7 +35,7 @@ const { number, truth, block } = fc.letrec<Grammar>((tie) => ({
       "s",
       "2 ** 31",
       "t[q & 3]",
-      "g[b][k % 3]",
+      "u[b][k % 3]",
     ),
     fc.tuple(tie("number"), fc.constantFrom(...binary), tie("number")).map(([x, op, y]) => `(${x} ${op} ${y})`),
     fc.tuple(fc.constantFrom(...unary), tie("number")).map(([f, x]) => `Math.${f}(${x})`),
@@ -67,6 +67,7 @@ const { number, truth, block } = fc.letrec<Grammar>((tie) => ({
       .map(([v, op, x]) => `${v} ${op} ${x};`),
     fc.constantFrom("x++;", "--y;"),
     tie("number").map((x) => `return ${x};`),
+    tie("number").map((x) => `g(${x});`),
     fc.tuple(tie("truth"), tie("block")).map(([c, body]) => `if (${c}) ${body}`),
     fc.tuple(tie("truth"), tie("block"), tie("block")).map(([c, yes, no]) => `if (${c}) ${yes} else ${no}`),
     fc
@@ -82,20 +83,21 @@ const { number, truth, block } = fc.letrec<Grammar>((tie) => ({
   block: fc.array(tie("statement"), { maxLength: 3, depthIdentifier: "block" }).map((all) => `{ ${all.join(" ")} }`),
 }));
 
-const head = "(s, { b, h, q, k }) => { let x = q, y = 1; const f = (n) => n * 2 - y;";
+const head =
+  "(s, { b, h, q, k }) => { let x = q, y = 1; const f = (n) => n * 2 - y; const g = (n) => { if (n > k) return; x += n; if (n < 0) { y += 1; return; } y = n; };";
 
 export const scoreProgram = fc.tuple(block, number).map(([body, answer]) => `${head} ${body} return ${answer}; }`);
 export const maskProgram = fc
   .tuple(block, truth)
   .map(
     ([body, answer]) =>
-      `({ b, h, q, k }) => { const s = 0.5; ${head.slice(head.indexOf("let"))} ${body.replaceAll(/return ([^;]*);/g, "return !($1);")} return ${answer}; }`,
+      `({ b, h, q, k }) => { const s = 0.5; ${head.slice(head.indexOf("let"))} ${body.replaceAll(/return ([^;]+);/g, "return !($1);")} return ${answer}; }`,
   );
 
 export const captured = {
   w: 5,
   t: [4, -1, 0.25, 2],
-  g: [
+  u: [
     [1, 2, 3],
     [-1, 0.5, 7],
   ],
