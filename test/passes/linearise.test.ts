@@ -19,7 +19,8 @@ import { Arena, graphOf } from "../../src/ir/arena.ts";
 import { costOf } from "../../src/ir/cost.ts";
 import { evaluate, symbol } from "../../src/ir/dim.ts";
 import { evaluateGraph } from "../../src/ir/evaluate.ts";
-import { fromNumbers, type HostTensor, toFloat64 } from "../../src/ir/tensor.ts";
+import { substituteDType } from "../../src/ir/substitute.ts";
+import { castTensor, fromNumbers, type HostTensor, toFloat64 } from "../../src/ir/tensor.ts";
 import { runModel } from "../../src/session.ts";
 
 const [T, heads, width] = [symbol("T"), 2, 8];
@@ -103,6 +104,21 @@ test("cost is linear in the length", async () => {
     };
     expect((await at(8192)) / (await at(1024))).toBeCloseTo(8, 6);
   }
+});
+
+test.each(["one", "each"] as const)("in float16 the sums of decays are exact: %s", async (decay) => {
+  const { arena, graph } = recurrence({ decay });
+  const half = substituteDType(arena, graph, "f32", "f16");
+  const dims = new Map([["T", 65]]);
+  const feeds = randomFeeds(half, dims, 9);
+  const strong = filled(65, decay === "one" ? 1 : width, (t) => (t % 7 === 0 ? -40 : -0.02));
+  feeds.set("g", castTensor(strong, "f16"));
+  const expected = evaluateGraph(half, feeds).get("y")!.data;
+  const compiled = await compile({ arena, graph: half }, { dims });
+  const actual = toFloat64((await runModel(compiled.onnx(), feeds)).get("y")!);
+  const largest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  // Ten roundings of float16.
+  for (const [i, value] of expected.entries()) expect(Math.abs(actual[i]! - value) / largest).toBeLessThan(1e-2);
 });
 
 describe("masked keys", () => {

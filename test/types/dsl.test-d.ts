@@ -11,6 +11,7 @@ import {
   input,
   layerNorm,
   linear,
+  linearAttention,
   matmul,
   merge,
   model,
@@ -18,6 +19,7 @@ import {
   param,
   reshape,
   rope,
+  scan,
   scatter,
   type size,
   softmax,
@@ -158,6 +160,14 @@ export const mistakes = model("mistakes", { layers: 2 }, ({ layers }) => {
   scatter(x, ids, x, { batch: 1, reduction: "max" });
   // @ts-expect-error an option of topK
   argSort(x, { smallest: true });
+  // @ts-expect-error a state by a name there is none of
+  scan({ s: x }, { x }, ({ t }) => ({ states: { s: t } }));
+  // @ts-expect-error the next state is missing
+  scan({ s: x }, { x }, () => ({ states: {} }));
+  // @ts-expect-error no such option
+  linearAttention(q, q, q, { decay: x });
+  // @ts-expect-error no such normaliser
+  attention(q, q, q, { normaliser: "mean" });
   // @ts-expect-error no operators
   x + 1;
   // @ts-expect-error a name is missing

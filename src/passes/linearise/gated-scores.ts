@@ -3,6 +3,7 @@ import { type Dim, mul } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { fromNumbers } from "../../ir/tensor.ts";
 import { type Chunks, scores } from "./chunks.ts";
+import { factorOf } from "./decay.ts";
 
 /**
  * [.., chunk, chunk]: scores of a query and the keys up to it, where each element of a key decays by itself (Yang et al.,
@@ -18,14 +19,14 @@ export function gatedScores(b: Build, chunks: Chunks, q: Value, k: Value, since:
     chunks.pairs(dtype, (i, j) => Number(i === j)),
   );
   for (let half = 1; half < chunks.size; half *= 2) {
-    const factor = fromBorder(b, since, half);
+    const factor = factorOf(b, fromBorder(b, since, half), dtype);
     const across = scores(b, b.mul(q, factor), b.mul(k, factor));
     total = b.add(total, b.mul(across, corners(chunks, dtype, half)));
   }
   return total;
 }
 
-/** What is kept from each earlier position of a block of twice `half` to its border, and from there to each later one. */
+/** Logarithm of what is kept from each earlier position of a block of twice `half` to its border, and from there to each later one. */
 function fromBorder(b: Build, since: Value, half: number): Value {
   const { dtype, shape } = since.type;
   const [batch, heads, count, size, width] = shape as [Dim, Dim, Dim, number, Dim];
@@ -33,7 +34,7 @@ function fromBorder(b: Build, since: Value, half: number): Value {
   const border = b.slice(blocks, { axis: 3, start: half - 1, end: half });
   const signs = Array.from({ length: 2 * half }, (_, i) => (i < half ? -1 : 1));
   const column = b.constant({ value: fromNumbers(dtype, [2 * half, 1], signs) });
-  return b.reshape(b.exp(b.mul(b.sub(blocks, border), column)), { shape });
+  return b.reshape(b.mul(b.sub(blocks, border), column), { shape });
 }
 
 /** 1 where a later half of a block of twice `half` meets its earlier half: the lower left of its square. */
