@@ -1,5 +1,6 @@
 import { heatPng } from "../../src/backends/report/heat-picture.ts";
-import { maskPng, structureSummary } from "../../src/backends/report/mask-picture.ts";
+import { maskPng } from "../../src/backends/report/mask-picture.ts";
+import { structureSummary } from "../../src/backends/report/mask-words.ts";
 import type { Declared } from "../../src/compile.ts";
 import { everything } from "../../src/ir/attend.ts";
 import { evaluate } from "../../src/ir/dim.ts";

@@ -11,7 +11,9 @@ interface Flags extends ModelFlags {
   readonly after?: string;
   readonly dot?: boolean;
   readonly mask?: boolean;
-  readonly maskBlock: string;
+  readonly maskBlock?: string;
+  readonly maskHead?: string;
+  readonly maskBatch?: string;
   readonly svg?: string;
   readonly png?: string;
 }
@@ -23,7 +25,9 @@ export function addPrint(program: Command): void {
     .option("--after <pass>", "the graph as the last run of this pass left it; `all` for the end")
     .option("--dot", "as a Graphviz graph")
     .option("--mask", "the mask functions of its attentions, drawn in blocks")
-    .option("--mask-block <n>", "queries and keys a block is long", "16")
+    .option("--mask-block <n>", "queries and keys a block is long; 16, or 128 from 65,536 positions")
+    .option("--mask-head <n>", "the head drawn where heads differ, from 0")
+    .option("--mask-batch <n>", "the batch entry drawn where these differ, from 0")
     .option("--svg <file>", "write the first mask as an SVG picture")
     .option("--png <file>", "write the first mask as a PNG picture")
     .addHelpText(
@@ -41,10 +45,16 @@ Examples:
 async function run(path: string, flags: Flags): Promise<void> {
   const { declared, options } = await openModel(path, flags);
   if (flags.mask || flags.svg !== undefined || flags.png !== undefined) {
-    const block = parseNatural("--mask-block", flags.maskBlock);
-    const { svg, png } = flags;
-    const files = { ...(svg !== undefined && { svg }), ...(png !== undefined && { png }) };
-    return void process.stdout.write(drawMasks(declared, { dims: dimsOf(flags), block, ...files }));
+    const { maskBlock, maskHead, maskBatch, svg, png } = flags;
+    const masks = {
+      dims: dimsOf(flags),
+      ...(maskBlock !== undefined && { block: parseNatural("--mask-block", maskBlock) }),
+      ...(maskHead !== undefined && { head: parseNatural("--mask-head", maskHead) }),
+      ...(maskBatch !== undefined && { batch: parseNatural("--mask-batch", maskBatch) }),
+      ...(svg !== undefined && { svg }),
+      ...(png !== undefined && { png }),
+    };
+    return void process.stdout.write(drawMasks(declared, masks));
   }
   const compiled = await compile(declared, { ...options, dims: dimsOf(flags) });
   const write = (graph: typeof compiled.graph) =>

@@ -178,8 +178,10 @@ describe("model files elsewhere", () => {
     expect(drawn).toMatch(/^▒▒·+$/m);
     expect(drawn).toMatch(/0 full, 7 partial, 9 empty/);
     expect([...readFileSync(png).subarray(1, 4)]).toEqual([..."PNG"].map((c) => c.charCodeAt(0)));
+    expect(drawn).toContain("causal · at most 7 back");
     expectMistake(await qkv(["print", linear, "--mask"]), "QKV510");
     expectMistake(await qkv(["print", model, "--mask", "--mask-block", "0"]), "QKV248");
+    expectMistake(await qkv(["print", model, "--mask", "--mask-head", "2"]), "QKV510");
   });
 
   test("a syntax error has its place", async () => {

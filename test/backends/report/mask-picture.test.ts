@@ -1,8 +1,11 @@
 import { inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { maskPng, maskSvg, maskText, structureSummary } from "../../../src/backends/report/mask-picture.ts";
+import { maskPng, maskSvg, maskText } from "../../../src/backends/report/mask-picture.ts";
+import { factsLine, structureSummary } from "../../../src/backends/report/mask-words.ts";
+import { maskFacts } from "../../../src/ir/index-analysis/facts.ts";
 import { blockStructure } from "../../../src/ir/index-analysis/structure.ts";
-import { abs, and, formula, k, le, q, sub } from "../../ir/index-analysis/formula.ts";
+import type { IndexFormula } from "../../../src/ir/index-expr/types.ts";
+import { abs, and, eq, formula, k, le, lt, mod, mul, or, q, sub } from "../../ir/index-analysis/formula.ts";
 
 const causal = formula(le(k, q));
 const band = formula(and(le(abs(sub(q, k)), 300)));
@@ -33,9 +36,14 @@ describe("pictures of masks", () => {
   });
 
   it("as SVG, with title and legend", () => {
-    const svg = maskSvg(blockStructure(band, { Q: 4096, K: 4096 }), 'a < b & "c"');
+    const svg = maskSvg(blockStructure(band, { Q: 4096, K: 4096 }), {
+      title: 'a < b & "c"',
+      facts: ["reaches < 300"],
+    });
     expect(svg).toContain("<title>a &lt; b &amp; &quot;c&quot;</title>");
     for (const name of ["full", "partial", "empty"]) expect(svg).toContain(`>${name}</text>`);
+    for (const words of ["keys →", "← queries", "4096", "reaches &lt; 300", "of the pairs attend"])
+      expect(svg).toContain(words);
     expect(svg.match(/<rect class="full"/g)!.length).toBeGreaterThan(31);
     expect(svg).not.toContain("NaN");
   });
@@ -46,12 +54,27 @@ describe("pictures of masks", () => {
     [4096, 4096],
     [100_000, 50_000],
   ])("as PNG, %i × %i", (Q, K) => {
-    const png = Buffer.from(maskPng(blockStructure(band, { Q, K })));
+    const png = Buffer.from(maskPng(blockStructure(band, { Q, K }), { title: "band" }));
     expect(png.subarray(1, 4).toString("latin1")).toBe("PNG");
     const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
     const at = png.indexOf("IDAT");
     const rows = inflateSync(png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4)));
     expect(rows.length).toBe(height * (width + 1));
-    expect(rows.every((byte) => byte <= 2)).toBe(true);
+    const colours = png.readUInt32BE(png.indexOf("PLTE") - 4) / 3;
+    expect(rows.every((byte) => byte < colours)).toBe(true);
+    // Text is drawn: pixels of ink above the picture.
+    expect(rows.subarray(0, 40 * (width + 1)).includes(colours - 2)).toBe(true);
+  });
+
+  it("say what is known", () => {
+    const line = (mask: IndexFormula) => factsLine(maskFacts(mask));
+    expect(line(causal)).toBe("causal");
+    expect(line(formula(and(le(k, q), le(sub(q, k), 7))))).toBe("causal · at most 7 back");
+    expect(line(band)).toBe("at most 300 back, at most 300 ahead");
+    // Not what the lengths say already.
+    expect(factsLine(maskFacts(band), { Q: 301, K: 400 })).toBe("at most 300 ahead");
+    expect(line(formula(or(le(abs(sub(q, k)), 3), lt(k, 2))))).toBe("at most 3 ahead · global columns 0–1");
+    expect(line(formula(eq(mod(sub(q, k), 4), 0)))).toBe("every 4th distance");
+    expect(line(formula(eq(mod(mul(q, k), 4), 0)))).toBe("nothing is known beyond the picture");
   });
 });
