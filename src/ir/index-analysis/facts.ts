@@ -10,7 +10,8 @@ import {
 } from "../index-expr/types.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
 import { operandsOf, readsOf } from "./logic.ts";
-import { distancesOf, isCausal, type Reach, type ReachContext, type Stride, tableOfBoth, tileOf } from "./reach.ts";
+import { distancesOf, isCausal, type Reach, type ReachContext, type Stride, tileOf } from "./reach.ts";
+import { sharedTable } from "./shared-table.ts";
 import { comparisons } from "./transfer.ts";
 
 /** What can be said of a mask without looking at its elements. What is said holds; what is not said may hold too. */
@@ -88,15 +89,15 @@ function blockDiagonal(facts: readonly IndexExpr[]): MaskFacts["blockDiagonal"] 
 function documents(facts: readonly IndexExpr[], { tables }: IndexFormula): MaskFacts["documents"] {
   for (const fact of facts) {
     if (fact.kind !== "apply" || fact.fn !== "equal") continue;
-    const number = tableOfBoth(fact.args[0]!, fact.args[1]!);
-    const table = number === undefined ? undefined : tables[number];
-    if (table?.kind !== "constant") continue;
+    const shared = sharedTable(fact.args[0]!, fact.args[1]!, tables);
+    if (!shared) continue;
+    const { table, elements } = shared;
     const offsets: number[] = [];
-    table.data.forEach((value, i) => {
-      if (i === 0 || value !== table.data[i - 1]) offsets.push(i);
+    elements.forEach((value, i) => {
+      if (i === 0 || value !== elements[i - 1]) offsets.push(i);
     });
     // Stretches are documents only where no entry comes back later.
-    if (new Set(offsets.map((i) => table.data[i])).size === offsets.length) return { table: number!, offsets };
+    if (new Set(offsets.map((i) => elements[i])).size === offsets.length) return { table, offsets };
   }
   return undefined;
 }

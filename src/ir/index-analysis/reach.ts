@@ -1,6 +1,5 @@
 import { add, atLeast, type Dim, divideExact, floorDiv, max, min, mul, sub } from "../dim.ts";
 import { indexEvaluator } from "../index-expr/evaluate.ts";
-import type { IndexFn } from "../index-expr/functions.ts";
 import {
   applied,
   constant,
@@ -10,9 +9,11 @@ import {
   type LengthName,
   partsInOrder,
 } from "../index-expr/types.ts";
+import { inIntegers } from "./in-integers.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
 import { operandsOf, readsOf, rewrite } from "./logic.ts";
 import { rangeTable } from "./range-table.ts";
+import { type SharedTable, sharedTable } from "./shared-table.ts";
 
 /**
  * How far from the diagonal a mask can be true: `back` bounds q - k, `ahead` bounds k - q. Undefined: only the lengths
@@ -335,37 +336,11 @@ function boundsOf(part: IndexExpr, cx: ReachContext): readonly [Dim | undefined,
   return undefined;
 }
 
-/** A comparison with integers on both sides that is true wherever this one is: of x / n, and with fractions. */
-function inIntegers(expr: IndexExpr & { readonly kind: "apply" }, fn: IndexFn): IndexExpr & { readonly kind: "apply" } {
-  if (!(fn in turned)) return expr;
-  const [x, y] = expr.args as [IndexExpr, IndexExpr];
-  if (x.kind === "number" && y.kind !== "number")
-    return inIntegers(
-      applied(turned[fn as keyof typeof turned], y, x) as typeof expr,
-      turned[fn as keyof typeof turned],
-    );
-  if (y.kind !== "number" || !Number.isFinite(y.value)) return expr;
-  const divides = x.kind === "apply" && x.fn === "div" ? x.args[1]! : undefined;
-  const by = divides?.kind === "number" && divides.value > 0 ? divides.value : 1;
-  const of = divides?.kind === "number" && divides.value > 0 ? (x as typeof expr).args[0]! : x;
-  const limit = y.value * by;
-  if (Math.abs(limit) > 2 ** 28) return expr;
-  // Quotients of integers this small are rounded by less.
-  const slack = 2 ** -20;
-  const up = fn === "less" || fn === "lessEqual";
-  // Between whole numbers x / n < c is x < n·c to the last bit.
-  const open = (fn === "less" || fn === "greater") && Number.isInteger(by) && Number.isInteger(y.value) ? 1 : 0;
-  const bound = constant(up ? Math.floor(limit + slack) - open : Math.ceil(limit - slack) + open);
-  return applied(up ? "lessEqual" : "greaterEqual", of, bound) as typeof expr;
-}
-
-const turned = { less: "greater", lessEqual: "greaterEqual", greater: "less", greaterEqual: "lessEqual" } as const;
-
 /** Bounds from ⌊x / n⌋ = ⌊y / n⌋ or table[q] = table[k]. */
 function sameTile({ args }: IndexExpr & { readonly kind: "apply" }, cx: ReachContext): Distances {
   const [x, y] = args as [IndexExpr, IndexExpr];
-  const span = spanOfTable(x, y, cx.tables);
-  if (span !== undefined) return { back: span, ahead: span, stride: undefined };
+  const shared = sharedTable(x, y, cx.tables);
+  if (shared) return withinTable(shared, cx);
   const [a, b] = [tileOf(x), tileOf(y)];
   if (!a || !b || a.size !== b.size) return unbounded;
   const [p, r] = [formOf(a.of, cx), formOf(b.of, cx)];
@@ -393,26 +368,18 @@ export function tileOf(expr: IndexExpr): { readonly of: IndexExpr; readonly size
   return n.kind === "number" && Number.isInteger(n.value) && n.value > 0 ? { of, size: n.value } : undefined;
 }
 
-/** The table of `table[q] = table[k]`. */
-export function tableOfBoth(x: IndexExpr, y: IndexExpr): number | undefined {
-  if (x.kind !== "lookup" || y.kind !== "lookup" || x.table !== y.table || x.at.length !== 1) return undefined;
-  const names = [x.at[0], y.at[0]];
-  return names.includes(index("q")) && names.includes(index("k")) ? x.table : undefined;
-}
-
-/** Largest distance of two positions at which a table is equal. */
-function spanOfTable(x: IndexExpr, y: IndexExpr, tables: readonly IndexTable[]): number | undefined {
-  const number = tableOfBoth(x, y);
-  const table = number === undefined ? undefined : tables[number];
-  if (table?.kind !== "constant") return undefined;
+/** Bounds of the distance of two positions at which a table is equal. */
+function withinTable({ elements, goesOn }: SharedTable, { lengths }: ReachContext): Distances {
   const first = new Map<number, number>();
   let span = 0;
-  table.data.forEach((value, i) => {
+  elements.forEach((value, i) => {
     const known = first.get(value);
     if (known === undefined) first.set(value, i);
     else span = Math.max(span, i - known);
   });
-  return span;
+  if (!goesOn) return { back: span, ahead: span, stride: undefined };
+  const start = first.get(elements.at(-1)!)! + 1;
+  return { back: max(span, sub(lengths.Q, start)), ahead: max(span, sub(lengths.K, start)), stride: undefined };
 }
 
 /** (q - k) % m = r, or |q - k| % m = 0. */

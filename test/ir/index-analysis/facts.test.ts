@@ -22,6 +22,7 @@ import {
   le,
   lt,
   max,
+  min,
   mod,
   mul,
   or,
@@ -138,6 +139,15 @@ describe("masks that are in no catalogue", () => {
 
   it("windows of heads with symbolic heads", () => {
     expect(show(maskFacts(formula(and(le(k, q), lt(distance, mul(16, add(h, 1)))))).reach.back!)).toBe("16*H - 1");
+  });
+
+  it("documents of which the last goes on to the end", () => {
+    const starts = table("doc", [0, 0, 0, 1, 1, 2]);
+    const open = formula(eq(at(0, [min(q, 5)]), at(0, [min(k, 5)])), starts);
+    expect(maskFacts(open).documents).toEqual({ table: 0, offsets: [0, 3, 5] });
+    expect(show(maskFacts(open).reach.back!)).toBe("max(2, (Q - 6))");
+    expect(maskFacts(open, { Q: 40, K: 30 }).reach).toEqual({ back: 34, ahead: 24 });
+    expect(reachOf(open, 40)).toEqual({ back: 34, ahead: 34 });
   });
 
   it("tiles by shifts are tiles", () => {
