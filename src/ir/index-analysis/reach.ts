@@ -1,14 +1,6 @@
 import { add, atLeast, type Dim, divideExact, floorDiv, max, min, mul, sub } from "../dim.ts";
 import { indexEvaluator } from "../index-expr/evaluate.ts";
-import {
-  applied,
-  constant,
-  type IndexExpr,
-  type IndexTable,
-  index,
-  type LengthName,
-  partsInOrder,
-} from "../index-expr/types.ts";
+import { applied, type IndexExpr, type IndexTable, index, type LengthName, partsInOrder } from "../index-expr/types.ts";
 import { inIntegers } from "./in-integers.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
 import { operandsOf, readsOf, rewrite } from "./logic.ts";
