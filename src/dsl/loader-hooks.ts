@@ -34,12 +34,25 @@ function typeScriptSibling(specifier: string, parent: string | undefined): strin
 
 export const load: LoadHook = async (url, context, next) => {
   const path = url.startsWith("file:") ? fileURLToPath(url) : "";
+  // What strips types strips `with { type: "json" }` too, without which Node takes no JSON.
+  if (path.endsWith(".json") && context.importAttributes.type !== "json")
+    return { format: "module", source: `export default ${await readJson(path)}`, shortCircuit: true };
   if (/\.m?ts$/.test(path)) return { format: "module", source: await strip(path), shortCircuit: true };
   if (!path.endsWith(".js") || path.includes("node_modules")) return next(url, context);
   const source = await readFile(path, "utf8");
   // Beside no package.json, Node takes .js for CommonJS; a declaration is written with import and export.
   return /^\s*(import|export)\b/m.test(source) ? { format: "module", source, shortCircuit: true } : next(url, context);
 };
+
+async function readJson(path: string): Promise<string> {
+  const text = await readFile(path, "utf8");
+  try {
+    JSON.parse(text);
+    return text;
+  } catch (error) {
+    throw new SyntaxError(`${path} is no JSON: ${(error as Error).message}`);
+  }
+}
 
 async function strip(path: string): Promise<string> {
   const { code } = await transform(await readFile(path, "utf8"), {
