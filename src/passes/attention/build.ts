@@ -82,6 +82,8 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
   let scale = 1;
   let causal = false;
   let fill = 0;
+  /** What masks put in the place of scores. */
+  let replaced: number | undefined;
   const biases: Term[] = [];
   const masks: { value: Value; groups: Groups }[] = [];
   // Steps are nearest the softmax first; going down, what is above multiplies what is below.
@@ -100,6 +102,14 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
         return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
       scale *= step.factor;
     } else if (step.kind === "mask") {
+      const other = replaced ?? step.fill * scale;
+      if (step.fill * scale !== other)
+        return {
+          depth: 6,
+          reason: `masks fill with ${step.fill * scale} and ${other}: a row that sees nothing else weighs by the larger`,
+          at: step.node.results[0]!,
+        };
+      replaced = other;
       note(step.keeps ? step.mask : b.not(step.mask), Math.min(step.fill * scale, swallows));
     } else if (step.kind === "bias") {
       const mask = step.negate ? undefined : maskOfBias(step.value, isMasked);
