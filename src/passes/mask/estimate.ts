@@ -56,6 +56,18 @@ function stepCost(formula: IndexExpr): number {
   return cost;
 }
 
+/** An element of a table is found by its index in all of it, which is computed and held within. */
+const nodesOfLookup = 6;
+
+/** Operations that compute mask and bias of one grid of places. */
+export function formulaNodes({ program, added, facts }: MaskProblem): number {
+  const parts = new Set([program.formulas.mask, added ?? program.formulas.score].flatMap(partsInOrder));
+  const of = { apply: 1, lookup: nodesOfLookup } as const;
+  const computed = [...parts].reduce((sum, { kind }) => sum + (kind in of ? of[kind as keyof typeof of] : 0), 0);
+  // What depends on the distance alone is computed once for all parts.
+  return facts.ofDistance && added === constant(0) ? 0 : computed;
+}
+
 export interface Work {
   /** Pairs of query and key of one head that are computed. */
   readonly pairs: number;

@@ -1,5 +1,5 @@
 import { runsOf } from "../../ir/index-analysis/block-structure.ts";
-import { type Numbers, timeOf, tooManyScores } from "./estimate.ts";
+import { formulaNodes, type Numbers, timeOf, tooManyScores } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { attendInParts, type Part, type Run } from "./parts.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -106,6 +106,6 @@ export function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Par
     held: rows * columns,
     maskElements: full ? 0 : rows * columns,
     copied: batch * widths * (columns * Number(kvHeads) + rows * Number(heads)),
-    nodes: 5 + keys.length,
+    nodes: 5 + keys.length + (full ? 0 : formulaNodes(problem)),
   });
 }
