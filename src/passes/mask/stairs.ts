@@ -19,7 +19,7 @@ export const stairs: Form = {
     if (!problem.facts.causal) return notCausal;
     if (isStatic(queries)) return knownLengths;
     if (queries !== keys) return oblong;
-    const count = numbers ? Math.min(32, Math.max(2, Math.round(numbers.queries / 128))) : 8;
+    const count = numbers ? bestCount(problem, numbers) : 8;
     return {
       least: count,
       time: (at) => time(problem, at, count),
@@ -27,6 +27,14 @@ export const stairs: Form = {
     };
   },
 };
+
+const counts = [2, 3, 4, 6, 8, 12, 16, 24, 32];
+
+/** How many parts take the least time; none is lower than a row. */
+function bestCount(problem: MaskProblem, numbers: Numbers): number {
+  const times = counts.map((count) => (count > numbers.queries ? Infinity : time(problem, numbers, count)));
+  return counts[times.indexOf(Math.min(...times))]!;
+}
 
 /** `count` parts; the last takes what is left. */
 function partsOf<D extends Dim>(queries: D, height: D, count: number): Part<D>[] {
