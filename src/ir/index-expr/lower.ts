@@ -46,6 +46,14 @@ export interface Grid {
    * blocks. Unlike q and k it may leave the lengths.
    */
   readonly difference?: Value;
+  /** The stretches of all queries and keys that q and k run through, where [b, h, q, k] are the axes. */
+  readonly cuts?: { readonly q: readonly Cut[]; readonly k: readonly Cut[] };
+}
+
+/** Indices from start up to but without end. */
+export interface Cut {
+  readonly start: Dim;
+  readonly end: Dim;
 }
 
 /**
@@ -379,20 +387,30 @@ class DenseLowering {
     return b.gather(flat, this.#cast(index, "i64"), { axis: 0 });
   }
 
-  /** `doc[b][q]` where doc is [B, Q] needs no gather. */
+  /** `doc[b][q]` where doc is [B, Q] needs no gather: axes that are those of the grid are cut as it is. */
   #alongAxes(source: Value, at: readonly IndexExpr[]): Value | undefined {
-    if (this.#options.grid) return undefined;
+    const { grid } = this.#options;
+    if (grid && !grid.cuts) return undefined;
     const { shape } = source.type;
-    const order = at.map((index) => (index.kind === "index" ? axes[index.name] : -1));
-    const own = order.every(
-      (axis, i) => axis > (order[i - 1] ?? -1) && shape[i] === this.#options.lengths[lengthNames[axis as 0]!],
-    );
-    if (!own) return undefined;
     const full: Dim[] = [1, 1, 1, 1];
-    order.forEach((axis, i) => {
+    let last = -1;
+    for (const [i, index] of at.entries()) {
+      if (shape[i] === 1 && index.kind === "number" && index.value === 0) continue;
+      if (index.kind !== "index") return undefined;
+      const axis = axes[index.name];
+      if (axis <= last || shape[i] !== this.#options.lengths[lengthNames[axis]]) return undefined;
       full[axis] = shape[i]!;
-    });
-    return this.b.reshape(source, { shape: full });
+      last = axis;
+    }
+    const { q = [], k = [] } = grid?.cuts ?? {};
+    const whole = this.b.reshape(source, { shape: full });
+    return this.#cut(this.#cut(whole, axes.q, q), axes.k, k);
+  }
+
+  #cut(x: Value, axis: number, cuts: readonly Cut[]): Value {
+    if (x.type.shape[axis] === 1 || cuts.length === 0) return x;
+    const pieces = cuts.map(({ start, end }) => this.b.slice(x, { axis, start, end }));
+    return pieces.length === 1 ? pieces[0]! : this.b.concat(...pieces, { axis });
   }
 
   #size(dim: Dim): Value {

@@ -61,6 +61,7 @@ function timeInBlocks(problem: MaskProblem, numbers: Numbers, rows: number, widt
     pairs: count * rows * width,
     held: count * rows * width,
     maskElements: count * rows * width,
+    cut: false,
     copied: numbers.batch * (2 * count * width * perKey + padded),
     nodes: 16,
   });

@@ -1,4 +1,5 @@
 import { causalFormula, everything } from "../../ir/attend.ts";
+import { readsOf } from "../../ir/index-analysis/logic.ts";
 import { constant, type IndexExpr, partsInOrder, partsOf } from "../../ir/index-expr/types.ts";
 import type { Target } from "../target.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -68,13 +69,30 @@ export function formulaNodes({ program, added, facts }: MaskProblem): number {
   return facts.ofDistance && added === constant(0) ? 0 : computed;
 }
 
+/**
+ * How many times the elements of a mask are handled: a table read at q and k is read for each pair, by index where its
+ * axes cannot be cut as the places are.
+ */
+export function elementWeight({ program, mask }: MaskProblem, heads: number, cut: boolean): number {
+  let weight = 1;
+  const parts = new Set([mask.expr, program.formulas.score].flatMap(partsInOrder));
+  for (const part of parts) {
+    const reads = part.kind === "lookup" ? readsOf(part) : 0;
+    if ((reads & 3) !== 3) continue;
+    weight += (cut ? 0.5 : 6) * ((reads & 8) === 0 ? 1 : heads);
+  }
+  return weight;
+}
+
 export interface Work {
   /** Pairs of query and key of one head that are computed. */
   readonly pairs: number;
   /** Scores held at a time, of one head. */
   readonly held: number;
-  /** Elements of masks and biases computed or read, of all heads that have their own. */
+  /** Elements of a mask that is computed or read, of one head. */
   readonly maskElements: number;
+  /** Tables are cut as the places are, rather than read by index. */
+  readonly cut: boolean;
   /** Elements of q, k, v and the result that are copied, of all heads. */
   readonly copied: number;
   readonly nodes: number;
@@ -87,7 +105,7 @@ export function timeOf(problem: MaskProblem, { batch }: Numbers, work: Work): nu
   const factor = bytes > mostBytes ? beyond : 1;
   return (
     factor * work.pairs * heads * pairCost(problem, bytes <= cached) +
-    work.maskElements * nanoseconds.maskElement +
+    work.maskElements * elementWeight(problem, heads, work.cut) * nanoseconds.maskElement +
     work.copied * 4 * nanoseconds.byte +
     work.nodes * nanoseconds.node
   );
@@ -110,5 +128,5 @@ export function denseTime(problem: MaskProblem, numbers: Numbers, target: Target
   if (flash && isCausalOnly && keys >= flashFrom.causal) return pairs * heads * nanoseconds.flashCausalPair;
   if (flash && !masked && keys >= flashFrom.full) return pairs * heads * nanoseconds.flashPair;
   const maskElements = masked && !isCausalOnly ? 4 * pairs : masked ? pairs : 0;
-  return timeOf(problem, numbers, { pairs, held: pairs, maskElements, copied: 0, nodes: 6 });
+  return timeOf(problem, numbers, { pairs, held: pairs, maskElements, cut: true, copied: 0, nodes: 6 });
 }

@@ -79,7 +79,7 @@ function timeOfLayout(
     problem,
     { batch, queries: structure.queries, keys: structure.keys },
     {
-      ...{ pairs, held: pairs, maskElements: pairs, nodes: 16 },
+      ...{ pairs, held: pairs, maskElements: pairs, cut: false, nodes: 16 },
       copied: batch * widths * (2 * count * slots * blockSize * Number(kvHeads) + moved),
     },
   );

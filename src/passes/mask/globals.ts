@@ -114,11 +114,18 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
     const pairs = count * height * keys;
     const moved = numbers.queries * Number(heads) * (rows > 0 ? 3 : 1);
     const copied = numbers.batch * widths * (2 * count * keys * Number(kvHeads) + moved);
-    const time = timeOf(problem, numbers, { pairs, held: pairs, maskElements: pairs, copied, nodes: 24 });
+    const time = timeOf(problem, numbers, { pairs, held: pairs, maskElements: pairs, cut: false, copied, nodes: 24 });
     return { height, time };
   });
   const apart = rows * numbers.keys;
-  const dense = timeOf(problem, numbers, { pairs: apart, held: apart, maskElements: 0, copied: 0, nodes: 6 });
+  const dense = timeOf(problem, numbers, {
+    pairs: apart,
+    held: apart,
+    maskElements: 0,
+    cut: false,
+    copied: 0,
+    nodes: 6,
+  });
   const choice = choices.reduce((least, one) => (one.time < least.time ? one : least));
   return { height: choice.height, time: choice.time + (rows > 0 ? dense : 0) };
 }

@@ -102,6 +102,7 @@ function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys, full 
       q: from(along(rows, 2), start),
       k: places.length === 1 ? places[0]! : b.concat(...places, { axis: 3 }),
       ...(one && { difference: from(one, sub(start, keys[0]!.start)) }),
+      cuts: { q: [{ start, end }], k: keys },
     },
     shape: [batch, heads, rows, columns],
     noEmptyRows: seesItself || full,

@@ -105,6 +105,7 @@ export function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Par
     pairs: rows * columns,
     held: rows * columns,
     maskElements: full ? 0 : rows * columns,
+    cut: true,
     copied: batch * widths * (columns * Number(kvHeads) + rows * Number(heads)),
     nodes: 5 + keys.length + (full ? 0 : formulaNodes(problem)),
   });
