@@ -77,6 +77,13 @@ test("makes what it is asked for and keeps the rest; what is no variant any more
   ]);
 });
 
+test("--untimed draws and counts anew, and keeps times", () => {
+  const { flops, sizes, ...before } = JSON.parse(entry("first"));
+  writeFileSync(join(to, "gallery", "first.json"), JSON.stringify({ ...before, flops: { naive: "1" }, sizes: {} }));
+  expect(run("first", "--untimed")).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(entry("first"))).toEqual({ ...before, flops, sizes });
+});
+
 test("--html is one page with the pictures in it", () => {
   const html = join(folder, "gallery.html");
   expect(run("--missing", "--html", html)).toEqual({ status: 0, stdout: "", stderr: "" });

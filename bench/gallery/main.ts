@@ -6,13 +6,14 @@ import { describeFailure } from "../../src/cli/render.ts";
 import { describeMachine } from "../machine.ts";
 import { makeGallery } from "./make.ts";
 
-const usage = `npm run gallery -- [name…] [--missing] [--quick] [--from FOLDER] [--to FOLDER] [--html FILE]
+const usage = `npm run gallery -- [name…] [--missing] [--quick] [--untimed] [--from FOLDER] [--to FOLDER] [--html FILE]
 
 Makes docs/gallery.md and the pictures and figures of docs/gallery for every variant of models/variants, or for those whose
 name is one of the words given, or contains one; the others stay as they are.
 
   --missing       only those that have no entry yet
   --quick         the shortest length and one round of timing: for a look, not for figures to quote
+  --untimed       pictures, formulas and passes; times stay as they are where there are any
   --from FOLDER   declarations, instead of models/variants
   --to FOLDER     where gallery.md and the folder gallery go, instead of docs
   --html FILE     also everything as one HTML page, pictures in it
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
     options: {
       missing: { type: "boolean", default: false },
       quick: { type: "boolean", default: false },
+      untimed: { type: "boolean", default: false },
       from: { type: "string", default: "models/variants" },
       to: { type: "string", default: "docs" },
       html: { type: "string" },
@@ -52,6 +54,7 @@ async function main(): Promise<void> {
       words: positionals,
       missing: values.missing,
       quick: values.quick,
+      untimed: values.untimed,
       machine: await describeMachine(),
       onProgress: (done, total, what) => line.update(`${bar(done, total)} ${what}`),
       onDone({ name, speed }) {

@@ -29,6 +29,8 @@ export interface MakeOptions {
   readonly missing: boolean;
   /** The shortest length and one round of timing. */
   readonly quick: boolean;
+  /** Times stay as they are where there are any. */
+  readonly untimed: boolean;
   readonly machine: string;
   readonly onProgress: (done: number, total: number, what: string) => void;
   readonly onDone: (entry: GalleryEntry) => void;
@@ -86,20 +88,24 @@ async function loadAll({ from }: Places, sources: readonly VariantSource[], onFa
   return models;
 }
 
-interface Making {
-  readonly quick: boolean;
-  readonly machine: string;
+interface Making extends Pick<MakeOptions, "quick" | "untimed" | "machine"> {
   readonly onProgress: (what: string) => void;
 }
 
-async function makeEntry(folder: URL, name: string, model: Model, { quick, machine, onProgress }: Making) {
+async function makeEntry(folder: URL, name: string, model: Model, options: Making): Promise<GalleryEntry> {
+  const { quick, untimed, machine, onProgress } = options;
   onProgress("drawing and counting");
   const declared = model.build();
   const runs = sizesOf(name, symbolsIn(declared.graph));
   const { structure, pictures } = await structureOf(name, declared, runs.at(-1)!);
-  const speed = await speedOf(model, quick ? runs.slice(0, 1) : runs, quick, onProgress);
-  const command = `npm run gallery -- ${name}${quick ? " --quick" : ""}`;
-  const entry: GalleryEntry = { name, ...structure, speed, machine, command };
+  const timed = async () => ({
+    speed: await speedOf(model, quick ? runs.slice(0, 1) : runs, quick, onProgress),
+    machine,
+    command: `npm run gallery -- ${name}${quick ? " --quick" : ""}`,
+  });
+  const known = untimed ? readEntry(folder, name) : undefined;
+  const times = known ? { speed: known.speed, machine: known.machine, command: known.command } : await timed();
+  const entry: GalleryEntry = { name, ...structure, ...times };
   writeEntry(folder, entry, pictures);
   return entry;
 }

@@ -1,6 +1,6 @@
 import { heatPng } from "../../src/backends/report/heat-picture.ts";
 import { maskPng } from "../../src/backends/report/mask-picture.ts";
-import { structureSummary } from "../../src/backends/report/mask-words.ts";
+import { factsLine, structureSummary } from "../../src/backends/report/mask-words.ts";
 import type { Declared } from "../../src/compile.ts";
 import { everything } from "../../src/ir/attend.ts";
 import { evaluate } from "../../src/ir/dim.ts";
@@ -33,7 +33,8 @@ export function maskPicture(name: string, declared: Declared, sizes: Sizes): Dra
 function blocks(formula: IndexFormula, counts: Counts): Pick<Drawn, "summary" | "bytes"> {
   const block = Math.max(1, Math.ceil(Math.max(counts.Q, counts.K) / cells));
   const structure = blockStructure(formula, counts, block, { b: [0, 0], h: [0, 0] });
-  return { summary: structureSummary(structure), bytes: maskPng(structure) };
+  const known = factsLine(maskFacts(formula, counts), counts);
+  return { summary: `${structureSummary(structure)}. Known of it: ${known}`, bytes: maskPng(structure) };
 }
 
 function points(declared: Declared, formula: IndexFormula, counts: Counts, sizes: Sizes) {
