@@ -70,6 +70,12 @@ async function main(): Promise<void> {
   process.exitCode = 2;
 }
 
+// Without a handler the process ends in the middle of a file; with one, between files.
+process.once("SIGINT", () => {
+  line.done();
+  process.exit(130);
+});
+
 try {
   await main();
 } catch (error) {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { compareOutputs } from "../../src/backends/ort/compare-outputs.ts";
 import { memoryStore } from "../../src/backends/weights/store.ts";
 import { compile } from "../../src/compile.ts";
+import { randomFeeds } from "../../src/feeds.ts";
 import { Arena, type Build, graphOf } from "../../src/ir/arena.ts";
 import { costOf } from "../../src/ir/cost.ts";
 import { evaluate, symbol } from "../../src/ir/dim.ts";
@@ -9,6 +11,8 @@ import { type Graph, nodesOf, type Value } from "../../src/ir/graph.ts";
 import { defaultPassOptions } from "../../src/passes/pass.ts";
 import { optimise, runPipeline } from "../../src/passes/pipeline.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
+import { runModel } from "../../src/session.ts";
+import { reference } from "../../src/verify.ts";
 import { checkCompiled } from "./support/differential.ts";
 
 const S = symbol("S");
@@ -52,6 +56,21 @@ describe("wrong results that were", () => {
     expect(await problems(make, [1, 5, 8])).toEqual([]);
     const { graph } = await compile(make(), { weights: noWeights });
     expect(opsOf(graph)).not.toContain("reduceMean");
+  });
+
+  it("causal attention of a single head is cut into parts the runtime takes", async () => {
+    const { arena, graph } = built([S, 1, symbol("L"), 4], (b, x) => [
+      b.attention(x, x, x, { scale: 0.5, causal: true }),
+    ]);
+    const dims = new Map([
+      ["S", 2],
+      ["L", 512],
+    ]);
+    const feeds = randomFeeds(graph, dims, 0);
+    const compiled = await compile({ arena, graph }, { hints: dims });
+    expect(opsOf(compiled.graph)).toContain("if");
+    const actual = await runModel(compiled.onnx(), feeds);
+    expect(compareOutputs(reference(graph, feeds, noWeights), actual).equal).toBe(true);
   });
 
   it.each([-1e4, -1e9, -3.4028234663852886e38])("a row that a mask of %f hides weighs all keys alike", async (fill) => {

@@ -55,6 +55,7 @@ export const groupedHeads: Matcher = {
 };
 
 const sideBySide = "its heads do not lie side by side";
+const single = "a single head lies as it is";
 
 /** Whether a tensor's heads can be had in front of its widths without moving elements, or by relabelling a product. */
 const isFree = (value: Value): boolean =>
@@ -81,7 +82,7 @@ export const packedHeads: Matcher = {
   name: "attention-packed-heads",
   formula: "merge(attention(split(q), split(k), split(v))) = packedAttention(q, k, v)",
   roots: ["attention"],
-  refuses: [sideBySide, "the number of heads is no integer", "the target has no kernel for packed heads"],
+  refuses: [single, sideBySide, "the number of heads is no integer", "the target has no kernel for packed heads"],
   match(root, cx) {
     if (!cx.target.choices.packAttention || hasFormulas(root)) return undefined;
     const at = root.results[0]!;
@@ -91,6 +92,8 @@ export const packedHeads: Matcher = {
     const kvHeads = k.type.shape[1];
     if (typeof heads !== "number" || typeof kvHeads !== "number")
       return refuse(at, "the number of heads is no integer");
+    // Nothing is to be gained, and the runtime takes the width of rank 3 for 0 where it cannot infer it, as after a slice.
+    if (heads === 1) return refuse(at, single);
     const free = [q, k, v].filter(isFree).length + (resultIsFree(at, cx) ? 1 : 0);
     if (free < 3) return refuse(at, sideBySide);
     const b = cx.arena.build;
