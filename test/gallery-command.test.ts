@@ -36,7 +36,10 @@ variant("broken", "return { o: attention(q, q, q, { mask: ({ q, k }) => { while 
 const main = join(checkout, "dist/bench/gallery/main.js");
 const args = (...more: readonly string[]) => [main, "--quick", "--from", from, "--to", to, ...more];
 const run = (...more: readonly string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, args(...more), { cwd: checkout, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, args(...more), {
+    ...{ cwd: checkout, encoding: "utf8" },
+    env: { ...process.env, NO_COLOR: "1" },
+  });
   return { status, stdout, stderr };
 };
 const page = () => readFileSync(join(to, "gallery.md"), "utf8");
