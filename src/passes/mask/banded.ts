@@ -1,7 +1,8 @@
 import { ceilDiv } from "../../ir/dim.ts";
-import { attendInBlocks, slidingPlaces } from "./blocks.ts";
+import { attendInBlocks } from "./blocks.ts";
 import { type Numbers, timeOf } from "./estimate.ts";
 import type { Form } from "./form.ts";
+import { slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
 
 const noBand = "no bound is known of how far a query sees";

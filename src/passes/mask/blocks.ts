@@ -3,6 +3,7 @@ import { addedOn, attendInSteps, everything, type GridOfScores, maskOn, type Sco
 import { type Dim, mul, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
+import { along, clamped, f64, sizeOf } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
 
 /** Keys of every block that are told apart from others: by where they are, or by what masks them. */
@@ -65,16 +66,6 @@ export function attendInBlocks(problem: MaskProblem, blocks: Blocks): Value {
   return padded === queries ? result : b.slice(result, { axis: 2, start: 0, end: queries });
 }
 
-const f64 = (b: Build, value: number) => b.scalar(value, "f64");
-
-/** Dimension as a number at run time. */
-export const sizeOf = (b: Build, dim: Dim): Value =>
-  typeof dim === "number" ? f64(b, dim) : b.cast(b.size({ of: dim }), { to: "f64" });
-
-/** Places brought within a length. */
-export const clamped = (b: Build, x: Value, length: Dim): Value =>
-  b.min(b.max(x, f64(b, 0)), b.sub(sizeOf(b, length), f64(b, 1)));
-
 /** [batch, keys, width] → [batch, count, keys of a block, width]. */
 function gatherKeys(b: Build, x: Value, { segments, run, count }: Blocks, keys: Dim): Value {
   const [batch, , last] = x.type.shape as [Dim, Dim, Dim];
@@ -104,21 +95,17 @@ function gridOf({ b, sizes, seesItself, program }: MaskProblem, blocks: Blocks, 
   const { batch, kvHeads, group, keys } = sizes;
   const { rows, count, starts } = blocks;
   const { width, places, difference, inside } = segment;
-  const along = (size: Dim, axis: number): Value => {
-    const shape: Dim[] = [1, 1, 1, 1, 1, 1];
-    shape[axis] = size;
-    return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
-  };
-  const first = starts ? b.reshape(starts, { shape: [1, 1, count, 1, 1, 1] }) : b.mul(along(count, 2), f64(b, rows));
-  const q = b.add(first, along(rows, 4));
+  const on = (size: Dim, axis: number) => along(b, size, axis, 6);
+  const first = starts ? b.reshape(starts, { shape: [1, 1, count, 1, 1, 1] }) : b.mul(on(count, 2), f64(b, rows));
+  const q = b.add(first, on(rows, 4));
   const k = b.reshape(places, { shape: [1, 1, places.type.shape[0]!, 1, 1, width] });
   const last = b.sub(sizeOf(b, keys), f64(b, 1));
   const valid = inside ? undefined : b.and(b.lessEqual(f64(b, 0), k), b.lessEqual(k, last));
-  const h = group === 1 ? along(kvHeads, 1) : b.add(b.mul(along(kvHeads, 1), sizeOf(b, group)), along(group, 3));
+  const h = group === 1 ? on(kvHeads, 1) : b.add(b.mul(on(kvHeads, 1), sizeOf(b, group)), on(group, 3));
   return {
     grid: {
       rank: 6,
-      b: along(batch, 0),
+      b: on(batch, 0),
       h,
       q: mul(count, rows) === program.lengths.Q ? q : clamped(b, q, program.lengths.Q),
       k: inside ? k : clamped(b, k, keys),
@@ -187,12 +174,4 @@ function joinedProgram(
   const shape = [...grid!.shape.slice(0, 5), k.type.shape[5]!];
   const open = { ...program, formulas: { ...program.formulas, mask: everything } };
   return [open, { ...grid!, grid: { ...places, k }, shape, valid }];
-}
-
-/** Places of keys of blocks that begin `back` keys before the block's own queries: f64 [count, width], and q - k. */
-export function slidingPlaces(b: Build, rows: number, count: Dim, width: number, back: number) {
-  const starts = b.mul(b.reshape(b.iota({ size: count, dtype: "f64" }), { shape: [count, 1] }), f64(b, rows));
-  const within = b.sub(b.reshape(b.iota({ size: width, dtype: "f64" }), { shape: [1, width] }), f64(b, back));
-  const row = b.reshape(b.iota({ size: rows, dtype: "f64" }), { shape: [rows, 1] });
-  return { places: b.add(starts, within), difference: b.sub(row, within) };
 }

@@ -1,4 +1,3 @@
-import type { Build } from "../../ir/arena.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type BlockStructure, runsOf } from "../../ir/index-analysis/block-structure.ts";
 import { fromNumbers } from "../../ir/tensor.ts";
@@ -6,6 +5,7 @@ import { attendInBlocks } from "./blocks.ts";
 import { type Numbers, timeOf } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { partOf } from "./parts.ts";
+import { along, f64, listed } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
 import { timeOfPart } from "./split.ts";
 import { openLengths, structureAt } from "./structure.ts";
@@ -121,19 +121,16 @@ function attendGathered(problem: MaskProblem, { structure, slots, gathered: chos
     return [...blocks, ...new Array<number>(slots - blocks.length).fill(-1)];
   });
   const inside = whole && !table.includes(-1);
-  const firsts = b.mul(listed(b, table, [count, slots, 1]), b.scalar(blockSize, "f64"));
-  const within = b.reshape(b.iota({ size: blockSize, dtype: "f64" }), { shape: [1, 1, blockSize] });
+  const firsts = b.mul(listed(b, table, [count, slots, 1]), f64(b, blockSize));
+  const within = along(b, blockSize, 2, 3);
   const width = slots * blockSize;
   const places = b.reshape(b.add(firsts, within), { shape: [count, width] });
   const blocks = { rows: blockSize, count, segments: [{ width, places, inside }], run: whole ? blockSize : 1 };
   if (count === structure.rows) return attendInBlocks(problem, blocks);
-  const starts = b.mul(listed(b, chosen, [count]), b.scalar(blockSize, "f64"));
+  const starts = b.mul(listed(b, chosen, [count]), f64(b, blockSize));
   const q = chosenRows(problem, chosen, structure);
   return attendInBlocks({ ...problem, q, sizes: { ...sizes, queries: count * blockSize } }, { ...blocks, starts });
 }
-
-const listed = (b: Build, values: readonly number[], dims: readonly number[]): Value =>
-  b.constant({ value: fromNumbers("f64", dims, values) });
 
 /** Queries of some rows of blocks, side by side. */
 function chosenRows({ b, q, sizes }: MaskProblem, chosen: readonly number[], structure: BlockStructure): Value {

@@ -1,14 +1,14 @@
 import { addedOn, attendInSteps, both, everything, type GridOfScores } from "../../ir/attend.ts";
-import { ceilDiv, type Dim, isStatic } from "../../ir/dim.ts";
+import { ceilDiv, isStatic } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
 import { operandsOf } from "../../ir/index-analysis/logic.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { applied, type IndexExpr, type IndexFormula, partsInOrder } from "../../ir/index-expr/types.ts";
-import { fromNumbers } from "../../ir/tensor.ts";
-import { attendInBlocks, clamped, type Segment, sizeOf, slidingPlaces } from "./blocks.ts";
+import { attendInBlocks, type Segment } from "./blocks.ts";
 import { type Numbers, timeOf } from "./estimate.ts";
 import type { Form } from "./form.ts";
+import { along, clamped, listed, sizeOf, slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
 
 const noGlobals = "no keys or queries stand out from a band";
@@ -150,9 +150,6 @@ function build(
   return rows.length === 0 ? out : withRows(problem, out, rows, rest);
 }
 
-const listed = (b: MaskProblem["b"], places: readonly number[], dims: readonly number[]): Value =>
-  b.constant({ value: fromNumbers("f64", dims, places) });
-
 /** Keys all queries see, as keys of every block. */
 function globalSegment({ b, sizes }: MaskProblem, columns: readonly number[], mask: IndexExpr): Segment {
   const { keys } = sizes;
@@ -183,14 +180,9 @@ function attentionOfRows(problem: MaskProblem, rows: readonly number[], mask: In
   const given = listed(b, rows, [rows.length]);
   const places = isStatic(queries) ? given : clamped(b, given, queries);
   const q = b.gather(problem.q, b.cast(places, { to: "i64" }), { axis: 2 });
-  const along = (size: Dim, axis: number): Value => {
-    const shape: Dim[] = [1, 1, 1, 1];
-    shape[axis] = size;
-    return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
-  };
   const on: GridOfScores = {
     grid: {
-      ...{ rank: 4, b: along(batch, 0), h: along(heads, 1), k: along(keys, 3) },
+      ...{ rank: 4, b: along(b, batch, 0, 4), h: along(b, heads, 1, 4), k: along(b, keys, 3, 4) },
       q: b.reshape(places, { shape: [1, 1, rows.length, 1] }),
     },
     shape: [batch, heads, rows.length, keys],

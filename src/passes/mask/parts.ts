@@ -4,7 +4,7 @@ import { type Dim, evaluate, show, sub, sum, symbolsOf } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { maskFacts } from "../../ir/index-analysis/facts.ts";
 import { constant, score as theScore } from "../../ir/index-expr/types.ts";
-import { sizeOf } from "./blocks.ts";
+import { along, sizeOf } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
 
 /** Keys [start, end). */
@@ -86,20 +86,16 @@ const joined = (b: Build, x: Value, runs: readonly Run[]): Value => {
 function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys, full }: Part): GridOfScores {
   const { batch, heads } = sizes;
   const [rows, columns] = [sub(end, start), sum(keys.map(lengthOf))];
-  const along = (size: Dim, axis: number): Value => {
-    const shape: Dim[] = [1, 1, 1, 1];
-    shape[axis] = size;
-    return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
-  };
+  const on = (size: Dim, axis: number) => along(b, size, axis, 4);
   const from = (value: Value, first: Dim) => (first === 0 ? value : b.add(value, sizeOf(b, first)));
-  const places = keys.map((run) => from(along(lengthOf(run), 3), run.start));
-  const one = keys.length === 1 ? b.sub(along(rows, 2), along(columns, 3)) : undefined;
+  const places = keys.map((run) => from(on(lengthOf(run), 3), run.start));
+  const one = keys.length === 1 ? b.sub(on(rows, 2), on(columns, 3)) : undefined;
   return {
     grid: {
       rank: 4,
-      b: along(batch, 0),
-      h: along(heads, 1),
-      q: from(along(rows, 2), start),
+      b: on(batch, 0),
+      h: on(heads, 1),
+      q: from(on(rows, 2), start),
       k: places.length === 1 ? places[0]! : b.concat(...places, { axis: 3 }),
       ...(one && { difference: from(one, sub(start, keys[0]!.start)) }),
       cuts: { q: [{ start, end }], k: keys },
