@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import encoder from "../models/encoder.ts";
 import linearAttention from "../models/linear-attention.ts";
 import multiHead from "../models/multi-head.ts";
+import slidingWindow from "../models/variants/sliding-window.ts";
 import { encodeModel } from "../src/backends/onnx/encode.ts";
+import { nodeCount } from "../src/backends/onnx/schema.ts";
 import { memoryStore } from "../src/backends/weights/store.ts";
 import { compile, paramsOf, resolveTarget } from "../src/compile.ts";
 import { input, model, param } from "../src/index.ts";
@@ -109,4 +111,10 @@ test("parameters of a graph, with names, types and dims", () => {
 
 test("naive has no target but its own", () => {
   expect(resolveTarget({ naive: true, target: "onnx", opset: 17 })).toMatchObject({ name: "naive", opset: 17 });
+});
+
+test("nodes of branches are counted", async () => {
+  const { graph } = (await compile(slidingWindow)).onnx();
+  expect(graph.nodes.map(({ opType }) => opType)).toContain("If");
+  expect(nodeCount(graph)).toBeGreaterThan(graph.nodes.length + 10);
 });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { writeModel } from "../backends/onnx/encode.ts";
+import { nodeCount } from "../backends/onnx/schema.ts";
 import { checkAgainst } from "../check.ts";
 import { passJson } from "../compare.ts";
 import { compile } from "../compile.ts";
@@ -60,8 +61,8 @@ async function run(path: string, flags: Flags): Promise<void> {
       opset: compiled.target.opset,
       files,
       bytes: byteLength,
-      nodes: onnx.graph.nodes.length,
+      nodes: nodeCount(onnx.graph),
       passes: compiled.steps.map(passJson),
     });
-  process.stdout.write(`${files.join("\n")}\n${onnx.graph.nodes.length} nodes, ${showBytes(byteLength)}\n`);
+  process.stdout.write(`${files.join("\n")}\n${nodeCount(onnx.graph)} nodes, ${showBytes(byteLength)}\n`);
 }
