@@ -1,5 +1,7 @@
 import type { Arena, Build } from "../../ir/arena.ts";
+import type { Dim } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, spread } from "./axes.ts";
@@ -13,6 +15,8 @@ const maskedBelow = -1e4;
  * alike, as it does where scores are replaced; kernels clear such rows only for the very lowest number.
  */
 const swallows = -1e38;
+/** Hidden in place, scores are written once; as a bias the mask is a second tensor of their size. */
+export const ownMasks = "each score has a mask of its own: kernels would take it as a second tensor of that size";
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
 /** Builds the composite a candidate stands for: movement, `attention` on rank 4, movement back. */
@@ -34,7 +38,11 @@ export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss
     at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]),
     at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
   ] as const;
-  const bias = sumOfBiases(b, collected, roles);
+  const mask = maskOf(b, collected, roles);
+  const [batch, count, queries] = operands[0].type.shape as [Dim, Dim, Dim];
+  const scores = [batch, count, queries, operands[1].type.shape[2]!];
+  if (mask && count !== 1 && sameShape(mask.type.shape, scores)) return { depth: 6, reason: ownMasks, at: mask };
+  const bias = sumOfBiases(b, collected, mask, roles);
   const made = b.attention(...operands, ...(bias ? [bias] : []), { scale, causal: collected.causal });
   arena.inherit(candidate.root.results[0]!, made);
   return spread(b, made, [roles.batch, heads, roles.query, roles.valueWidth], roles.outLabels, roles.sizes);
@@ -130,20 +138,23 @@ export function pairAxes(groups: Groups, roles: Pick<Roles, "query" | "key">): P
   return { query: groups.length - 1 - query, key: groups.length - 1 - key };
 }
 
-/** All that is added to the scores, masks as zero or very negative, in the order [batch, heads, queries, keys]. */
-function sumOfBiases(b: Build, collected: Collected, roles: Roles): Value | undefined {
-  const wanted = [roles.batch, [...roles.head, ...roles.group], roles.query, [roles.key]];
+/** The axes of scores: [batch, heads, queries, keys]. */
+const pairGroups = (roles: Roles): Groups => [roles.batch, [...roles.head, ...roles.group], roles.query, [roles.key]];
+
+/** All masks at once, in the order [batch, heads, queries, keys]. */
+function maskOf(b: Build, { masks }: Collected, roles: Roles): Value | undefined {
+  const arranged = masks.map(({ value, groups }) => arrangeBroadcast(b, value, groups, pairGroups(roles), roles.sizes));
+  return arranged.length > 0 ? arranged.reduce((p, q) => b.and(p, q)) : undefined;
+}
+
+/** All that is added to the scores, the mask as zero or very negative, in the order [batch, heads, queries, keys]. */
+function sumOfBiases(b: Build, { biases, fill }: Collected, mask: Value | undefined, roles: Roles): Value | undefined {
   const { dtype } = roles.q.type;
-  const arranged = (value: Value, groups: Groups) => arrangeBroadcast(b, value, groups, wanted, roles.sizes);
-  const terms = collected.biases.map(({ value, groups, factor }) => {
-    const moved = arranged(value, groups);
+  const terms = biases.map(({ value, groups, factor }) => {
+    const moved = arrangeBroadcast(b, value, groups, pairGroups(roles), roles.sizes);
     return factor === 1 ? moved : b.mul(moved, b.scalar(factor, dtype));
   });
-  const masks = collected.masks.map(({ value, groups }) => arranged(value, groups));
-  if (masks.length > 0) {
-    const mask = masks.reduce((p, q) => b.and(p, q));
-    terms.push(b.select(mask, b.scalar(0, dtype), b.scalar(finite(collected.fill, dtype), dtype)));
-  }
+  if (mask) terms.push(b.select(mask, b.scalar(0, dtype), b.scalar(finite(fill, dtype), dtype)));
   return terms.length > 0 ? terms.reduce((p, q) => b.add(p, q)) : undefined;
 }
 

@@ -2,7 +2,7 @@ import type { Node, Value } from "../../ir/graph.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups, Sizes } from "./axes.ts";
-import { buildAttention } from "./build.ts";
+import { buildAttention, ownMasks } from "./build.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { moved, type ScorePath, type Step, scorePath, specOf } from "./scores.ts";
 
@@ -42,6 +42,7 @@ export const attentionMatcher: Matcher = {
     "the scores where the mask is off are …, which still counts",
     "the scores are a product of … operands",
     "keys and values do not share the axis …",
+    ownMasks,
     "the softmax runs over more than the keys",
     "`softmax` is also a graph output",
     "`softmax` is also used outside the pattern",
