@@ -1,7 +1,8 @@
 import { type Dim, divideExact } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
-import { type Grid, lowerFormula } from "./index-expr/lower.ts";
+import type { Grid } from "./index-expr/grid.ts";
+import { lowerFormula } from "./index-expr/lower.ts";
 import {
   applied,
   constant,

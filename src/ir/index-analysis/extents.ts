@@ -1,3 +1,4 @@
+import { indexFunctions } from "../index-expr/functions.ts";
 import { type Division, divisions } from "./division.ts";
 import type { Stretch } from "./key-set.ts";
 import { type Course, isSame, isStill, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
@@ -384,11 +385,11 @@ function numbersOf({ parts, args }: BoxProgram, divisions: readonly (Division | 
     else if (part.kind === "index" || part.kind === "length") found[slot] = 1;
     else if (part.kind === "apply") {
       const division = divisions[slot];
-      const truth = part.fn in compares || part.fn === "and" || part.fn === "or" || part.fn === "not";
+      const { truth, bits } = indexFunctions[part.fn];
       const of = division ? [division.of] : args[slot]!;
-      const bits = /^(bit|shift)/.test(part.fn);
       found[slot] = Number(
-        bits || ((truth || division !== undefined || total.has(part.fn)) && of.every((arg) => found[arg] === 1)),
+        bits === true ||
+          ((truth === true || division !== undefined || total.has(part.fn)) && of.every((arg) => found[arg] === 1)),
       );
     }
   });

@@ -8,9 +8,11 @@ import {
   partsInOrder,
   partsOf,
 } from "../index-expr/types.ts";
+import { isCausal, type Reach, type ReachContext, type Stride } from "./distances.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
+import { tileOf } from "./linear-reach.ts";
 import { operandsOf, readsOf } from "./logic.ts";
-import { distancesOf, isCausal, type Reach, type ReachContext, type Stride, tileOf } from "./reach.ts";
+import { distancesOf } from "./reach.ts";
 import { sharedTable } from "./shared-table.ts";
 import { comparisons } from "./transfer.ts";
 

@@ -1,3 +1,4 @@
+import { indexFunctions } from "../index-expr/functions.ts";
 import { type IndexExpr, type IndexTable, partsInOrder } from "../index-expr/types.ts";
 import { rangeTable } from "./range-table.ts";
 
@@ -10,29 +11,7 @@ export interface LinearForm {
 /** Coefficients beyond are left alone: their products with indices might not be exact. */
 const largest = 2 ** 24;
 
-const integerValued = new Set([
-  "floor",
-  "ceil",
-  "round",
-  "trunc",
-  "sign",
-  "bitAnd",
-  "bitOr",
-  "bitXor",
-  "bitNot",
-  "shiftLeft",
-  "shiftRight",
-  "shiftRightUnsigned",
-  "equal",
-  "notEqual",
-  "less",
-  "lessEqual",
-  "greater",
-  "greaterEqual",
-  "and",
-  "or",
-  "not",
-]);
+const integerValued = new Set(["floor", "ceil", "round", "trunc", "sign"]);
 const integerOfIntegers = new Set(["add", "sub", "mul", "mod", "neg", "min", "max", "abs", "select"]);
 
 /** The parts of `root` that are integers (or NaN) whatever the indices are. */
@@ -57,7 +36,8 @@ function isIntegral(expr: IndexExpr, tables: readonly IndexTable[], found: Reado
       return table.truth || (table.kind === "constant" && rangeTable(table).integer);
     }
     case "apply": {
-      if (integerValued.has(expr.fn)) return true;
+      const { truth, bits } = indexFunctions[expr.fn];
+      if (truth || bits || integerValued.has(expr.fn)) return true;
       const args = expr.fn === "select" ? expr.args.slice(1) : expr.args;
       return integerOfIntegers.has(expr.fn) && args.every((arg) => found.has(arg));
     }

@@ -1,5 +1,5 @@
 import type { IndexFn } from "../index-expr/functions.ts";
-import { applied, type IndexExpr, lookup, partsInOrder, partsOf } from "../index-expr/types.ts";
+import { applied, type IndexExpr, partsInOrder } from "../index-expr/types.ts";
 
 const opposite: Partial<Record<IndexFn, IndexFn>> = {
   equal: "notEqual",
@@ -31,24 +31,6 @@ function positive(expr: IndexExpr): IndexExpr {
     return applied(inner.fn === "and" ? "or" : "and", ...inner.args.map((arg) => applied("not", arg)));
   const turned = opposite[inner.fn];
   return turned ? applied(turned, ...inner.args) : expr;
-}
-
-/** `root` with parts replaced, from the inside out; what a replacement holds is left as it is. */
-export function rewrite(root: IndexExpr, replace: (expr: IndexExpr) => IndexExpr): IndexExpr {
-  const made = new Map<IndexExpr, IndexExpr>();
-  for (const expr of partsInOrder(root)) {
-    const parts = partsOf(expr).map((part) => made.get(part)!);
-    const same = parts.every((part, i) => part === partsOf(expr)[i]);
-    const rebuilt = same
-      ? expr
-      : expr.kind === "apply"
-        ? applied(expr.fn, ...parts)
-        : expr.kind === "lookup"
-          ? lookup(expr.table, parts)
-          : expr;
-    made.set(expr, replace(rebuilt));
-  }
-  return made.get(root)!;
 }
 
 /** Which of q (1), k (2), b (4), h (8) an expression reads. */

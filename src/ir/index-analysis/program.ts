@@ -1,5 +1,6 @@
 import { fail } from "../diagnostics.ts";
 import { indexEvaluator } from "../index-expr/evaluate.ts";
+import { indexFunctions } from "../index-expr/functions.ts";
 import {
   type IndexExpr,
   type IndexFormula,
@@ -165,8 +166,7 @@ function take(steps: readonly Step[]): void {
   for (let i = 0; i < steps.length; i++) steps[i]!();
 }
 
-const bitOps = /^(bit|shift)/;
-const isBits = (part: IndexExpr) => part.kind === "apply" && bitOps.test(part.fn);
+const isBits = (part: IndexExpr) => part.kind === "apply" && indexFunctions[part.fn].bits === true;
 
 function setNumber(s: Slots, i: number, value: number): void {
   if (Number.isInteger(value)) setInteger(s, i, value, value, 0, value);

@@ -6,6 +6,8 @@ interface IndexFunction {
   readonly text: { readonly operator: string; readonly precedence: number } | { readonly call: string };
   /** It answers 0 or 1. */
   readonly truth?: true;
+  /** It works on the bits of 32-bit integers, and answers one. */
+  readonly bits?: true;
 }
 
 const call = (name: string, arity: number, evaluate: IndexFunction["evaluate"]): IndexFunction => ({
@@ -29,6 +31,8 @@ const prefix = (operator: string, evaluate: IndexFunction["evaluate"]): IndexFun
   evaluate,
   text: { operator, precedence: 14 },
 });
+
+const bits = (one: IndexFunction): IndexFunction => ({ ...one, bits: true });
 
 /**
  * Every function of a formula. Precedences are JavaScript's. Truth is 0 and 1; `and`, `or` and `not` take and answer
@@ -78,13 +82,13 @@ const table = {
   hypot: call("Math.hypot", 2, (x, y) => Math.hypot(x, y)),
   /** Nearest number of f32. */
   fround: call("Math.fround", 1, Math.fround),
-  bitAnd: infix("&", 7, (x, y) => x & y),
-  bitOr: infix("|", 5, (x, y) => x | y),
-  bitXor: infix("^", 6, (x, y) => x ^ y),
-  bitNot: prefix("~", (x) => ~x),
-  shiftLeft: infix("<<", 10, (x, y) => x << y),
-  shiftRight: infix(">>", 10, (x, y) => x >> y),
-  shiftRightUnsigned: infix(">>>", 10, (x, y) => x >>> y),
+  bitAnd: bits(infix("&", 7, (x, y) => x & y)),
+  bitOr: bits(infix("|", 5, (x, y) => x | y)),
+  bitXor: bits(infix("^", 6, (x, y) => x ^ y)),
+  bitNot: bits(prefix("~", (x) => ~x)),
+  shiftLeft: bits(infix("<<", 10, (x, y) => x << y)),
+  shiftRight: bits(infix(">>", 10, (x, y) => x >> y)),
+  shiftRightUnsigned: bits(infix(">>>", 10, (x, y) => x >>> y)),
   equal: truth("===", 8, (x, y) => x === y),
   notEqual: truth("!==", 8, (x, y) => x !== y),
   less: truth("<", 9, (x, y) => x < y),

@@ -7,16 +7,6 @@ import type { IndexExpr } from "./types.ts";
 
 const word = 2 ** 32;
 
-export const bitFunctions: ReadonlySet<IndexFn> = new Set<IndexFn>([
-  "bitAnd",
-  "bitOr",
-  "bitXor",
-  "bitNot",
-  "shiftLeft",
-  "shiftRight",
-  "shiftRightUnsigned",
-]);
-
 /** One side of a bit operation. */
 export interface BitOperand {
   readonly value: Value;

@@ -5,8 +5,9 @@ import { combined, integralParts, type LinearForm, linearForms } from "../index-
 import type { Emit } from "../op-def.ts";
 import { fromNumbers } from "../tensor.ts";
 import { type Bounds, boundsWithin, type KnownLengths, within } from "./bounds.ts";
-import type { IndexFn } from "./functions.ts";
-import { bitFunctions, bitwise } from "./lower-bits.ts";
+import { type IndexFn, indexFunctions } from "./functions.ts";
+import { axes, axesGrid, type Cut, type Grid, lengthNames } from "./grid.ts";
+import { bitwise } from "./lower-bits.ts";
 import { realFunction } from "./lower-math.ts";
 import {
   type IndexExpr,
@@ -34,65 +35,12 @@ export interface LowerOptions {
   readonly grid?: Grid;
 }
 
-/** The indices a formula is computed at: f64 tensors of one rank that stretch to one another, each within its length. */
-export interface Grid {
-  readonly rank: number;
-  readonly b: Value;
-  readonly h: Value;
-  readonly q: Value;
-  readonly k: Value;
-  /**
-   * q - k, where it stretches over fewer axes than q and k do: what depends on distance alone is computed once for all
-   * blocks. Unlike q and k it may leave the lengths.
-   */
-  readonly difference?: Value;
-  /** The stretches of all queries and keys that q and k run through, where [b, h, q, k] are the axes. */
-  readonly cuts?: { readonly q: readonly Cut[]; readonly k: readonly Cut[] };
-}
-
-/** Indices from start up to but without end. */
-export interface Cut {
-  readonly start: Dim;
-  readonly end: Dim;
-}
-
 /**
  * Tensors of ordinary ops that compute a formula at every point of a grid at once. Its axes are of size 1 where the
  * formula does not depend on them; bool where it is a condition.
  */
 export function lowerFormula({ expr, tables }: IndexFormula, options: LowerOptions): Value {
   return new DenseLowering(tables, options).answer(expr);
-}
-
-/** 0, 1, … of each index along an axis of its own. */
-function axesGrid(b: Emit, lengths: Lengths): Grid {
-  const along = (axis: 0 | 1 | 2 | 3): Value => {
-    const size = lengths[lengthNames[axis]];
-    const shape: Dim[] = [1, 1, 1, 1];
-    shape[axis] = size;
-    return b.reshape(b.iota({ size, dtype: "f64" }), { shape });
-  };
-  const made = new Map<keyof typeof axes, Value>();
-  const lazily = (name: keyof typeof axes): Value => {
-    let value = made.get(name);
-    if (!value) made.set(name, (value = along(axes[name])));
-    return value;
-  };
-  return {
-    rank: 4,
-    get b() {
-      return lazily("b");
-    },
-    get h() {
-      return lazily("h");
-    },
-    get q() {
-      return lazily("q");
-    },
-    get k() {
-      return lazily("k");
-    },
-  };
 }
 
 /** Of x fn y: whether x - y must be above 0 (true), below (false) or neither, and whether it may be, or must be, 0. */
@@ -105,8 +53,6 @@ const comparisons = {
   greaterEqual: [true, true],
 } as const;
 
-const axes = { b: 0, h: 1, q: 2, k: 3 } as const;
-const lengthNames = ["B", "H", "Q", "K"] as const;
 /** Functions whose rounding in a narrower type is that of their operands. */
 const smooth: ReadonlySet<IndexFn> = new Set<IndexFn>([
   "add",
@@ -336,7 +282,7 @@ class DenseLowering {
       case "select":
         return b.select(this.truth(x), second(), this.number(z, dtype));
       default: {
-        if (!bitFunctions.has(fn)) return realFunction(b, fn, first(), second);
+        if (!indexFunctions[fn].bits) return realFunction(b, fn, first(), second);
         const [left, right] = args.map((expr) => ({ value: this.#finite(expr), expr, bounds: this.#bounds(expr) }));
         return this.#cast(bitwise(b, fn, left!, right), dtype);
       }

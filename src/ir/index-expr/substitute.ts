@@ -1,22 +1,29 @@
+import type { IndexFn } from "./functions.ts";
 import { simplified } from "./simplify.ts";
 import { type IndexExpr, lookup, partsInOrder } from "./types.ts";
 
 /**
- * A formula with some parts replaced: `by` sees every part once, its own parts replaced already, and answers what takes
- * its place. What is made of replaced parts is simplified again.
+ * A formula with some parts replaced, from the inside out: `by` sees every part once, its own parts replaced already, and
+ * answers what takes its place; what a replacement holds is left as it is. What is made of replaced parts is simplified,
+ * unless `make` says otherwise.
  */
-export function substituteParts(root: IndexExpr, by: (part: IndexExpr) => IndexExpr): IndexExpr {
+export function substituteParts(
+  root: IndexExpr,
+  by: (part: IndexExpr) => IndexExpr,
+  make: (fn: IndexFn, ...args: readonly IndexExpr[]) => IndexExpr = simplified,
+): IndexExpr {
   const done = new Map<IndexExpr, IndexExpr>();
-  for (const part of partsInOrder(root)) done.set(part, by(rebuilt(part, done)));
-  return done.get(root)!;
-}
-
-function rebuilt(part: IndexExpr, done: ReadonlyMap<IndexExpr, IndexExpr>): IndexExpr {
-  if (part.kind === "apply") {
-    const args = part.args.map((arg) => done.get(arg)!);
-    return args.every((arg, i) => arg === part.args[i]) ? part : simplified(part.fn, ...args);
+  for (const part of partsInOrder(root)) {
+    const parts = part.kind === "apply" ? part.args : part.kind === "lookup" ? part.at : [];
+    const next = parts.map((inner) => done.get(inner)!);
+    const same = next.every((inner, i) => inner === parts[i]);
+    const rebuilt =
+      same || (part.kind !== "apply" && part.kind !== "lookup")
+        ? part
+        : part.kind === "apply"
+          ? make(part.fn, ...next)
+          : lookup(part.table, next);
+    done.set(part, by(rebuilt));
   }
-  if (part.kind !== "lookup") return part;
-  const at = part.at.map((inner) => done.get(inner)!);
-  return at.every((inner, i) => inner === part.at[i]) ? part : lookup(part.table, at);
+  return done.get(root)!;
 }
