@@ -1,5 +1,6 @@
 import { attrRecord, opDef } from "./arena.ts";
 import { bindDims, type DimBindings } from "./bind-dims.ts";
+import { bindsDims, inBindingOrder } from "./binding.ts";
 import { decompositionOf } from "./decomposition.ts";
 import { fail } from "./diagnostics.ts";
 import { evaluate as evaluateDim } from "./dim.ts";
@@ -24,7 +25,8 @@ const elementLimit = 2 ** 31;
 
 /**
  * Runs `graph` in float64, op by op: the meaning every other way of running it is tested against. `feeds` are keyed
- * by the names of the inputs and bind the symbols of their shapes. Answers outputs by name.
+ * by the names of the inputs and bind the symbols of their shapes; other symbols are bound as nodes that bind run.
+ * Answers outputs by name.
  *
  * Throws QKV240 for an input without a feed, QKV241 for a feed without an input, QKV242 for one of another type,
  * QKV243 for a parameter without weights, QKV244 where a tensor grows too large, QKV245 for a negative dimension.
@@ -80,15 +82,18 @@ interface Run {
 }
 
 function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
-  const order = nodesToRun(roots, cx.given);
+  const { order, stuck } = inBindingOrder(nodesToRun(roots, cx.given), cx.dims.keys());
+  const nodes = [...order, ...stuck];
+  let { dims } = cx;
   const remaining = new Map<Value, number>();
   const count = (value: Value) => remaining.set(value, (remaining.get(value) ?? 0) + 1);
-  for (const { operands } of order) operands.forEach(count);
+  for (const { operands } of nodes) operands.forEach(count);
   roots.forEach(count);
   const held = new Map<Value, RefTensor>(cx.given);
-  for (const node of order) {
+  for (const node of nodes) {
     const operands = node.operands.map((value) => held.get(value)!);
-    const results = runNode(node, operands, cx);
+    const results = runNode(node, operands, { ...cx, dims });
+    if (bindsDims(node)) dims = bindDims(pairsOf(node, results), dims);
     node.results.forEach((value, i) => {
       if (remaining.has(value)) held.set(value, results[i]!);
     });
@@ -100,6 +105,9 @@ function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
   }
   return roots.map((value) => held.get(value)!);
 }
+
+const pairsOf = (node: Node, results: readonly RefTensor[]) =>
+  node.results.map(({ type }, i) => ({ name: node.op, shape: type.shape, dims: results[i]!.dims }));
 
 /** Everything below the roots down to what is given. */
 function nodesToRun(roots: readonly Value[], given: ReadonlyMap<Value, RefTensor>): readonly Node[] {
@@ -116,7 +124,7 @@ function nodesToRun(roots: readonly Value[], given: ReadonlyMap<Value, RefTensor
 }
 
 function runNode(node: Node, operands: readonly RefTensor[], cx: Run): readonly RefTensor[] {
-  const results = node.results.map(({ type }) => concrete(node, type, cx.dims));
+  const results = bindsDims(node) ? [] : node.results.map(({ type }) => concrete(node, type, cx.dims));
   if (node.op === "param") return [readParam(node, results[0]!.dims, cx)];
   if (node.op === "input")
     return fail(

@@ -21,7 +21,9 @@ export type Trait =
   /** Has a decomposition, which is its meaning. */
   | "composite"
   /** Holds graphs that it runs. */
-  | "control";
+  | "control"
+  /** Sizes of its results are known once it ran: symbols of its result types that nothing else determines are bound then. */
+  | "binds";
 
 /** A value of the reference evaluation: every dtype as float64, row-major; bool is 0 or 1. */
 export interface RefTensor {
@@ -41,6 +43,7 @@ export interface InferContext<S extends AttrSpecs> {
 export interface EvaluateContext<S extends AttrSpecs> {
   readonly attrs: Attrs<S>;
   readonly types: readonly TensorType[];
+  /** Empty for an op that binds: its evaluation tells the sizes. */
   readonly results: readonly { readonly dtype: DType; readonly dims: readonly number[] }[];
   /** The value of a dimension in this run. */
   size(dim: Dim): number;

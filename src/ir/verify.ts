@@ -1,7 +1,8 @@
 import { type Arena, inferTypes, opDef } from "./arena.ts";
+import { bindSymbols, bindsDims, inBindingOrder, symbolsBound, symbolsNeeded } from "./binding.ts";
 import { subgraphsOf } from "./cost.ts";
 import { type DiagnosticCode, type DiagnosticDetails, fail, QkvError } from "./diagnostics.ts";
-import { coefficients, type Dim, isStatic, symbolsOf } from "./dim.ts";
+import { isStatic } from "./dim.ts";
 import { byteSize } from "./dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 import { sameType, showType, type TensorType } from "./types.ts";
@@ -26,14 +27,14 @@ const depthLimit = 30;
 
 /**
  * Checks what holds of every graph, whoever made it: types follow from the ops, operands come first, inputs are input
- * nodes, names are unique and can be written to a file, subgraphs are closed, every symbol is bound by an input, and
+ * nodes, names are unique and can be written to a file, subgraphs are closed, every symbol is bound, and
  * sizes are natural numbers a file can hold. Throws QKV230 to QKV239.
  */
 export function verifyGraph(graph: Graph, options: VerifyOptions = {}): void {
   const levels = graphsByDepth(graph);
   const checked = new Set<Node>();
   for (const inner of new Set(levels.flat())) verifyLevel(inner, inner === graph, checked, options);
-  verifySymbols(graph, new Set(levels.flat()), options);
+  verifySymbols(graph, options);
   for (const node of checked) options.verified?.add(node);
 }
 
@@ -153,45 +154,43 @@ function verifyName(name: string, role: string): void {
   if (new TextEncoder().encode(name).length > nameBytesLimit) bad(`is longer than ${nameBytesLimit} bytes`);
 }
 
-function verifySymbols(graph: Graph, all: ReadonlySet<Graph>, options: VerifyOptions): void {
-  const bound = boundSymbols(graph, options.given ?? []);
-  const inputs = graph.inputs.map((input) => `${nameOf(input.node)}: ${showType(input.type)}`).join(", ");
-  for (const inner of all)
-    for (const node of [...inner.inputs.map((value) => value.node), ...nodesOf(inner)])
-      for (const name of options.verified?.has(node) ? [] : symbolsOfNode(node))
-        if (!bound.has(name))
-          refuse("QKV236", node, `uses the dimension "${name}", which no input determines`, options, [
-            `inputs: ${inputs || "none"}`,
-          ]);
-}
-
-/** Symbols that follow from the sizes of the inputs, one linear equation with one unknown at a time. */
-function boundSymbols(graph: Graph, given: Iterable<string>): ReadonlySet<string> {
-  const bound = new Set(given);
-  const dims = new Set(graph.inputs.flatMap(({ type }) => type.shape.filter((dim) => !isStatic(dim))));
-  for (let before = -1; bound.size !== before; ) {
-    before = bound.size;
-    for (const dim of dims) {
-      const [name, ...others] = symbolsOf(dim).filter((symbol) => !bound.has(symbol));
-      if (name !== undefined && others.length === 0 && coefficients(dim, name)?.length === 2) bound.add(name);
+/** Every symbol is bound: by the inputs, by a node that `binds` in the same graph, or in a graph around it. */
+function verifySymbols(graph: Graph, options: VerifyOptions): void {
+  const bound = new Set(options.given ?? []);
+  bindSymbols(
+    graph.inputs.flatMap(({ type }) => type.shape),
+    bound,
+  );
+  const seen = new Map<Graph, Set<string>>();
+  const open = [{ inner: graph, known: bound as ReadonlySet<string> }];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { inner, known } = next;
+    const before = seen.get(inner);
+    if (before && [...known].every((name) => before.has(name)) && known.size === before.size) continue;
+    seen.set(inner, new Set(known));
+    const nodes = new Set([...inner.inputs.map((value) => value.node), ...nodesOf(inner)]);
+    const { order, stuck, bound: within } = inBindingOrder([...nodes], known);
+    for (const node of stuck) refuseUnbound(graph, node, symbolsNeeded(node), within, options);
+    for (const node of order) {
+      if (bindsDims(node)) refuseUnbound(graph, node, symbolsBound(node), within, options);
+      for (const held of subgraphsOf(node)) open.push({ inner: held, known: within });
     }
   }
-  return bound;
 }
 
-function symbolsOfNode(node: Node): ReadonlySet<string> {
-  const { attrs } = opDef(node.op);
-  const names = new Set<string>();
-  const visit = (dim: Dim) => {
-    for (const name of isStatic(dim) ? [] : symbolsOf(dim)) names.add(name);
-  };
-  for (const { type } of node.results) type.shape.forEach(visit);
-  for (const [name, value] of node.attrs) {
-    const { kind } = attrs[name]!;
-    if (kind === "dim") visit(value as Dim);
-    else if (kind === "dims") (value as readonly Dim[]).forEach(visit);
-  }
-  return names;
+function refuseUnbound(
+  graph: Graph,
+  node: Node,
+  names: Iterable<string>,
+  bound: ReadonlySet<string>,
+  options: VerifyOptions,
+): void {
+  const name = [...names].find((symbol) => !bound.has(symbol));
+  if (name === undefined) return;
+  const inputs = graph.inputs.map((input) => `${nameOf(input.node)}: ${showType(input.type)}`).join(", ");
+  refuse("QKV236", node, `uses the dimension "${name}", which no input determines`, options, [
+    `inputs: ${inputs || "none"}`,
+  ]);
 }
 
 function refuse(

@@ -22,10 +22,10 @@ export const onnxDim = (dim: Dim): OnnxDim => (typeof dim === "number" ? dim : s
 export interface ShapeEmitter {
   op(type: TensorType, opType: string, inputs: readonly Ref[], attributes?: Attributes): Ref;
   indices(values: readonly number[]): Ref;
-  inRoot<T>(emit: () => T): T;
 }
 
-interface Source {
+/** A tensor symbols are read off. */
+export interface Source {
   readonly value: Value;
   readonly ref: Ref;
 }
@@ -40,36 +40,66 @@ interface Solution {
 
 const one = { dtype: "i64", shape: [1] } as const;
 
+/** Runs `emit` with nodes going to the graph or branch that dimensions belong to. */
+export type EmitThere = <T>(emit: () => T) => T;
+
 /**
- * Dimensions as tensors: computed in the outermost graph from the shapes of the inputs, each once. A dimension is an
- * i64 of shape [1].
+ * Dimensions of one graph or branch as tensors, each computed once, in the outermost place where its symbols are known:
+ * the graph whose inputs have them, or the branch in which a node bound them. A dimension is an i64 of shape [1].
  */
 export class ShapeValues {
   readonly #emitter: ShapeEmitter;
-  readonly #solutions: ReadonlyMap<string, Solution>;
+  readonly #there: EmitThere;
+  readonly #outer: ShapeValues | undefined;
+  readonly #solutions = new Map<string, Solution>();
   readonly #symbols = new Map<string, Ref>();
   readonly #dims = new Map<Dim, Ref>();
   readonly #vectors = new Map<string, Ref>();
 
-  constructor(emitter: ShapeEmitter, sources: readonly Source[]) {
+  constructor(emitter: ShapeEmitter, there: EmitThere, outer?: ShapeValues) {
     this.#emitter = emitter;
-    this.#solutions = solveSymbols(sources);
+    this.#there = there;
+    this.#outer = outer;
   }
 
-  /** `dim` as an i64 of shape [1]. Throws QKV462 for a symbol that no input's shape gives. */
+  /** Notes the symbols that follow from the shapes of `sources`, those that are known aside. */
+  bind(sources: readonly Source[]): void {
+    solveSymbols(sources, this.#solutions, (name) => this.knows(name));
+  }
+
+  /** Whether the size of a symbol can be computed here. */
+  knows(name: string): boolean {
+    return this.#solutions.has(name) || (this.#outer?.knows(name) ?? false);
+  }
+
+  /** Symbols whose sizes can be computed here. */
+  known(): readonly string[] {
+    return [...(this.#outer?.known() ?? []), ...this.#solutions.keys()];
+  }
+
+  /** The outermost place in which all of `names` are known; this one for those that are not. */
+  #home(names: readonly string[]): ShapeValues {
+    return this.#outer && !names.some((name) => this.#solutions.has(name)) ? this.#outer.#home(names) : this;
+  }
+
+  /** `dim` as an i64 of shape [1]. Throws QKV462 for a symbol that no shape gives. */
   of(dim: Dim): Ref {
     if (typeof dim === "number") return this.#emitter.indices([dim]);
+    const home = this.#home(symbolsOf(dim));
+    if (home !== this) return home.of(dim);
     let ref = this.#dims.get(dim);
-    if (!ref) this.#dims.set(dim, (ref = this.#emitter.inRoot(() => this.#compute(dim))));
+    if (!ref) this.#dims.set(dim, (ref = this.#there(() => this.#compute(dim))));
     return ref;
   }
 
   /** Several dimensions as one i64 tensor of rank 1. */
   vector(dims: readonly Dim[]): Ref {
     if (dims.every((dim) => typeof dim === "number")) return this.#emitter.indices(dims);
+    const home = this.#home(dims.flatMap(symbolsOf));
+    if (home !== this) return home.vector(dims);
     const key = dims.map(show).join();
     let ref = this.#vectors.get(key);
-    if (!ref) this.#vectors.set(key, (ref = this.#emitter.inRoot(() => this.#join(dims))));
+    if (!ref) this.#vectors.set(key, (ref = this.#there(() => this.#join(dims))));
     return ref;
   }
 
@@ -106,6 +136,8 @@ export class ShapeValues {
   }
 
   #atom(atom: DimAtom): Ref {
+    const home = this.#home(atom.kind === "symbol" ? [atom.name] : [atom.left, atom.right].flatMap(symbolsOf));
+    if (home !== this) return home.#there(() => home.#atom(atom));
     let ref = this.#symbols.get(atom.key);
     if (!ref) {
       this.#symbols.set(atom.key, (ref = atom.kind === "symbol" ? this.#symbol(atom.name) : this.#call(atom)));
@@ -138,25 +170,27 @@ export class ShapeValues {
   }
 }
 
-/** Solves for every symbol: first axes that are a bare symbol, then linear ones whose other symbols are known. */
-function solveSymbols(sources: readonly Source[]): ReadonlyMap<string, Solution> {
-  const solutions = new Map<string, Solution>();
+/** Solves for every symbol not known: first axes that are a bare symbol, then linear ones whose other symbols are known. */
+function solveSymbols(
+  sources: readonly Source[],
+  solutions: Map<string, Solution>,
+  knows: (name: string) => boolean,
+): void {
   const axes = sources.flatMap((source) => source.value.type.shape.map((dim, axis) => ({ source, dim, axis })));
   const open = axes.filter(({ dim }) => typeof dim !== "number");
   for (const { source, dim, axis } of open) {
     const [name] = symbolsOf(dim);
-    if (name !== undefined && show(dim) === name && !solutions.has(name))
+    if (name !== undefined && show(dim) === name && !knows(name))
       solutions.set(name, { source, axis, rest: 0, slope: 1 });
   }
   for (let found = true; found; ) {
     found = false;
     for (const { source, dim, axis } of open) {
-      const unknown = symbolsOf(dim).filter((name) => !solutions.has(name));
+      const unknown = symbolsOf(dim).filter((name) => !knows(name));
       const [rest, slope, ...higher] = unknown.length === 1 ? (coefficients(dim, unknown[0]!) ?? []) : [];
       if (rest === undefined || typeof slope !== "number" || slope === 0 || higher.length > 0) continue;
       solutions.set(unknown[0]!, { source, axis, rest, slope });
       found = true;
     }
   }
-  return solutions;
 }

@@ -17,7 +17,7 @@ export const control = {
         "",
       ),
     },
-    traits: ["control"],
+    traits: ["control", "binds"],
     constraints: {
       C1: "the condition is a rank-0 bool",
       C2: "both graphs take the captures",

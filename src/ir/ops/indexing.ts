@@ -129,6 +129,22 @@ export const indexing = {
     grad: (b, { operands: [, indices], attrs: { reduction, ...at }, dy }) =>
       reduction === "add" ? [dy, undefined, b.gather(dy, indices!, at)] : [undefined, undefined, undefined],
   }),
+  flatNonZero: defineOp({
+    name: "flatNonZero",
+    doc: "The positions at which x is true, counted in row-major order, ascending. How many there are is known only once it ran: a symbol in the place of that number is bound to it.",
+    operands: ["x"],
+    attrs: { count: attr("dim", "how many there are: a new symbol, or what it is known to be") },
+    traits: ["binds"],
+    constraints: { C1: "x is bool" },
+    infer: ({ types, attrs: { count }, require }) => {
+      require(types[0]!.dtype === "bool", "C1", `it is ${showType(types[0]!)}`);
+      return { dtype: "i64", shape: [count] };
+    },
+    evaluate: ([x]) => {
+      const data = Float64Array.from([...x!.data.keys()].filter((at) => x!.data[at] !== 0));
+      return { dims: [data.length], data };
+    },
+  }),
   topK: defineOp({
     name: "topK",
     doc: "The k largest (or smallest) elements along an axis in order, and where they stood (i64). Of equal ones the lower index comes first; where NaN stands is not defined.",

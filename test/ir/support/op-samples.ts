@@ -4,7 +4,7 @@ import type { Graph, Value } from "../../../src/ir/graph.ts";
 import { parseFormula } from "../../../src/ir/index-expr/text.ts";
 import type { OpName } from "../../../src/ir/ops/index.ts";
 import { fromNumbers } from "../../../src/ir/tensor.ts";
-import { typeOf } from "./types.ts";
+import { typeOf, valuesOf } from "./types.ts";
 
 /** Operand types and attributes an op is tried with. `attrs` may need an arena, to build graphs in. */
 export interface Sample {
@@ -22,6 +22,9 @@ export function build(arena: Arena, op: string, { types, attrs }: Sample) {
 
 const of = (...types: string[]): Sample => ({ types });
 const on = (types: readonly string[], attrs: Sample["attrs"] & object): Sample => ({ types, attrs });
+
+/** How many are true in the sample of that size: test values of the first operand have seed 17. */
+const trueCount = (dims: readonly number[]): number => valuesOf("bool", dims, 17).data.reduce((a, b) => a + b, 0);
 
 const S = symbol("S");
 const T = symbol("T");
@@ -294,6 +297,12 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     on(["i64[5]", "i64[S]", "i64[S]"], {}),
     on(["f32[5]", "i64[0]", "f32[0]"], { reduction: "add" }),
   ],
+  flatNonZero: [
+    on(["bool[33]"], { count: trueCount([33]) }),
+    on(["bool[15, 17, 1]"], { count: trueCount([15, 17, 1]) }),
+    on(["bool[S, B]"], { count: trueCount([5, 2]) }),
+    on(["bool[0, 4]"], { count: 0 }),
+  ],
   topK: [
     on(["f64[15, 17]"], { k: 3 }),
     on(["f64[15, 17]"], { k: 15, axis: 0, largest: false }),
@@ -464,6 +473,7 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
     C4: of("f32[3]", "i64[2]", "f32[3]"),
     C5: on(["bool[3]", "i64[2]", "bool[2]"], { reduction: "add" }),
   },
+  flatNonZero: { C1: on(["i64[3]"], { count: 3 }) },
   topK: { C1: on(["bool[3]"], { k: 1 }), C2: on(["f32[3]"], { k: 1, axis: 1 }), C3: on(["f32[3]"], { k: 4 }) },
   contract: contraction,
   einsum: contraction,

@@ -30,6 +30,8 @@ export interface ExportTarget {
 interface Scope {
   readonly nodes: PendingNode[];
   readonly values: Map<Value, Ref>;
+  /** Values of dimensions at run time. */
+  readonly shapes: ShapeValues;
   readonly outer: Scope | undefined;
   /** A graph of its own, which reaches the outer ones by its inputs and through leaves only. */
   readonly closed: boolean;
@@ -56,10 +58,8 @@ export class Emitter {
   readonly initializers: Initializer[] = [];
   /** Contraction plans met so far. */
   readonly plans = new Map<string, PairPlan>();
-  /** Values of dimensions at run time. */
-  readonly shapes: ShapeValues;
   readonly #host: HostValues;
-  readonly #root: Scope = { nodes: [], values: new Map(), outer: undefined, closed: true };
+  readonly #root: Scope = this.#scopeIn(undefined, new Map(), true);
   readonly #constants = new Map<string, Ref>();
   readonly #used = new Set<Value>();
   #scope: Scope = this.#root;
@@ -74,7 +74,18 @@ export class Emitter {
     this.#lower = lower;
     this.#host = new HostValues(weights);
     const sources = inputs.map((value) => ({ value, ref: this.#declare(value) }));
-    this.shapes = new ShapeValues(this, sources);
+    this.shapes.bind(sources);
+  }
+
+  #scopeIn(outer: Scope | undefined, values: Map<Value, Ref>, closed: boolean): Scope {
+    const shapes: ShapeValues = new ShapeValues(this, (emit) => this.#ahead(scope, emit), outer?.shapes);
+    const scope = { nodes: [], values, shapes, outer, closed };
+    return scope;
+  }
+
+  /** Values of dimensions in the graph or branch being filled. */
+  get shapes(): ShapeValues {
+    return this.#scope.shapes;
   }
 
   get nodes(): readonly PendingNode[] {
@@ -157,7 +168,7 @@ export class Emitter {
 
   /** Runs `fill` with nodes going to a new branch, which sees what the graphs around it see. */
   inBranch<T>(fill: () => T): { readonly result: T; readonly nodes: readonly PendingNode[] } {
-    return this.#within({ nodes: [], values: new Map(), outer: this.#scope, closed: false }, fill);
+    return this.#within(this.#scopeIn(this.#scope, new Map(), false), fill);
   }
 
   /** Runs `fill` with nodes going to a new graph, whose inputs are `bound` to tensors. */
@@ -165,7 +176,7 @@ export class Emitter {
     bound: ReadonlyMap<Value, Ref>,
     fill: (emitted: readonly PendingNode[]) => T,
   ): { readonly result: T; readonly nodes: readonly PendingNode[] } {
-    const scope = { nodes: [], values: new Map(bound), outer: this.#scope, closed: true };
+    const scope = this.#scopeIn(this.#scope, new Map(bound), true);
     return this.#within(scope, () => fill(scope.nodes));
   }
 
@@ -179,10 +190,10 @@ export class Emitter {
     }
   }
 
-  /** Runs `emit` with nodes going to the outermost graph, ahead of whatever branch is being filled. */
-  inRoot<T>(emit: () => T): T {
+  /** Runs `emit` with nodes going to `there`, ahead of whatever branch of it is being filled. */
+  #ahead<T>(there: Scope, emit: () => T): T {
     const [scope, source] = [this.#scope, this.#source];
-    this.#scope = this.#root;
+    this.#scope = there;
     this.#source = undefined;
     try {
       return emit();

@@ -30,6 +30,13 @@ function gather({ e, operands, attrs: { batch, axis: along }, type }: LowerConte
   ]);
 }
 
+/** NonZero answers one row of positions for each axis of its operand. */
+function flatNonZero({ e, operands: [x], type: { shape } }: LowerContext<"flatNonZero">): Ref {
+  const flat = reshape(e, x!, [product(x!.type.shape)]);
+  const rows = e.op({ dtype: "i64", shape: [1, ...shape] }, "NonZero", [flat]);
+  return e.op({ dtype: "i64", shape }, "Squeeze", [rows, e.indices([0])]);
+}
+
 /**
  * ScatterElements, which goes through its updates one after the other: the runtime's ScatterND adds in parallel, and
  * loses sums where indices repeat.
@@ -70,4 +77,4 @@ function topK({ e, node, operands: [x], attrs }: LowerContext<"topK">): readonly
   return e.ops(types, "TopK", [x, e.vector([attrs.k])], { axis, largest: int(attrs.largest ? 1 : 0), sorted: int(1) });
 }
 
-export const indexingLowerings: Lowerings<keyof typeof indexing> = { gather, scatter, topK };
+export const indexingLowerings: Lowerings<keyof typeof indexing> = { gather, scatter, flatNonZero, topK };

@@ -1,4 +1,5 @@
 import { opDef } from "../../../ir/arena.ts";
+import { bindsDims, inBindingOrder } from "../../../ir/binding.ts";
 import { fail, invariant } from "../../../ir/diagnostics.ts";
 import type { Node, Value } from "../../../ir/graph.ts";
 import type { Emitter } from "./emitter.ts";
@@ -11,7 +12,8 @@ import type { Ref } from "./ref.ts";
  * written as its decomposition; throws QKV460 for an op that has neither.
  */
 export function lowerValues(e: Emitter, values: readonly Value[]): void {
-  const nodes = missing(e, values);
+  const { order, stuck } = inBindingOrder(missing(e, values), e.shapes.known());
+  const nodes = [...order, ...stuck];
   for (const value of values) e.use(value);
   for (const node of nodes) for (const operand of node.operands) e.use(operand);
   for (const node of nodes) lowerNode(e, node);
@@ -50,6 +52,7 @@ function lowerNode(e: Emitter, node: Node): void {
     ref.wanted ??= wanted;
     e.define(value, ref);
   });
+  if (bindsDims(node)) e.shapes.bind(node.results.flatMap((value, i) => (refs[i] ? [{ value, ref: refs[i] }] : [])));
 }
 
 function written(e: Emitter, node: Node): readonly (Ref | undefined)[] | undefined {

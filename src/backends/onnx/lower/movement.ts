@@ -1,4 +1,4 @@
-import { add, type Dim } from "../../../ir/dim.ts";
+import { add, type Dim, symbolsOf } from "../../../ir/dim.ts";
 import type { movement } from "../../../ir/ops/movement.ts";
 import { sameShape } from "../../../ir/types.ts";
 import { type LowerContext, type Lowerings, positive } from "./lowering.ts";
@@ -41,9 +41,15 @@ function concat({ e, operands, attrs, type }: LowerContext<"concat">): Ref {
   return e.op(type, "Concat", operands, { axis: int(positive(attrs.axis, type.shape.length)) });
 }
 
+/** A symbol that is bound here has no size but that of `x` itself. */
+function refine({ e, operands: [x], attrs: { shape }, type }: LowerContext<"refine">): Ref {
+  const known = shape.flatMap(symbolsOf).every((name) => e.shapes.knows(name));
+  return known ? e.op(type, "Reshape", [x!, e.vector(shape)]) : e.op(type, "Identity", [x!]);
+}
+
 export const movementLowerings: Lowerings<keyof typeof movement> = {
   reshape: ({ e, operands: [x], attrs }) => reshape(e, x!, attrs.shape),
-  refine: ({ e, operands: [x], attrs, type }) => e.op(type, "Reshape", [x!, e.vector(attrs.shape)]),
+  refine,
   transpose: ({ e, operands: [x], attrs }) => transpose(e, x!, attrs.perm),
   broadcast,
   slice: ({ e, operands: [x], attrs, type }) =>
