@@ -13,7 +13,7 @@ import {
 } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
 import type { CompareReport, PassReportJson, RunReport, VariantReport } from "./compare-report.ts";
-import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
+import { type Buildable, buildFor, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
 import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { crossoversOf, growthOf, type SweepRun } from "./growth.ts";
 import { costOf, type GraphCost } from "./ir/cost.ts";
@@ -90,7 +90,7 @@ async function compareOnce(
   onProgress: OnProgress,
 ) {
   onProgress("compiling", 0, 1);
-  const built = "build" in model ? model.build(options.settings) : model;
+  const built = "build" in model ? buildFor(model, options) : model;
   const dims = options.feeds ? dimsOfFeeds(built.graph, options.feeds, given) : completeDims(built.graph, given);
   const { runs: _runs, measure: timing, ...compileOptions } = options;
   // What is compared against is as declared, whatever passes were asked for.

@@ -2,6 +2,7 @@ import { exportGraph } from "./backends/onnx/export.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { shieldInputs } from "./backends/onnx/shield-inputs.ts";
 import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.ts";
+import type { Checkpoint } from "./backends/weights/checkpoint.ts";
 import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { ParamSpec, WeightStore } from "./backends/weights/store.ts";
 import { constantRuntime } from "./constant-runtime.ts";
@@ -36,8 +37,8 @@ export interface CompileOptions {
   readonly dims?: ReadonlyMap<string, number>;
   /** Sizes to optimise for; the graph stays symbolic in them. */
   readonly hints?: ReadonlyMap<string, number>;
-  /** Trained tensors; random ones from `seed` where none are given. */
-  readonly weights?: WeightStore;
+  /** Trained tensors; random ones from `seed` where none are given. A checkpoint's `config.json` gives settings, too. */
+  readonly weights?: WeightStore | Checkpoint;
   /** Default 0. */
   readonly seed?: number;
   /** Passes to run instead of the target's pipeline, by name or as they are; `legalise` follows them. */
@@ -47,8 +48,10 @@ export interface CompileOptions {
   /** Rules not to apply. */
   readonly without?: ReadonlySet<string>;
   readonly instruments?: readonly Instrument[];
-  /** Model parameters, by name. */
+  /** Model parameters, by name. They come before those of a checkpoint. */
   readonly settings?: Settings;
+  /** Names of the inputs that runs will give: which optional ones the model has. */
+  readonly inputs?: ReadonlySet<string>;
   /** Where the declaration came from, for the file's metadata. */
   readonly source?: string;
 }
@@ -78,7 +81,7 @@ export interface Compiled {
  * own body throws.
  */
 export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
-  const { graph: built, arena, indexChecks = [] } = "build" in model ? model.build(options.settings) : model;
+  const { graph: built, arena, indexChecks = [] } = "build" in model ? buildFor(model, options) : model;
   const sizes = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
   checkDims(built, sizes);
   checkIndices(indexChecks, sizes);
@@ -119,6 +122,12 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
         exportGraph(graph, { arena, target, weights, metadata, dims: sizes, producerVersion: version }),
       )),
   };
+}
+
+/** A model as the weights' configuration and the options say. Throws QKV433, QKV438, and what the model's body throws. */
+export function buildFor(model: Buildable, { settings, weights, inputs }: CompileOptions): Declared {
+  const checkpoint = weights && "config" in weights ? weights : undefined;
+  return model.build(settings, { checkpoint, inputs });
 }
 
 function pipelineOf(options: CompileOptions, target: Target) {

@@ -1,9 +1,10 @@
 import { type Command, Option } from "commander";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
-import type { CompileOptions, Declared } from "../compile.ts";
+import { buildFor, type CompileOptions, type Declared } from "../compile.ts";
 import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
 import { loadModel } from "../dsl/load.ts";
-import type { Settings } from "../dsl/model.ts";
+import type { Model } from "../dsl/model.ts";
+import { attrsOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
 
@@ -18,6 +19,7 @@ export interface ModelFlags {
   readonly passes?: string;
   readonly dispatch?: boolean;
   readonly set?: string;
+  readonly with?: string;
   readonly types: boolean;
 }
 
@@ -34,18 +36,20 @@ export const withModelFlags = (command: Command): Command =>
     .option("--passes <list>", "passes to run instead of the target's, as canonicalise,reassociate")
     .option("--dispatch", "emit both forms behind If where the cheaper one depends on a length")
     .option("--set <list>", "parameters of the model, as layers=12,window=256")
+    .option("--with <list>", "optional inputs to declare, as attention_mask,position_ids")
     .option("--no-types", "do not run the type checker over the model file");
 
-/** Loads and builds the model file, and everything its options name. */
+/** Loads and builds the model file, and everything its options name. `inputs` are those a run will give, where known. */
 export async function openModel(
   path: string,
   flags: ModelFlags,
+  inputs?: ReadonlySet<string>,
 ): Promise<{ declared: Declared; options: CompileOptions }> {
   const opset = flags.opset === undefined ? undefined : parseNatural("--opset", flags.opset);
   if (opset !== undefined && (opset < 17 || opset > 24)) fail("QKV501", `--opset ${opset} is not one of 17 to 24`);
   const weights = flags.weights === undefined ? undefined : openCheckpoint(flags.weights);
-  const settings = flags.set === undefined ? {} : parseSettings(flags.set);
-  const declared = flags.types ? await buildChecked(path, settings) : (await loadModel(path)).build(settings);
+  const named = flags.with?.split(",").map((name) => name.trim());
+  const given = named ? new Set([...named, ...(inputs ?? [])]) : inputs;
   const options: CompileOptions = {
     ...(flags.target && { target: flags.target }),
     ...(opset !== undefined && { opset }),
@@ -54,24 +58,36 @@ export async function openModel(
     ...(flags.seed !== undefined && { seed: parseNatural("--seed", flags.seed) }),
     ...(flags.passes !== undefined && { passes: flags.passes.split(",").map((name) => name.trim()) }),
     ...(flags.dispatch && { dispatch: true }),
+    ...(flags.set !== undefined && { settings: parseSettings(flags.set) }),
+    ...(given && { inputs: given }),
     source: path.split(/[\\/]/).at(-1)!,
   };
+  const model = await loadModel(path);
+  const declared = flags.types ? await buildChecked(path, model, options) : buildFor(model, options);
+  checkNamed(declared, named ?? []);
   return { declared, options };
 }
 
-/** Builds a model file while the type checker reads it. What the build says comes first: it names the author's values. */
-async function buildChecked(path: string, settings: Settings): Promise<Declared> {
-  const model = await loadModel(path);
+/** Builds a model while the type checker reads its file. What the build says comes first: it names the author's values. */
+async function buildChecked(path: string, model: Model, options: CompileOptions): Promise<Declared> {
   const stop = new AbortController();
   const problems = checkTypesBeside(path, stop.signal);
   try {
-    const declared = model.build(settings);
+    const declared = buildFor(model, options);
     const error = typeError(await problems);
     if (error) throw error;
     return declared;
   } finally {
     stop.abort();
   }
+}
+
+/** Throws QKV241 where `--with` names what is no input of the model. */
+function checkNamed({ graph }: Declared, named: readonly string[]): void {
+  const inputs = graph.inputs.map(({ node }) => attrsOf(node, "input").name);
+  const unknown = named.find((name) => !inputs.includes(name));
+  if (unknown !== undefined)
+    fail("QKV241", `--with: @${graph.name} has no input "${unknown}"`, { help: `its inputs are ${inputs.join(", ")}` });
 }
 
 export const dimsOf = (flags: ModelFlags): ReadonlyMap<string, number> => parseDims(flags.dims ?? "");

@@ -53,21 +53,22 @@ function sweepSizes(text: string, part: string): readonly number[] {
   return [...sizes, to];
 }
 
-/** `layers=12,causal=true,offsets=[0,9]` as model parameters: numbers, true, false, lists as JSON, or text. */
+/** `layers=12,causal=true,offsets=[0,9]` as model parameters: numbers, true, false, lists and records as JSON, or text. */
 export function parseSettings(text: string): Settings {
   const entries = assignments(text, "--set layers=12,window=256").map(([name, value]) => {
     if (value === "true" || value === "false") return [name, value === "true"] as const;
-    if (value.startsWith("[")) return [name, parseList(name, value)] as const;
+    if (/^[[{]/.test(value)) return [name, parseJson(name, value)] as const;
     return [name, value !== "" && Number.isFinite(Number(value)) ? Number(value) : value] as const;
   });
   return Object.fromEntries(entries);
 }
 
-function parseList(name: string, value: string): Setting {
+function parseJson(name: string, value: string): Setting {
   try {
     return JSON.parse(value) as Setting;
   } catch {
-    return fail("QKV501", `--set: "${name}" is no list: ${value}`, { help: `write --set "${name}=[0,9,40]"` });
+    const [what, example] = value.startsWith("[") ? ["list", "[0,9,40]"] : ["record", '{"theta":10000}'];
+    return fail("QKV501", `--set: "${name}" is no ${what}: ${value}`, { help: `write --set '${name}=${example}'` });
   }
 }
 
@@ -81,13 +82,13 @@ function assignments(text: string, example: string): readonly (readonly [name: s
     });
 }
 
-/** Commas within brackets belong to a list. */
+/** Commas within brackets belong to a list or a record. */
 function splitAtCommas(text: string): readonly string[] {
   const parts = [""];
   let depth = 0;
   for (const char of text) {
-    if (char === "[") depth++;
-    if (char === "]") depth--;
+    if (char === "[" || char === "{") depth++;
+    if (char === "]" || char === "}") depth--;
     if (char === "," && depth <= 0) parts.push("");
     else parts[parts.length - 1] += char;
   }

@@ -38,8 +38,8 @@ Examples:
 
 async function run(path: string, flags: Flags): Promise<void> {
   const ep = await requireProvider(flags.ep);
-  const { declared, options } = await openModel(path, flags);
   const given = flags.inputs === undefined ? undefined : readTensors(flags.inputs);
+  const { declared, options } = await openModel(path, flags, given && new Set(given.keys()));
   const dims = dimsOf(flags);
   const compiled = await compile(declared, { ...options, dims });
   // Dims given are frozen by now.

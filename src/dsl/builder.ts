@@ -39,6 +39,8 @@ export class Builder {
   readonly indexChecks: IndexCheck[] = [];
   readonly model: string;
   readonly nodeLimit: number;
+  /** Names of the inputs that runs will give, where that is known. */
+  readonly given: ReadonlySet<string> | undefined;
   /** How many scans are around the call under way. */
   depth = 0;
   /** Joined prefixes of the scopes entered. */
@@ -48,9 +50,10 @@ export class Builder {
   /** Name of the layer the call under way declares. */
   label: string | undefined;
 
-  constructor(model: string, nodeLimit = defaultNodeLimit) {
+  constructor(model: string, nodeLimit = defaultNodeLimit, given?: ReadonlySet<string>) {
     this.model = model;
     this.nodeLimit = nodeLimit;
+    this.given = given;
   }
 
   /** Remembers a value for naming. */

@@ -1,5 +1,6 @@
 export { type AttentionOptions, attention, type MultiHeadOptions, multiHeadAttention } from "./attention.ts";
 export { type BlockAttentionOptions, blockAttention } from "./block-attention.ts";
+export type { Config, Configured } from "./config.ts";
 export { einsum, matmul } from "./einsum.ts";
 export {
   type ArgOptions,
@@ -17,7 +18,18 @@ export {
   takeAlong,
   topK,
 } from "./indexing.ts";
-export { constant, input, iota, type Nested, type ParamOptions, param, scope, size } from "./leaves.ts";
+export {
+  constant,
+  input,
+  iota,
+  type Nested,
+  type OptionalInputOptions,
+  optionalInput,
+  type ParamOptions,
+  param,
+  scope,
+  size,
+} from "./leaves.ts";
 export type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
 export { maskTable, scoreTable, type TableSizes } from "./lift/oracle.ts";
 export { type LinearAttentionOptions, linearAttention } from "./linear-attention.ts";
@@ -63,6 +75,7 @@ export {
 export {
   type BuildOptions,
   type Built,
+  type FromConfig,
   isModel,
   type Model,
   model,

@@ -12,15 +12,38 @@ import { apply, type Tensor, wrap } from "./tensor.ts";
  * Throws QKV101 to QKV103 and QKV109.
  */
 export function input<D extends DType, const S extends Shape>(name: string, dtype: D, dims: S): Tensor<Dims<S>, D> {
-  return run(input, [], (b) => {
-    checkName(name, "the name of an input");
-    const shape = toDims(dims, `input "${name}"`);
-    const attrs = { name, dtype: checkDType(dtype, `input "${name}"`), shape };
-    refuseTwice(b, b.inputs, "input", name);
-    const tensor = apply(b, "input", [], attrs);
-    b.inputs.set(name, tensor.value);
-    return tensor;
+  return run(input, [], (b) => declareInput(b, name, dtype, dims)) as never;
+}
+
+export interface OptionalInputOptions {
+  /** Declared where a build does not say which inputs it will be given; false by default. */
+  readonly present?: boolean;
+}
+
+/**
+ * An input that runs may leave out, such as a padding mask: undefined in a build without it. A file has all the inputs
+ * it was built with, and no others; `qkv run` builds with those it is given. Throws what `input` throws.
+ */
+export function optionalInput<D extends DType, const S extends Shape>(
+  name: string,
+  dtype: D,
+  dims: S,
+  options?: OptionalInputOptions,
+): Tensor<Dims<S>, D> | undefined {
+  return run(optionalInput, [], (b) => {
+    const { present = false } = checkOptions(options, ["present"], "optionalInput");
+    return (b.given?.has(name) ?? present) ? declareInput(b, name, dtype, dims) : undefined;
   }) as never;
+}
+
+function declareInput(b: Builder, name: string, dtype: DType, dims: Shape): Tensor {
+  checkName(name, "the name of an input");
+  const shape = toDims(dims, `input "${name}"`);
+  const attrs = { name, dtype: checkDType(dtype, `input "${name}"`), shape };
+  refuseTwice(b, b.inputs, "input", name);
+  const tensor = apply(b, "input", [], attrs);
+  b.inputs.set(name, tensor.value);
+  return tensor;
 }
 
 export interface ParamOptions<D extends DType = DType> {

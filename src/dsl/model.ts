@@ -4,13 +4,14 @@ import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { Builder, during, type LiftedMask, located } from "./builder.ts";
 import { checkName, describe } from "./checks.ts";
+import { type Config, type Configured, configOf } from "./config.ts";
 import type { IndexCheck } from "./lift/index-checks.ts";
 import { nameValues } from "./names.ts";
 import { callerOf, locationIn } from "./site.ts";
 import { Tensor } from "./tensor.ts";
 
-/** What a model may be configured with: numbers, texts, switches, and lists of these. */
-export type Setting = number | string | boolean | readonly Setting[];
+/** What a model may be configured with: numbers, texts, switches, and lists and records of these. */
+export type Setting = number | string | boolean | readonly Setting[] | { readonly [key: string]: Setting };
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** Settings as a body sees them: any number where the default is a number. */
@@ -32,6 +33,10 @@ export interface BuildOptions {
   readonly names?: boolean;
   /** How many values a body may make; 2,000,000 by default. */
   readonly nodeLimit?: number;
+  /** Weights whose configuration gives the settings, where the model says how. */
+  readonly checkpoint?: Configured | undefined;
+  /** Names of the inputs that runs will give: which optional ones are declared. As they say themselves where left out. */
+  readonly inputs?: ReadonlySet<string> | undefined;
 }
 
 export interface Built {
@@ -50,8 +55,9 @@ export interface Model<D extends Settings = Settings> {
   readonly name: string;
   readonly defaults: D;
   /**
-   * The model's graph, with settings other than the defaults where given. Throws QKV101 to QKV129 with the place in the
-   * author's source.
+   * The model's graph, with settings other than the defaults where a checkpoint's configuration or, before it,
+   * `overrides` give them. Throws QKV101 to QKV129 with the place in the author's source, QKV433 and QKV438 for a
+   * configuration that the model cannot follow.
    */
   build(overrides?: Partial<Widened<D>>, options?: BuildOptions): Built;
 }
@@ -62,13 +68,27 @@ export const isModel = (value: unknown): value is Model =>
 
 type Body<D> = (settings: Widened<D>) => Outputs;
 
+/** All settings of a model as a checkpoint's `config.json` gives them. */
+export type FromConfig<D> = (config: Config) => Widened<D>;
+
 /**
  * Declares a model: `body` declares inputs and parameters, and answers what comes out. It runs at each build, with the
- * defaults or what overrides them. Throws QKV102, QKV117, QKV118.
+ * defaults, what `fromConfig` reads from a checkpoint's configuration, or what overrides them. Throws QKV102, QKV117,
+ * QKV118.
  */
-export function model<const D extends Settings>(name: string, defaults: D, body: Body<D>): Model<D>;
+export function model<const D extends Settings>(
+  name: string,
+  defaults: D,
+  body: Body<D>,
+  fromConfig?: FromConfig<D>,
+): Model<D>;
 export function model(name: string, body: Body<Record<never, never>>): Model<Record<never, never>>;
-export function model(name: string, first: Settings | Body<Settings>, second?: Body<Settings>): Model {
+export function model(
+  name: string,
+  first: Settings | Body<Settings>,
+  second?: Body<Settings>,
+  fromConfig?: FromConfig<Settings>,
+): Model {
   const location = callerOf(model as never);
   try {
     const body = typeof first === "function" ? first : second;
@@ -76,8 +96,11 @@ export function model(name: string, first: Settings | Body<Settings>, second?: B
     checkName(name, "the name of a model");
     if (typeof body !== "function") return fail("QKV106", `the body of "${name}" is ${describe(body)}, not a function`);
     const declaration = { name, body, location };
-    const build: Model["build"] = (overrides, options) =>
-      buildModel(declaration, settingsWith(name, defaults, overrides), options);
+    const build: Model["build"] = (overrides, options = {}) => {
+      const config = fromConfig && options.checkpoint && configOf(options.checkpoint);
+      const configured = config ? settingsWith(name, defaults, fromConfig(config)) : defaults;
+      return buildModel(declaration, settingsWith(name, configured, overrides), options);
+    };
     return Object.freeze({ name, defaults, build, [brand]: true });
   } catch (error) {
     throw error instanceof QkvError ? located(error, error.details.location ?? location) : error;
@@ -90,17 +113,25 @@ function checkSettings(defaults: unknown): Settings {
   for (const [key, value] of Object.entries(defaults))
     if (!isSetting(value))
       fail("QKV118", `the setting "${key}" is ${describe(value)}`, {
-        help: "settings are numbers, texts and switches",
+        help: "settings are numbers, texts, switches, and lists and records of these",
       });
   return Object.freeze({ ...defaults }) as Settings;
 }
 
-const isSetting = (value: unknown): value is Setting =>
-  typeof value === "number"
-    ? Number.isFinite(value)
-    : typeof value === "string" || typeof value === "boolean" || (Array.isArray(value) && value.every(isSetting));
+function isSetting(value: unknown): value is Setting {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "string" || typeof value === "boolean") return true;
+  if (Array.isArray(value)) return value.every(isSetting);
+  return isRecord(value) && Object.values(value).every(isSetting);
+}
 
-const kindOf = (value: unknown) => (Array.isArray(value) ? "list" : typeof value);
+function isRecord(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+const kindOf = (value: unknown) => (Array.isArray(value) ? "list" : isRecord(value) ? "record" : typeof value);
 
 function settingsWith(name: string, defaults: Settings, overrides: Readonly<Record<string, unknown>> = {}): Settings {
   const known = new Map(Object.entries(defaults));
@@ -128,8 +159,8 @@ interface Declaration {
   readonly location: SourceLocation | undefined;
 }
 
-function buildModel({ name, body, location }: Declaration, settings: Settings, options: BuildOptions = {}): Built {
-  const builder = new Builder(name, options.nodeLimit);
+function buildModel({ name, body, location }: Declaration, settings: Settings, options: BuildOptions): Built {
+  const builder = new Builder(name, options.nodeLimit, options.inputs);
   try {
     const answer = during(builder, () => runBody(name, () => body(settings)));
     const outputs = outputsOf(builder, answer);

@@ -78,25 +78,28 @@ export interface NormOptions {
   readonly epsilon?: number;
   /** layerNorm only: has a bias; true by default. */
   readonly bias?: boolean;
+  /** Added to the weight: 1 where a checkpoint stores what the weight differs from 1. 0 by default. */
+  readonly offset?: number;
 }
 
 function normalise(b: Builder, op: "layerNorm" | "rmsNorm", x: Tensor, options: NormOptions): Tensor {
-  const known = op === "layerNorm" ? ["name", "epsilon", "bias"] : ["name", "epsilon"];
-  const { name, epsilon = 1e-5, bias = op === "layerNorm" } = checkOptions(options, known, op);
+  const known = ["name", "epsilon", "offset", ...(op === "layerNorm" ? ["bias"] : [])];
+  const { name, epsilon = 1e-5, bias = op === "layerNorm", offset = 0 } = checkOptions(options, known, op);
   b.label = checkName(name, `the name of a ${op}`);
   if (finite(epsilon, "epsilon") <= 0) fail("QKV120", `epsilon is ${epsilon}; it must be positive`);
   const dims = [features(x, op)];
   const dtype = floatOf(x, op);
-  const gains = [declareParam(b, `${name}.weight`, dims, { dtype, init: "ones" })];
+  const weight = declareParam(b, `${name}.weight`, dims, { dtype, init: offset === 0 ? "ones" : "zeros" });
+  const gains = [offset === 0 ? weight : elementwise<Tensor>(b, "add", [weight, finite(offset, "offset")])];
   if (bias) gains.push(declareParam(b, `${name}.bias`, dims, { dtype, init: "zeros" }));
   return apply(b, op, [x, ...gains], { epsilon });
 }
 
-/** (x - mean) / √(variance + ε) · weight + bias over the last axis (Ba et al., arXiv:1607.06450). */
+/** (x - mean) / √(variance + ε) · (weight + offset) + bias over the last axis (Ba et al., arXiv:1607.06450). */
 export function layerNorm<T extends Tensor>(x: T, options: NormOptions): T {
   return run(layerNorm, [x], (b) => normalise(b, "layerNorm", asTensor(b, x, "x"), options)) as T;
 }
-/** x / √(mean x² + ε) · weight over the last axis (Zhang & Sennrich, arXiv:1910.07467). */
+/** x / √(mean x² + ε) · (weight + offset) over the last axis (Zhang & Sennrich, arXiv:1910.07467). */
 export function rmsNorm<T extends Tensor>(x: T, options: Omit<NormOptions, "bias">): T {
   return run(rmsNorm, [x], (b) => normalise(b, "rmsNorm", asTensor(b, x, "x"), options)) as T;
 }

@@ -4,7 +4,7 @@ import { type DType, isFloat } from "../ir/dtype.ts";
 import { fromNumbers } from "../ir/tensor.ts";
 import { showType } from "../ir/types.ts";
 import { type Builder, run } from "./builder.ts";
-import { checkDType, checkName, checkOptions, finite, positiveInteger, toDim } from "./checks.ts";
+import { checkDType, checkName, checkOptions, describe, finite, positiveInteger, toDim } from "./checks.ts";
 import { declareParam } from "./leaves.ts";
 import { cut, reshapeTo } from "./movement.ts";
 import type { DimLike, Dims } from "./shape-types.ts";
@@ -40,11 +40,14 @@ export interface SinusoidalOptions extends PositionOptions {
   readonly base?: number;
 }
 
-/** position · base^(-2i/d) for i = 0 … d/2 - 1, as [..., d/2] in f32 or wider. */
-function angles(b: Builder, positions: Tensor, d: number, base: number): Tensor {
-  const frequencies = Float64Array.from({ length: d / 2 }, (_, i) => base ** ((-2 * i) / d));
+/** base^(-2i/d) for i = 0 … d/2 - 1. */
+const geometric = (d: number, base: number): readonly number[] =>
+  Array.from({ length: d / 2 }, (_, i) => base ** ((-2 * i) / d));
+
+/** position · frequency, as [..., frequencies] in f32 or wider. */
+function angles(b: Builder, positions: Tensor, frequencies: readonly number[]): Tensor {
   const dtype = positions.dtype;
-  const row = wrap(b, b.arena.build.constant({ value: fromNumbers(dtype, [d / 2], frequencies) }));
+  const row = wrap(b, b.arena.build.constant({ value: fromNumbers(dtype, [frequencies.length], frequencies) }));
   return elementwise(b, "mul", [reshapeTo(b, positions, [...positions.shape, 1]), row]);
 }
 
@@ -71,7 +74,7 @@ export function sinusoidal<const N extends DimLike, const W extends number>(
     const width = evenWidth(d, "sinusoidal");
     const length = toDim(seq, "the length");
     const positions = apply(b, "iota", [], { size: length, dtype: wide(checkDType(dtype, "sinusoidal")) });
-    const turn = angles(b, positions, width, finite(base, "base"));
+    const turn = angles(b, positions, geometric(width, finite(base, "base")));
     const columns = (["sin", "cos"] as const).map((op) => reshapeTo(b, apply(b, op, [turn]), [length, width / 2, 1]));
     return castTo(b, reshapeTo(b, apply(b, "concat", columns, { axis: 2 }), [length, width]), dtype);
   }) as never;
@@ -105,6 +108,8 @@ export function learnedPositions<const N extends DimLike, const W extends number
 export interface RopeOptions {
   /** Base of the wavelengths; 10000 by default. */
   readonly theta?: number;
+  /** Angle each pair turns by from one position to the next, width/2 of them; theta^(-2i/d) by default. */
+  readonly frequencies?: readonly number[];
   /** Position of each token, [seq] or [batch, seq], i64 or i32; 0, 1, … by default. */
   readonly positions?: Tensor;
   /** Pairs are neighbours (2i, 2i + 1) instead of halves (i, i + d/2). */
@@ -118,17 +123,25 @@ export interface RopeOptions {
 export function rope<T extends Tensor>(x: T, options?: RopeOptions): T {
   return run(rope, [x], (b) => {
     const tensor = asTensor(b, x, "x");
-    const given = checkOptions(options, ["theta", "positions", "interleaved"], "rope");
+    const given = checkOptions(options, ["theta", "frequencies", "positions", "interleaved"], "rope");
     const { theta = 10_000, interleaved = false } = given;
     if (tensor.rank < 2) fail("QKV110", `rope: x has ${tensor.rank} axes; it must be [..., seq, width]`);
     if (!isFloat(tensor.dtype)) fail("QKV109", `rope: x is ${tensor.dtype}, not floating point`);
     const last = tensor.shape.at(-1)!;
     if (typeof last !== "number") return fail("QKV112", `rope: the width ${show(last)} is no integer`);
     const width = evenWidth(last, "rope");
-    const turn = angles(b, positionsOf(b, tensor, given.positions), width, finite(theta, "theta"));
+    const frequencies = checkFrequencies(given.frequencies ?? geometric(width, finite(theta, "theta")), width);
+    const turn = angles(b, positionsOf(b, tensor, given.positions), frequencies);
     const [cos, sin] = (["cos", "sin"] as const).map((op) => castTo(b, apply(b, op, [turn]), tensor.dtype) as Tensor);
     return apply(b, "rope", [tensor, cos!, sin!], { interleaved });
   }) as T;
+}
+
+function checkFrequencies(frequencies: readonly number[], width: number): readonly number[] {
+  if (!Array.isArray(frequencies) || frequencies.length !== width / 2)
+    fail("QKV120", `rope: ${describe(frequencies)} is no list of ${width / 2} frequencies, one for each pair`);
+  for (const frequency of frequencies) finite(frequency, "a frequency");
+  return frequencies;
 }
 
 /** Positions as floats, shaped to broadcast along x without its last axis. */

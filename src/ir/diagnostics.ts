@@ -133,6 +133,7 @@ export const diagnostics = {
   QKV435: code("no such tensor among the weights"),
   QKV436: code("a safetensors file cannot be written"),
   QKV437: code("weights hold NaN or infinity"),
+  QKV438: code("configuration that the model has no part for"),
   QKV440: code("execution provider unavailable"),
   QKV441: code("the runtime refused the model"),
   QKV442: code("inputs do not match the model"),

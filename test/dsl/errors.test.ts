@@ -296,6 +296,15 @@ test("positions need an even width", () => {
   expect(refused(() => sinusoidal("s", 7))).toBe("QKV112 sinusoidal: the width 7 is odd");
 });
 
+test("rope has a frequency for each pair", () => {
+  const x = () => input("q", "f32", ["s", 4]);
+  expect(refused(() => rope(x(), { frequencies: [1] }))).toBe(
+    "QKV120 rope: [1] is no list of 2 frequencies, one for each pair",
+  );
+  expect(refused(() => rope(x(), { frequencies: [1, Number.NaN] }))).toMatch(/^QKV120 a frequency is NaN/);
+  expect(refused(() => rope(x(), { frequencies: loose("1, 2") }))).toMatch(/^QKV120 rope: "1, 2" is no list/);
+});
+
 test("outputs", () => {
   expect(refused(() => ({}))).toBe('QKV113 the model "wrong" has no outputs');
   expect(refused(() => undefined)).toBe('QKV113 the body of "wrong" answers nothing');
