@@ -1,0 +1,68 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { readTensors } from "../../../src/backends/ort/tensor-files.ts";
+import { openCheckpoint } from "../../../src/backends/weights/checkpoint.ts";
+import { type Buildable, compile } from "../../../src/compile.ts";
+import type { HostTensor } from "../../../src/ir/tensor.ts";
+import { session } from "../../../src/session.ts";
+import { largestDifference } from "../../support/minilm.ts";
+
+const fixtures = fileURLToPath(new URL("../../../../shared/fixtures/", import.meta.url));
+
+/** Small checkpoints with what PyTorch's transformers gave, beside the checkout. */
+export const fixtureFolder = (name: string): string => join(fixtures, name);
+
+/** Why tests on a fixture cannot run; undefined where they can. */
+export const missing = (name: string): string | undefined =>
+  existsSync(fixtureFolder(name)) ? undefined : `no ${fixtureFolder(name)}`;
+
+type Tensors = ReadonlyMap<string, HostTensor>;
+
+/** Tensors named `<case>.<name>`, by case. */
+function byCase(tensors: Tensors): ReadonlyMap<string, Tensors> {
+  const cases = new Map<string, Map<string, HostTensor>>();
+  for (const [name, tensor] of tensors) {
+    const dot = name.indexOf(".");
+    const [key, rest] = [name.slice(0, dot), name.slice(dot + 1)];
+    cases.set(key, (cases.get(key) ?? new Map<string, HostTensor>()).set(rest, tensor));
+  }
+  return cases;
+}
+
+/** The inputs and expected outputs of a folder's cases. */
+export function casesOf(folder: string): readonly { readonly feeds: Tensors; readonly expected: Tensors }[] {
+  const inputs = byCase(readTensors(join(folder, "inputs.safetensors")));
+  const outputs = byCase(readTensors(join(folder, "expected.safetensors")));
+  return Array.from(outputs, ([name, expected]) => ({ feeds: inputs.get(name)!, expected }));
+}
+
+export const compilations = [
+  ["naive", { naive: true }],
+  ["for ort-cpu", { target: "ort-cpu" }],
+  ["for onnx", { target: "onnx" }],
+] as const;
+
+/** What is declared gives what PyTorch gave on every case of a fixture, as declared and optimised. */
+export function describeFixture(name: string, model: Buildable): void {
+  const reason = missing(name);
+  describe.skipIf(reason !== undefined)(`${name}${reason === undefined ? "" : ` (${reason})`}`, () => {
+    test.each(compilations)("%s", async (_, options) => {
+      const cases = casesOf(fixtureFolder(name));
+      const inputs = new Set(cases[0]!.feeds.keys());
+      const compiled = await compile(model, { ...options, weights: openCheckpoint(fixtureFolder(name)), inputs });
+      const open = await session(compiled);
+      for (const { feeds, expected } of cases) {
+        const outputs = await open.run(feeds);
+        expect([...outputs.keys()]).toEqual([...expected.keys()]);
+        for (const [output, tensor] of expected) {
+          expect(outputs.get(output)!.dims).toEqual(tensor.dims);
+          expect(largestDifference(outputs.get(output)!, tensor)).toBeLessThan(1e-4);
+        }
+      }
+      await open.close();
+      expect(compiled.warnings()).toEqual([]);
+    });
+  });
+}
