@@ -4,21 +4,25 @@ import { randomFeeds, symbolsIn } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { evaluate } from "./ir/dim.ts";
-import { runModel } from "./session.ts";
+import { runFile, runModel } from "./session.ts";
 
 /** More work than this is not done just to check a file. */
 const flopLimit = 2e10;
 const checkedSize = 5;
 
 /**
- * Loads a finished model in the runtime and runs it beside the naive one on small random inputs. Throws QKV506 where
+ * Loads a finished model in the runtime and runs it beside the naive one, or the file it came from, on small random inputs. Throws QKV506 where
  * outputs differ, and what loading throws. Answers false where fixed sizes make the check too expensive.
  */
-export async function checkAgainst(naive: Compiled, compiled: Compiled, seed = 0): Promise<boolean> {
+export async function checkAgainst(
+  naive: Compiled,
+  compiled: Compiled,
+  { seed = 0, file }: { readonly seed?: number; readonly file?: string } = {},
+): Promise<boolean> {
   const dims = new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize]));
   if (evaluate(costOf(naive.declared).flops, dims) > flopLimit) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);
-  const expected = await runModel(naive.onnx(), feeds);
+  const expected = await (file === undefined ? runModel(naive.onnx(), feeds) : runFile(file, feeds));
   const actual = await runModel(compiled.onnx(), feeds);
   const wrong = compareOutputs(expected, actual).outputs.filter(({ equal }) => !equal);
   if (wrong.length > 0)

@@ -24,7 +24,7 @@ export interface VariantReport {
 export interface RunReport {
   readonly dims: Readonly<Record<string, number>>;
   /** What errors are measured against. */
-  readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32";
+  readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32" | "file as it is";
   readonly variants: readonly VariantReport[];
 }
 

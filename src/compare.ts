@@ -16,13 +16,13 @@ import type { CompareReport, PassReportJson, RunReport, VariantReport } from "./
 import { type Buildable, buildFor, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
 import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { crossoversOf, growthOf, type SweepRun } from "./growth.ts";
-import { costOf, type GraphCost } from "./ir/cost.ts";
+import { costOf, everyNode, type GraphCost } from "./ir/cost.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
-import { checkRunnable, modelBytes, runModel } from "./session.ts";
+import { checkRunnable, modelBytes, runFile, runModel } from "./session.ts";
 import { reference } from "./verify.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
@@ -90,7 +90,7 @@ async function compareOnce(
   onProgress: OnProgress,
 ) {
   onProgress("compiling", 0, 1);
-  const built = "build" in model ? buildFor(model, options) : model;
+  const built: Declared = "build" in model ? buildFor(model, options) : model;
   const dims = options.feeds ? dimsOfFeeds(built.graph, options.feeds, given) : completeDims(built.graph, given);
   const { runs: _runs, measure: timing, ...compileOptions } = options;
   // What is compared against is as declared, whatever passes were asked for.
@@ -101,7 +101,7 @@ async function compareOnce(
   for (const compiled of [naive, optimised]) checkRunnable(compiled.onnx(), feeds);
   const candidates = await candidatesOf(built, naive, optimised, dims, options);
   onProgress("computing the reference", 0, 1);
-  const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims);
+  const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims, built.file);
   const variants = await runCandidates(candidates, feeds, expected, dims, options, timing ?? {}, onProgress);
   return {
     report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport,
@@ -110,7 +110,7 @@ async function compareOnce(
   };
 }
 
-function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array): Candidate {
+function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array | string): Candidate {
   const onnx = compiled.onnx();
   const params = onnx.graph.initializers.reduce(
     (total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1),
@@ -126,7 +126,8 @@ async function candidatesOf(
   dims: ReadonlyMap<string, number>,
   options: CompareOptions,
 ): Promise<readonly Candidate[]> {
-  const bytes = modelBytes(naive.onnx());
+  // A file is compared as it is, not as it was read.
+  const bytes = built.file ?? modelBytes(naive.onnx());
   const list = [
     candidate("naive", naive, "disabled", bytes),
     candidate("ort", naive, "all", bytes),
@@ -192,12 +193,18 @@ async function runCandidates(
   }
 }
 
-/** What outputs should be: by the float64 evaluator where that is quick, else by the runtime computing in float64. */
+/**
+ * What outputs should be: by the float64 evaluator where that is quick, else by the runtime computing in float64. With
+ * operators only the runtime has, what the file gives as it is.
+ */
 export async function referenceOutputs(
   naive: Compiled,
   feeds: ReadonlyMap<string, HostTensor>,
   dims: ReadonlyMap<string, number>,
+  file?: string,
 ): Promise<{ readonly reference: RunReport["reference"]; readonly expected: ReadonlyMap<string, HostTensor> }> {
+  if (file !== undefined && everyNode(naive.declared).some(({ op }) => op === "opaque"))
+    return { reference: "file as it is", expected: await runFile(file, feeds) };
   const flops = evaluate(costOf(naive.declared).flops, dims);
   if (flops <= referenceFlops)
     return { reference: "float64 reference", expected: reference(naive.declared, feeds, naive.weights) };

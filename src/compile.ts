@@ -1,4 +1,5 @@
 import { exportGraph } from "./backends/onnx/export.ts";
+import { carriedOpset } from "./backends/onnx/operator-versions.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { shieldInputs } from "./backends/onnx/shield-inputs.ts";
 import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.ts";
@@ -21,8 +22,13 @@ import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts"
 import { naiveTarget, type Target, targets } from "./passes/target.ts";
 import { version } from "./version.ts";
 
-/** A graph as its author declared it, in its arena. */
-export type Declared = Built;
+/** A graph as its author declared it, or as a file has it, in its arena. */
+export interface Declared extends Built {
+  /** The trained tensors of the file it came from. */
+  readonly tensors?: WeightStore;
+  /** The file it came from: what it is compared with. */
+  readonly file?: string;
+}
 /** Anything that can be built into a graph: what `model(…)` returns. */
 export type Buildable = Pick<Model, "build">;
 
@@ -81,15 +87,16 @@ export interface Compiled {
  * own body throws.
  */
 export async function compile(model: Buildable | Declared, options: CompileOptions = {}): Promise<Compiled> {
-  const { graph: built, arena, indexChecks = [] } = "build" in model ? buildFor(model, options) : model;
+  const source: Declared = "build" in model ? buildFor(model, options) : model;
+  const { graph: built, arena, indexChecks = [] } = source;
   const sizes = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
   checkDims(built, sizes);
   checkIndices(indexChecks, sizes);
   const declared = substituteDims(arena, built, options.dims ?? new Map());
   const verified = new WeakSet<Node>();
   verifyGraph(declared, { arena, verified });
-  const target = resolveTarget(options);
-  const weights = resolveWeights(declared, options);
+  const target = resolveTarget(options, declared);
+  const weights = resolveWeights(declared, options.weights ?? source.tensors, options.seed);
   const passOptions: PassOptions = {
     ...defaultPassOptions,
     dispatch: options.dispatch ?? false,
@@ -136,12 +143,23 @@ function pipelineOf(options: CompileOptions, target: Target) {
   return options.naive ? naive : optimise(target);
 }
 
-/** The target asked for, at the operator set asked for. */
-export function resolveTarget({ target = "ort-cpu", opset, naive: asDeclared }: CompileOptions): Target {
-  if (asDeclared) return naiveTarget(opset);
-  const make = targets.get(target);
-  if (!make) fail("QKV505", `there is no target "${target}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
-  return make(opset);
+/**
+ * The target asked for, at the operator set asked for; where none is, at one that has the operators the graph took over from
+ * a file. Throws QKV505 for an unknown target, QKV466 where the operator set does not have them.
+ */
+export function resolveTarget(
+  { target: name = "ort-cpu", opset, naive: asDeclared }: CompileOptions,
+  graph?: Graph,
+): Target {
+  const make = asDeclared ? naiveTarget : targets.get(name);
+  if (!make) fail("QKV505", `there is no target "${name}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
+  const target = make(opset);
+  const carried = graph ? carriedOpset(graph, target.opset) : target.opset;
+  if (carried === target.opset) return target;
+  if (opset === undefined) return make(carried);
+  return fail("QKV466", `operators of the file mean another thing at opset ${opset}`, {
+    help: `use --opset ${carried}`,
+  });
 }
 
 /** Every parameter a graph declares. */
@@ -153,7 +171,7 @@ export function paramsOf(graph: Graph): readonly ParamSpec[] {
 }
 
 /** The weights given, or random ones; either way checked against the declaration, converted once and kept. */
-function resolveWeights(graph: Graph, { weights, seed = 0 }: CompileOptions): BoundWeights {
+function resolveWeights(graph: Graph, weights: WeightStore | undefined, seed = 0): BoundWeights {
   const params = paramsOf(graph);
   return bindWeights(params, weights ?? randomWeights(params, seed));
 }

@@ -61,6 +61,19 @@ export function checkLengths(
   check(bindDims(pairs));
 }
 
+/** Runs a file once, as it is. */
+export async function runFile(
+  path: string,
+  feeds: ReadonlyMap<string, HostTensor>,
+): Promise<ReadonlyMap<string, HostTensor>> {
+  const open = await openSession(path, { level: "disabled" });
+  try {
+    return await open.run(feeds);
+  } finally {
+    await open.close();
+  }
+}
+
 /** Runs a model once, at an optimisation level: loads it, runs it, frees it. */
 export async function runModel(
   model: OnnxModel,

@@ -1,4 +1,6 @@
 import { type Command, Option } from "commander";
+import { readModel } from "../backends/onnx/decode.ts";
+import { importModel } from "../backends/onnx/import/import.ts";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
 import { buildFor, type CompileOptions, type Declared } from "../compile.ts";
 import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
@@ -26,7 +28,7 @@ export interface ModelFlags {
 /** Adds the options of `ModelFlags`. */
 export const withModelFlags = (command: Command): Command =>
   command
-    .argument("<model>", "a model file: .ts, .js or .mjs with a default export made by model(…)")
+    .argument("<model>", "a model file: .ts, .js or .mjs with a default export made by model(…), or an .onnx file")
     .addOption(new Option("--target <name>", "what to compile for").default("ort-cpu").choices(["ort-cpu", "onnx"]))
     .option("--opset <n>", "version of the standard operator set, 17 to 24")
     .option("--naive", "the graph as declared, nothing optimised")
@@ -62,11 +64,25 @@ export async function openModel(
     ...(given && { inputs: given }),
     source: path.split(/[\\/]/).at(-1)!,
   };
-  const model = await loadModel(path);
-  const declared = flags.types ? await buildChecked(path, model, options) : buildFor(model, options);
+  const declared = await openDeclared(path, flags, options);
   checkNamed(declared, named ?? []);
   return { declared, options };
 }
+
+/** What the model file declares; an ONNX file is read into the IR. Throws QKV501 for settings of a file that has none. */
+async function openDeclared(path: string, flags: ModelFlags, options: CompileOptions): Promise<Declared> {
+  if (!path.endsWith(".onnx")) {
+    const model = await loadModel(path);
+    return flags.types ? buildChecked(path, model, options) : buildFor(model, options);
+  }
+  if (flags.set !== undefined) fail("QKV501", `${path} has no settings`, { help: "leave --set out" });
+  const { warnings, ...declared } = importModel(readModel(path));
+  printWarnings(warnings);
+  return { ...declared, file: path };
+}
+
+/** The file a model came from, as an option. */
+export const fileOf = ({ file }: Declared): { readonly file?: string } => (file === undefined ? {} : { file });
 
 /** Builds a model while the type checker reads its file. What the build says comes first: it names the author's values. */
 async function buildChecked(path: string, model: Model, options: CompileOptions): Promise<Declared> {

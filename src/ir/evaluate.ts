@@ -132,7 +132,7 @@ function runNode(node: Node, operands: readonly RefTensor[], cx: Run): readonly 
       `the input "${String(node.attrs.get("name"))}" is not given: ${showType(node.results[0]!.type)}`,
     );
   const def = opDef(node.op);
-  if (!def.evaluate) return runGraph(decompositionOf(node)!, operands, cx);
+  if (!def.evaluate) return runGraph(decompositionOf(node) ?? onlyRuntime(node), operands, cx);
   const made = def.evaluate(operands, {
     attrs: attrRecord(node),
     types: node.operands.map(({ type }) => type),
@@ -159,6 +159,11 @@ function concrete(node: Node, type: TensorType, values: DimBindings) {
     fail("QKV244", `${node.op}: ${showType(type)} would be [${dims.join(", ")}], more than the reference holds`);
   return { dtype: type.dtype, dims };
 }
+
+const onlyRuntime = (node: Node): never =>
+  fail("QKV246", `${node.op} has no reference: only the runtime runs it`, {
+    help: "compare with the file itself instead: qkv compare",
+  });
 
 function readParam(node: Node, dims: readonly number[], cx: Run): RefTensor {
   const name = String(node.attrs.get("name"));

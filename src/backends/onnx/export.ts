@@ -9,7 +9,15 @@ import type { WeightReader } from "./lower/host.ts";
 import { lowerValues } from "./lower/lower-values.ts";
 import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
 import { isSafeName, NameTable } from "./names.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxTensorInfo } from "./schema.ts";
+import type {
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxTensorInfo,
+  OnnxValueInfo,
+} from "./schema.ts";
 import { sinkDimensions } from "./sink.ts";
 
 export type { ExportTarget } from "./lower/emitter.ts";
@@ -76,6 +84,7 @@ export function exportGraph(graph: Graph, cx: ExportContext): OnnxModel {
     opsetImports: [
       { domain: "", version: opset },
       ...(writer.usesContrib ? [{ domain: contribDomain, version: 1 }] : []),
+      ...[...e.domains].flatMap(([domain, version]) => (domain === contribDomain ? [] : [{ domain, version }])),
     ],
     producerName: "qkv",
     producerVersion: cx.producerVersion ?? "",
@@ -191,8 +200,8 @@ class Writer {
     return {
       name,
       nodes: this.#nodes(nodes),
-      inputs: inputs.map((ref) => info(ref.name!, ref.type)),
-      outputs: outputs.map((ref) => info(ref.name!, ref.type)),
+      inputs: inputs.map(infoOf),
+      outputs: outputs.map(infoOf),
       valueInfo: [],
       initializers: [],
     };
@@ -205,6 +214,10 @@ function trimmed(names: string[]): string[] {
   return names;
 }
 
+/** What is declared of a tensor of a branch. */
+const infoOf = ({ name, type, info: given }: Ref): OnnxValueInfo =>
+  given === "unknown" ? { name: name!, type: undefined } : given ? { ...given, name: name! } : info(name!, type);
+
 const info = (name: string, { dtype, shape }: TensorType): OnnxTensorInfo => ({
   name,
   dtype,
@@ -213,7 +226,7 @@ const info = (name: string, { dtype, shape }: TensorType): OnnxTensorInfo => ({
 
 function valueInfo(nodes: readonly PendingNode[], except: ReadonlySet<Ref>): readonly OnnxTensorInfo[] {
   return nodes.flatMap(({ outputs }) =>
-    outputs.flatMap((ref) => (ref && !except.has(ref) ? [info(ref.name!, ref.type)] : [])),
+    outputs.flatMap((ref) => (ref && !ref.info && !except.has(ref) ? [info(ref.name!, ref.type)] : [])),
   );
 }
 

@@ -84,7 +84,7 @@ function opsets(imports: readonly OperatorSetIdProto[], where: string): OnnxOpse
   });
 }
 
-function graphFromProto(proto: GraphProto, resolve: ResolveExternal, depth: number): OnnxGraph {
+export function graphFromProto(proto: GraphProto, resolve: ResolveExternal, depth: number): OnnxGraph {
   if (depth > maxGraphDepth) fail("QKV408", `graph "${proto.name}" is nested more than ${maxGraphDepth} deep`);
   return {
     name: proto.name,

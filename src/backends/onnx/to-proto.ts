@@ -110,7 +110,7 @@ export function graphHead(graph: OnnxGraph, depth = 0): GraphProto {
   });
 }
 
-function graphProto(graph: OnnxGraph, depth: number): GraphProto {
+export function graphProto(graph: OnnxGraph, depth: number): GraphProto {
   const proto = graphHead(graph, depth);
   proto.initializer = graph.initializers.map(tensorProto);
   return proto;

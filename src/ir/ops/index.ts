@@ -9,6 +9,7 @@ import { leaves } from "./leaves.ts";
 import { linearAttention } from "./linear-attention.ts";
 import { movement } from "./movement.ts";
 import { norm } from "./norm.ts";
+import { opaque } from "./opaque.ts";
 import { position } from "./position.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
@@ -29,6 +30,7 @@ export const ops = {
   ...activation,
   ...position,
   ...control,
+  ...opaque,
 } as const;
 
 export type OpName = keyof typeof ops;

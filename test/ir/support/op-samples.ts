@@ -176,10 +176,11 @@ const scanning =
 
 const tensor = (...values: number[]) => ({ value: fromNumbers("f32", [values.length], values) });
 
-/** At least one sample for every op. */
+/** At least one sample for every op that the reference evaluates. */
 export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   input: [],
   param: [],
+  opaque: [],
   constant: [on([], tensor(1, 2, 3)), on([], tensor()), on([], { value: fromNumbers("i64", [], [7]) })],
   iota: [on([], { size: 5 }), on([], { size: S }), on([], { size: 0, dtype: "f32" })],
   size: [on([], { of: 5 }), on([], { of: S })],
@@ -473,6 +474,7 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
     C4: of("f32[3]", "i64[2]", "f32[3]"),
     C5: on(["bool[3]", "i64[2]", "bool[2]"], { reduction: "add" }),
   },
+  opaque: { C1: on(["f32[3]"], { code: "", dtypes: "f32 i64", ranks: [1], dims: [3] }) },
   flatNonZero: { C1: on(["i64[3]"], { count: 3 }) },
   topK: { C1: on(["bool[3]"], { k: 1 }), C2: on(["f32[3]"], { k: 1, axis: 1 }), C3: on(["f32[3]"], { k: 4 }) },
   contract: contraction,

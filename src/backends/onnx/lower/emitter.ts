@@ -56,6 +56,8 @@ export class Emitter {
   readonly target: ExportTarget;
   readonly dims: ReadonlyMap<string, number>;
   readonly initializers: Initializer[] = [];
+  /** Domains of operators that were taken over from a file, with their versions. */
+  readonly domains = new Map<string, number>();
   /** Contraction plans met so far. */
   readonly plans = new Map<string, PairPlan>();
   readonly #host: HostValues;
@@ -139,8 +141,18 @@ export class Emitter {
     const given = Object.entries(attributes).filter(
       (entry): entry is [string, OnnxAttribute | PendingGraph] => entry[1] !== undefined,
     );
-    this.#scope.nodes.push({ opType, domain, inputs, outputs, attributes: new Map(given), source: this.#source });
+    this.append({ opType, domain, inputs, outputs, attributes: new Map(given) });
     return outputs;
+  }
+
+  /** Appends an operator as it is. */
+  append(node: Omit<PendingNode, "source">): void {
+    this.#scope.nodes.push({ ...node, source: this.#source });
+  }
+
+  /** Notes that operators of a domain besides the standard one are used, and of which version. */
+  importDomain(domain: string, version: number): void {
+    if (domain !== "") this.domains.set(domain, Math.max(version, this.domains.get(domain) ?? 0));
   }
 
   /** Appends a node that chooses between two branches. */
@@ -155,14 +167,7 @@ export class Emitter {
       ["then_branch", whenTrue],
       ["else_branch", whenFalse],
     ]);
-    this.#scope.nodes.push({
-      opType: "If",
-      domain: "",
-      inputs: [condition],
-      outputs,
-      attributes,
-      source: this.#source,
-    });
+    this.append({ opType: "If", domain: "", inputs: [condition], outputs, attributes });
     return outputs;
   }
 

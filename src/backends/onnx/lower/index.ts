@@ -10,6 +10,7 @@ import { linearAttentionLowerings } from "./linear-attention.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 import { movementLowerings } from "./movement.ts";
 import { normLowerings } from "./norm.ts";
+import { opaqueLowerings } from "./opaque.ts";
 import { positionLowerings } from "./position.ts";
 import { reduceLowerings } from "./reduce.ts";
 
@@ -26,6 +27,7 @@ export const lowerings: Lowerings = {
   ...attentionLowerings,
   ...linearAttentionLowerings,
   ...positionLowerings,
+  ...opaqueLowerings,
   ...controlLowerings,
 };
 

@@ -1,13 +1,15 @@
 import type { Node } from "../../../ir/graph.ts";
 import type { HostTensor } from "../../../ir/tensor.ts";
 import type { TensorType } from "../../../ir/types.ts";
-import type { OnnxAttribute } from "../schema.ts";
+import type { OnnxAttribute, OnnxValueInfo } from "../schema.ts";
 
 /** A tensor in the ONNX graph under construction. Its name is chosen when the graph is finished. */
 export class Ref {
   readonly type: TensorType;
   /** What it would like to be called; interior results of a lowering are called after the value they serve. */
   wanted: string | undefined = undefined;
+  /** What a file said of it where its type is not ours, and stands here for nothing. */
+  info: OnnxValueInfo | "unknown" | undefined = undefined;
   /** The final name. */
   name: string | undefined = undefined;
 

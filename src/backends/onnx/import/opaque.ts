@@ -1,0 +1,95 @@
+import type { Arena } from "../../../ir/arena.ts";
+import type { Value } from "../../../ir/graph.ts";
+import type { TensorType } from "../../../ir/types.ts";
+import { graphText } from "../proto-text.ts";
+import type { OnnxGraph, OnnxNode } from "../schema.ts";
+import { graphsOf, type Versions } from "./functions.ts";
+import type { Imported } from "./imported.ts";
+
+/** A node that stays as the file has it, with what it reads of the graph. */
+export interface Part {
+  readonly node: OnnxNode;
+  readonly operands: ReadonlyMap<string, Imported>;
+}
+
+/** A value whose type is not ours: what computes it is kept until something with a type comes out. */
+export interface Untyped {
+  readonly parts: readonly Part[];
+  readonly why: string;
+}
+
+export const isUntyped = (entry: Imported | Untyped): entry is Untyped => "parts" in entry;
+
+/** Parts in order, each once. */
+export const joinParts = (lists: readonly (readonly Part[])[]): readonly Part[] => [...new Set(lists.flat())];
+
+/** Two of these are not the same, however equal they look. */
+const random = new Set([
+  "RandomNormal",
+  "RandomNormalLike",
+  "RandomUniform",
+  "RandomUniformLike",
+  "Multinomial",
+  "Bernoulli",
+  "Dropout",
+]);
+
+/** The `opaque` node that does what the parts do and answers the tensors of these names. */
+export function opaqueNode(
+  arena: Arena,
+  parts: readonly Part[],
+  results: readonly { readonly name: string; readonly type: TensorType }[],
+  versions: Versions,
+): readonly Value[] {
+  const operands = new Map(parts.flatMap((part) => [...part.operands]));
+  const rename = parts.every(({ node }) => graphsOf(node).length === 0)
+    ? shortNames([...operands.keys()], parts, results)
+    : (name: string) => name;
+  const info = (name: string) => ({ name: rename(name), type: undefined });
+  const code: OnnxGraph = {
+    name: parts.at(-1)!.node.opType,
+    nodes: parts.map(({ node }) => bare(node, rename)),
+    inputs: [...operands.keys()].map(info),
+    outputs: results.map(({ name }) => info(name)),
+    valueInfo: [],
+    initializers: [],
+    metadata: new Map([...versions].map(([domain, version]) => [domain, String(version)])),
+  };
+  return arena.node(
+    "opaque",
+    [...operands.values()].map((x) => x.value()),
+    {
+      code: graphText(code),
+      dtypes: results.map(({ type }) => type.dtype).join(" "),
+      ranks: results.map(({ type }) => type.shape.length),
+      dims: results.flatMap(({ type }) => type.shape),
+    },
+  ).results;
+}
+
+/** Names by order of appearance, so that equal computations have equal text. */
+function shortNames(
+  operands: readonly string[],
+  parts: readonly Part[],
+  results: readonly { readonly name: string }[],
+): (name: string) => string {
+  const names = new Map<string, string>([["", ""]]);
+  const give = (name: string, letter: string) => void (names.has(name) || names.set(name, `${letter}${names.size}`));
+  for (const name of operands) give(name, "x");
+  for (const { name } of results) give(name, "y");
+  for (const { node } of parts) for (const name of node.outputs) give(name, "t");
+  return (name) => names.get(name)!;
+}
+
+/** A node without what does not matter to it. */
+function bare(node: OnnxNode, rename: (name: string) => string): OnnxNode {
+  return {
+    opType: node.opType,
+    domain: node.domain,
+    name: random.has(node.opType) ? node.name : "",
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+    attributes: node.attributes,
+    ...(node.overload !== undefined && { overload: node.overload }),
+  };
+}

@@ -1,0 +1,55 @@
+import { graphOf } from "../../../../ir/arena.ts";
+import { type Dim, symbolsOf } from "../../../../ir/dim.ts";
+import type { Value } from "../../../../ir/graph.ts";
+import type { Conversion, NodeContext } from "../node.ts";
+import { unmodelled } from "../unmodelled.ts";
+
+/**
+ * A choice between two graphs. Where the condition is known, the branch taken stands in its place. Sizes that differ between
+ * the branches, or are known inside of one only, get a name both refine their results to.
+ */
+const choice: Conversion = (cx) => {
+  const [thenGraph, elseGraph] = [cx.graph("then_branch"), cx.graph("else_branch")];
+  const known = cx.numbersOrUndefined(0)?.[0];
+  if (known !== undefined) return cx.inline(known !== 0 ? thenGraph : elseGraph);
+  const outside = cx.symbols.known();
+  const branches = [cx.branch(thenGraph), cx.branch(elseGraph)] as const;
+  const [left, right] = branches.map(({ results }) => results.map((entry) => entry.value())) as [Value[], Value[]];
+  const shapes = left.map((value, i) => joined(cx, value, right[i], cx.node.outputs[i] ?? "", outside));
+  const captured = new Map(
+    branches.flatMap(({ captured: pairs }) => pairs.map(({ inner, outer }) => [inner, outer] as const)),
+  );
+  const graph = (name: string, results: readonly Value[]) =>
+    graphOf(
+      name,
+      [...captured.keys()],
+      results.map((value, i) => [`result_${i}`, refined(cx, value, shapes[i]!)] as const),
+    );
+  const whenTrue = graph(thenGraph.name || "then", left);
+  const whenFalse = graph(elseGraph.name || "else", right);
+  const condition = cx.value(0);
+  const scalar = condition.type.shape.length === 0 ? condition : cx.b.reshape(condition, { shape: [] });
+  return cx.arena.node("if", [scalar, ...captured.values()], { whenTrue, whenFalse }).results;
+};
+
+/** The shape of a result of either branch, as the graph around sees it. */
+function joined(
+  cx: NodeContext,
+  a: Value,
+  b: Value | undefined,
+  name: string,
+  outside: ReadonlySet<string>,
+): readonly Dim[] {
+  if (!b || a.type.dtype !== b.type.dtype || a.type.shape.length !== b.type.shape.length)
+    return unmodelled("its branches give tensors of different types");
+  return a.type.shape.map((dim, axis) => {
+    const shared = dim === b.type.shape[axis] && symbolsOf(dim).every((symbol) => outside.has(symbol));
+    return shared ? dim : cx.symbols.unknown(`${name}.${axis}`);
+  });
+}
+
+const refined = (cx: NodeContext, value: Value, shape: readonly Dim[]): Value =>
+  value.type.shape.every((dim, axis) => dim === shape[axis]) ? value : cx.b.refine(value, { shape });
+
+/** Operators that run graphs. */
+export const controlConversions: Readonly<Record<string, Conversion>> = { If: choice };

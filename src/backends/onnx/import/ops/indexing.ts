@@ -1,0 +1,97 @@
+import { type Dim, isStatic, product, show } from "../../../../ir/dim.ts";
+import type { Value } from "../../../../ir/graph.ts";
+import type { Conversion, NodeContext } from "../node.ts";
+import { unmodelled } from "../unmodelled.ts";
+
+const gather: Conversion = (cx) => {
+  const [x, indices] = [cx.value(0), cx.value(1)];
+  return cx.b.gather(x, indices, { axis: cx.axis(cx.int("axis", 0), x.type.shape.length) });
+};
+
+const axesUpTo = (from: number, to: number) => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+
+/** The order that moves `axis` to the end. */
+const toEnd = (axis: number, rank: number) => [...axesUpTo(0, axis), ...axesUpTo(axis + 1, rank), axis];
+const fromEnd = (axis: number, rank: number) => [...axesUpTo(0, axis), rank - 1, ...axesUpTo(axis, rank - 1)];
+
+/** Elements picked one by one along an axis: a gather whose other axes are shared. */
+const gatherElements: Conversion = (cx) => {
+  const [x, indices] = [cx.value(0), cx.value(1)];
+  const rank = x.type.shape.length;
+  const axis = cx.axis(cx.int("axis", 0), rank);
+  x.type.shape.forEach((dim, i) => {
+    if (i !== axis) cx.same(dim, indices.type.shape[i]!);
+  });
+  if (axis === rank - 1) return cx.b.gather(x, indices, { axis, batch: axis });
+  const perm = toEnd(axis, rank);
+  const turned = cx.b.gather(cx.b.transpose(x, { perm }), cx.b.transpose(indices, { perm }), {
+    axis: rank - 1,
+    batch: rank - 1,
+  });
+  return cx.b.transpose(turned, { perm: fromEnd(axis, rank) });
+};
+
+/** Places named by several indices as numbers of slices: the axes they run over are counted as one. */
+function places(
+  cx: NodeContext,
+  x: Value,
+  indices: Value,
+  batch: number,
+): { readonly flat: Value; readonly at: Value } {
+  const [shape, names] = [x.type.shape, indices.type.shape];
+  const depth = names.at(-1);
+  if (depth === undefined || !isStatic(depth) || depth < 1)
+    return unmodelled(`it names places by ${show(depth ?? 0)} indices`);
+  const sizes = shape.slice(batch, batch + depth);
+  const column = (i: number) =>
+    cx.b.reshape(cx.b.slice(indices, { axis: -1, start: i, end: i + 1 }), { shape: names.slice(0, -1) });
+  const size = (dim: Dim) => (isStatic(dim) ? cx.b.scalar(dim, "i64") : cx.b.size({ of: dim }));
+  if (indices.type.dtype !== "i64") return unmodelled(`its indices are ${indices.type.dtype}`);
+  if (depth === 1) return { flat: x, at: column(0) };
+  const fromStart = (at: Value, dim: Dim) =>
+    cx.b.select(cx.b.less(at, cx.b.scalar(0, "i64")), cx.b.add(at, size(dim)), at);
+  const at = sizes
+    .map((dim, i) => fromStart(column(i), dim))
+    .reduce((sum, next, i) => cx.b.add(cx.b.mul(sum, size(sizes[i]!)), next));
+  const flat = cx.b.reshape(x, { shape: [...shape.slice(0, batch), product(sizes), ...shape.slice(batch + depth)] });
+  return { flat, at };
+}
+
+const gatherNd: Conversion = (cx) => {
+  const [x, indices] = [cx.value(0), cx.value(1)];
+  const batch = cx.int("batch_dims", 0);
+  for (let axis = 0; axis < batch; axis++) cx.same(x.type.shape[axis]!, indices.type.shape[axis]!);
+  const { flat, at } = places(cx, x, indices, batch);
+  return cx.b.gather(flat, at, { axis: batch, batch });
+};
+
+const scatterNd: Conversion = (cx) => {
+  const [x, indices, updates] = [cx.value(0), cx.value(1), cx.value(2)];
+  const reduction = cx.text("reduction", "none");
+  if (reduction !== "none" && reduction !== "add") return unmodelled(`it takes the ${reduction} of what meets`);
+  const { flat, at } = places(cx, x, indices, 0);
+  return cx.b.reshape(cx.b.scatter(flat, at, updates, { axis: 0, reduction }), { shape: x.type.shape });
+};
+
+const oneHot: Conversion = (cx) => {
+  const [indices, values] = [cx.value(0), cx.value(2)];
+  const depth = cx.contents(1)?.[0] ?? unmodelled("its depth is known at run time only");
+  if (indices.type.dtype !== "i64") return unmodelled(`its indices are ${indices.type.dtype}`);
+  const { shape } = indices.type;
+  const axis = cx.axis(cx.int("axis", -1), shape.length + 1);
+  const spread: readonly Dim[] = [...shape.slice(0, axis), 1, ...shape.slice(axis)];
+  const column = cx.b.reshape(cx.b.iota({ size: depth }), { shape: [depth, ...shape.slice(axis).map(() => 1)] });
+  const open = cx.b.reshape(indices, { shape: spread });
+  const counted = cx.b.select(cx.b.less(open, cx.b.scalar(0, "i64")), cx.b.add(open, cx.b.size({ of: depth })), open);
+  const pick = (i: number) => cx.b.reshape(cx.b.slice(values, { axis: 0, start: i, end: i + 1 }), { shape: [] });
+  return cx.b.select(cx.b.equal(counted, column), pick(1), pick(0));
+};
+
+/** Operators that name places by number. */
+export const indexingConversions: Readonly<Record<string, Conversion>> = {
+  Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherNd,
+  ScatterND: scatterNd,
+  OneHot: oneHot,
+};

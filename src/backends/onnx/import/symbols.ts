@@ -1,0 +1,103 @@
+import { QkvError } from "../../../ir/diagnostics.ts";
+import {
+  atLeast,
+  coefficients,
+  type Dim,
+  divideExact,
+  mul,
+  show,
+  sub,
+  substitute,
+  symbol,
+  symbolsOf,
+} from "../../../ir/dim.ts";
+import { parseDim } from "../../../ir/dim-parse.ts";
+import { hashText } from "../../../ir/hash.ts";
+import type { OnnxDim } from "../schema.ts";
+
+/** Thrown where two dimensions have to be equal; the import starts again with one of them replaced. */
+export class Equated extends Error {
+  readonly symbol: string;
+  readonly dim: Dim;
+
+  constructor(name: string, dim: Dim) {
+    super(`${name} = ${show(dim)}`);
+    this.symbol = name;
+    this.dim = dim;
+  }
+}
+
+/** The dimensions of a model: those its file names, those no one knows before a run, and what was found to be equal. */
+export class Symbols {
+  readonly #equal: ReadonlyMap<string, Dim>;
+  readonly #unknown = new Set<string>();
+  readonly #named = new Set<string>();
+
+  constructor(equal: ReadonlyMap<string, Dim>) {
+    this.#equal = equal;
+  }
+
+  /** A dimension the file declares: a number, a name, or a formula over names; `unnamed` where it says nothing. */
+  declared(dim: OnnxDim, unnamed: string): Dim {
+    if (typeof dim === "number") return dim;
+    return this.#known(substitute(dim === null ? named(unnamed) : formula(dim), this.#equal));
+  }
+
+  /** A dimension that only a run tells. */
+  unknown(name: string): Dim {
+    const dim = named(name);
+    this.#unknown.add(show(dim));
+    return this.#known(substitute(dim, this.#equal));
+  }
+
+  #known(dim: Dim): Dim {
+    for (const name of symbolsOf(dim)) this.#named.add(name);
+    return dim;
+  }
+
+  /** The names there are by now. */
+  known(): ReadonlySet<string> {
+    return new Set(this.#named);
+  }
+
+  /**
+   * Whether both are the same dimension. Where they only may be, throws `Equated`: they are from then on. What only a run
+   * tells is given up first, then what stands alone.
+   */
+  equate(a: Dim, b: Dim): boolean {
+    if (a === b) return true;
+    const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
+    const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
+    const order = [...names.filter((name) => this.#unknown.has(name)), ...names];
+    for (const name of order) {
+      const dim = solve(sub(a, b), name);
+      if (dim !== undefined) throw new Equated(name, dim);
+    }
+    return false;
+  }
+}
+
+/** The dimension `name` has to be for the difference to be 0, whatever the others are. */
+function solve(difference: Dim, name: string): Dim | undefined {
+  const [rest, slope, ...higher] = coefficients(difference, name) ?? [];
+  if (rest === undefined || slope === undefined || slope === 0 || higher.length > 0) return undefined;
+  const dim = divideExact(mul(-1, rest), slope);
+  return dim === undefined || atLeast(-1, dim) ? undefined : dim;
+}
+
+/** Exporters write `batch`, and `past + seq` too; anything else is a name with odd characters in it. */
+function formula(text: string): Dim {
+  if (/^\s*\d+\s*$/.test(text)) return named(text);
+  try {
+    return parseDim(text);
+  } catch (error) {
+    if (!(error instanceof QkvError)) throw error;
+    return named(text);
+  }
+}
+
+/** Any text as the name of a dimension; different texts give different names. */
+function named(text: string): Dim {
+  const clean = text.replace(/[^A-Za-z0-9_.]+/g, "_").replace(/^(?![A-Za-z_])/, "_");
+  return symbol(clean === text ? text : `${clean}_${hashText(text).slice(0, 6)}`);
+}

@@ -1,0 +1,94 @@
+import { everyNode } from "../../ir/cost.ts";
+import { fail } from "../../ir/diagnostics.ts";
+import type { Graph } from "../../ir/graph.ts";
+import { graphOfText } from "./proto-text.ts";
+import type { OnnxGraph } from "./schema.ts";
+
+const reductions = [
+  "ReduceL1",
+  "ReduceL2",
+  "ReduceLogSum",
+  "ReduceLogSumExp",
+  "ReduceMax",
+  "ReduceMean",
+  "ReduceMin",
+  "ReduceProd",
+  "ReduceSumSquare",
+];
+
+/**
+ * Versions of the standard operator set, from 7 on, at which an operator changed so that a node of an earlier version is
+ * no node of a later one: an attribute became an operand, or means another thing. Additions are none.
+ */
+const changes: ReadonlyMap<string, readonly number[]> = new Map<string, readonly number[]>([
+  ["BatchNormalization", [9, 14]],
+  ["Clip", [11]],
+  ["DFT", [20]],
+  ["Dropout", [12]],
+  ["GridSample", [20]],
+  ["GroupNormalization", [21]],
+  ["Hardmax", [13]],
+  ["LogSoftmax", [13]],
+  ["Pad", [11]],
+  ["ReduceSum", [13]],
+  ["Resize", [11]],
+  ["Scan", [9]],
+  ["Slice", [10]],
+  ["Softmax", [13]],
+  ["Split", [13]],
+  ["Squeeze", [13]],
+  ["TopK", [10]],
+  ["Unsqueeze", [13]],
+  ["Upsample", [9, 10]],
+  ...reductions.map((name): [string, readonly number[]] => [name, [18]]),
+]);
+
+const least = 17;
+
+/** Whether a node of one version is the same node of another. */
+function isCarried(opType: string, from: number, to: number): boolean {
+  const [low, high] = [Math.min(from, to), Math.max(from, to)];
+  return !(changes.get(opType) ?? []).some((version) => version > low && version <= high);
+}
+
+interface Use {
+  readonly opType: string;
+  readonly version: number;
+}
+
+/** Standard operators that `opaque` nodes hold, with the version each is of. */
+function taken(graph: Graph): readonly Use[] {
+  const uses = new Map<string, Use>();
+  for (const node of everyNode(graph)) {
+    if (node.op !== "opaque") continue;
+    const code = graphOfText(String(node.attrs.get("code")));
+    const version = Number(code.metadata?.get("") ?? 0);
+    for (const opType of standardOperators(code)) uses.set(`${opType} ${version}`, { opType, version });
+  }
+  return [...uses.values()];
+}
+
+function standardOperators(graph: OnnxGraph): readonly string[] {
+  return graph.nodes.flatMap(({ opType, domain, attributes }) => [
+    ...(domain === "" ? [opType] : []),
+    ...[...attributes.values()].flatMap(({ kind, value }) => (kind === "graph" ? standardOperators(value) : [])),
+  ]);
+}
+
+/**
+ * The greatest version of the standard operators, not above `wanted`, at which the operators a graph took over from a file
+ * mean what they meant there. Throws QKV466 where there is none from 17 on.
+ */
+export function carriedOpset(graph: Graph, wanted: number): number {
+  const uses = taken(graph);
+  for (let opset = wanted; opset >= least; opset--)
+    if (uses.every(({ opType, version }) => isCarried(opType, version, opset))) return opset;
+  const stuck = uses.find(({ opType, version }) => !isCarried(opType, version, least)) ?? uses[0]!;
+  return fail(
+    "QKV466",
+    `${stuck.opType} of opset ${stuck.version} means another thing at opset ${least} to ${wanted}`,
+    {
+      help: "convert the file to opset 17 or later first",
+    },
+  );
+}

@@ -1,0 +1,266 @@
+import { describe, expect, test } from "vitest";
+import { importModel } from "../../src/backends/onnx/import/import.ts";
+import type { OnnxModel } from "../../src/backends/onnx/schema.ts";
+import { compareOutputs } from "../../src/backends/ort/compare-outputs.ts";
+import { compile } from "../../src/compile.ts";
+import { Arena } from "../../src/ir/arena.ts";
+import type { DType } from "../../src/ir/dtype.ts";
+import { evaluateGraph } from "../../src/ir/evaluate.ts";
+import { parseGraph } from "../../src/ir/parse.ts";
+import { printGraph } from "../../src/ir/print.ts";
+import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
+import { showType } from "../../src/ir/types.ts";
+import { runModel } from "../../src/session.ts";
+import { graph, info, int, ints, modelOf, node, tensor } from "./support.ts";
+
+const numbers = (dtype: DType, dims: readonly number[], from = -1): HostTensor =>
+  fromNumbers(
+    dtype,
+    dims,
+    Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => from + ((i * 7) % 11) / 4),
+  );
+
+/** Runs a model as it is and imported, naive and optimised: same outputs. Answers the import. */
+async function roundTrip(model: OnnxModel, ...runs: readonly Readonly<Record<string, HostTensor>>[]) {
+  const imported = importModel(model);
+  for (const run of runs) {
+    const feeds = new Map(Object.entries(run));
+    const expected = await runModel(model, feeds, { level: "disabled" });
+    for (const options of [{ naive: true }, {}, { target: "onnx" }]) {
+      const { onnx } = await compile(imported, options);
+      const { equal, maxAbsError } = compareOutputs(expected, await runModel(onnx(), feeds));
+      expect(equal, String(maxAbsError)).toBe(true);
+    }
+  }
+  return imported;
+}
+
+describe("shapes computed from shapes", () => {
+  const heads = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["b"], { axis: int(0) }),
+        node("Gather", ["s", "one"], ["n"], { axis: int(0) }),
+        node("Unsqueeze", ["b", "at0"], ["b1"]),
+        node("Unsqueeze", ["n", "at0"], ["n1"]),
+        node("Concat", ["b1", "n1", "four", "rest"], ["to"], { axis: int(0) }),
+        node("Reshape", ["x", "to"], ["split"]),
+        node("Transpose", ["split"], ["y"], { perm: ints(0, 2, 1, 3) }),
+      ],
+      [info("x", "f32", ["batch", "seq", 8])],
+      [info("y", "f32", [null, null, null, null])],
+      [
+        tensor("zero", "i64", [], [0]),
+        tensor("one", "i64", [], [1]),
+        tensor("at0", "i64", [1], [0]),
+        tensor("four", "i64", [1], [4]),
+        tensor("rest", "i64", [1], [-1]),
+      ],
+    ),
+  );
+
+  test("become dimensions and leave no nodes", async () => {
+    const runs = [1, 17, 33].map((seq) => ({ x: numbers("f32", [2, seq, 8]) }));
+    const { graph: imported, opaque } = await roundTrip(heads, ...runs);
+    expect(opaque).toEqual([]);
+    expect(showType(imported.outputs[0]!.value.type)).toBe("f32[batch, 4, seq, 2]");
+    expect(printGraph(imported)).not.toContain("size(");
+  });
+});
+
+test("operators the IR lacks stay as they are, and sizes only they tell are bound by them", async () => {
+  const model = modelOf(
+    graph(
+      [
+        node("Softplus", ["x"], ["soft"]),
+        node("Compress", ["soft", "keep"], ["some"], { axis: int(0) }),
+        node("Add", ["some", "some"], ["twice"]),
+        node("Shape", ["twice"], ["count"]),
+      ],
+      [info("x", "f32", ["n", 3]), info("keep", "bool", ["n"])],
+      [info("twice", "f32", [null, 3]), info("count", "i64", [2])],
+    ),
+  );
+  const keep = fromNumbers("bool", [5], [1, 0, 1, 1, 0]);
+  const imported = await roundTrip(
+    model,
+    { x: numbers("f32", [5, 3]), keep },
+    { x: numbers("f32", [1, 3]), keep: fromNumbers("bool", [1], [0]) },
+  );
+  expect(imported.opaque.map(({ operator }) => operator)).toEqual(["Softplus", "Compress"]);
+  const text = printGraph(imported.graph);
+  expect(printGraph(parseGraph(text, new Arena()))).toBe(text);
+});
+
+test("values of types that are not ours stay inside of what is kept", async () => {
+  const model = modelOf(
+    graph(
+      [
+        node("SplitToSequence", ["x"], ["parts"], { axis: int(0), keepdims: int(0) }),
+        node("SequenceAt", ["parts", "second"], ["y"]),
+        node("Neg", ["y"], ["z"]),
+      ],
+      [info("x", "f32", ["n", 3])],
+      [info("z", "f32", [3])],
+      [tensor("second", "i64", [], [1])],
+    ),
+  );
+  const withType = { ...model, graph: { ...model.graph, valueInfo: [info("y", "f32", [3])] } };
+  await roundTrip(withType, { x: numbers("f32", [4, 3]) });
+  const open = { ...model, graph: { ...model.graph, outputs: [info("z", "f32", undefined)] } };
+  expect(() => importModel(open)).toThrow(/the output "z" has no type of ours/);
+});
+
+describe("branches", () => {
+  const branch = (name: string, ...nodes: ReturnType<typeof node>[]) => ({
+    kind: "graph" as const,
+    value: { ...graph(nodes, [], [info(`${name}_y`, "f32", [null, 2])]), name },
+  });
+  const model = modelOf(
+    graph(
+      [
+        node("If", ["long"], ["y"], {
+          then_branch: branch("twice", node("Concat", ["x", "x"], ["twice_y"], { axis: int(0) })),
+          else_branch: branch("same", node("Softplus", ["x"], ["same_t"]), node("Mul", ["same_t", "w"], ["same_y"])),
+        }),
+        node("Shape", ["y"], ["count"]),
+        node("Neg", ["y"], ["z"]),
+      ],
+      [info("x", "f32", ["n", 2]), info("long", "bool", [])],
+      [info("z", "f32", [null, 2]), info("count", "i64", [2])],
+      [tensor("w", "f32", [1, 2], [2, 3])],
+    ),
+  );
+
+  test("read the graph around them, and sizes they differ in get a name", async () => {
+    const x = numbers("f32", [3, 2]);
+    await roundTrip(model, ...[0, 1].map((long) => ({ x, long: fromNumbers("bool", [], [long]) })));
+  });
+});
+
+test("loops stay as they are, with what they read of the graph around them", async () => {
+  const body = graph(
+    [node("Add", ["acc", "x"], ["next"]), node("Identity", ["go"], ["still"])],
+    [info("i", "i64", []), info("go", "bool", []), info("acc", "f32", [2])],
+    [info("still", "bool", []), info("next", "f32", [2])],
+  );
+  const model = modelOf(
+    graph(
+      [
+        node("Neg", ["given"], ["x"]),
+        node("Loop", ["times", "", "start"], ["sum"], { body: { kind: "graph", value: body } }),
+        node("Mul", ["sum", "x"], ["y"]),
+      ],
+      [info("given", "f32", [2]), info("times", "i64", [])],
+      [info("y", "f32", [2])],
+      [tensor("start", "f32", [2], [1, 2])],
+    ),
+  );
+  await roundTrip(model, { given: numbers("f32", [2]), times: fromNumbers("i64", [], [3]) });
+});
+
+test("sizes that have to be equal get one name; a function's nodes stand in its place", async () => {
+  const model: OnnxModel = {
+    ...modelOf(
+      graph(
+        [
+          node("Concat", ["past", "x"], ["all"], { axis: int(0) }),
+          node("masked", ["all", "mask"], ["y"], { slope: { kind: "float", value: 0.5 } }, "local"),
+        ],
+        [info("x", "f32", ["seq"]), info("past", "f32", ["past"]), info("mask", "f32", ["total"])],
+        [info("y", "f32", [null])],
+      ),
+    ),
+    functions: [
+      {
+        name: "masked",
+        domain: "local",
+        inputs: ["a", "b"],
+        outputs: ["c"],
+        requiredAttributes: ["slope"],
+        attributeDefaults: new Map(),
+        opsetImports: [{ domain: "", version: 18 }],
+        nodes: [
+          node("LeakyRelu", ["a"], ["t"], { alpha: { kind: "reference", value: "slope", type: 1 } }),
+          node("Add", ["t", "b"], ["c"]),
+        ],
+        valueInfo: [],
+      },
+    ],
+    opsetImports: [
+      { domain: "", version: 18 },
+      { domain: "local", version: 1 },
+    ],
+  };
+  const feeds = { x: numbers("f32", [3]), past: numbers("f32", [4]), mask: numbers("f32", [7]) };
+  const { equal, graph: imported } = await roundTrip(model, feeds);
+  expect(equal.map(({ name }) => name)).toEqual(["total"]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[past + seq]");
+});
+
+describe("graphs that are none", () => {
+  const io = [[info("x", "f32", [2])], [info("y", "f32", [2])]] as const;
+  test.each([
+    ["a cycle", [node("Add", ["x", "y"], ["t"]), node("Neg", ["t"], ["y"])], /computed from itself/],
+    ["a name nothing computes", [node("Add", ["x", "gone"], ["y"])], /reads "gone", which nothing computes/],
+    ["two values of a name", [node("Neg", ["x"], ["y"]), node("Abs", ["x"], ["y"])], /the name of two values/],
+    ["a domain without a version", [node("Neg", ["x"], ["y"], {}, "elsewhere")], /imports no version/],
+  ] as const)("%s", (_, nodes, message) => {
+    expect(() => importModel(modelOf(graph(nodes, ...io)))).toThrow(message);
+  });
+
+  test("nodes in any order are sorted", async () => {
+    await roundTrip(modelOf(graph([node("Neg", ["t"], ["y"]), node("Abs", ["x"], ["t"])], ...io)), {
+      x: numbers("f32", [2]),
+    });
+  });
+
+  test("a result that is not what the file says is said", () => {
+    const model = modelOf(graph([node("Neg", ["x"], ["y"])], [info("x", "f32", [2])], [info("y", "f32", [7, 9])]));
+    expect(importModel(model).warnings).toEqual(['the file says that "y" is f32[7, 9]; it is f32[2]']);
+  });
+
+  test("inputs of types that are not ours are refused", () => {
+    const model = modelOf(
+      graph([node("Neg", ["x"], ["y"])], [{ name: "x", dtype: 8, shape: [2] }], [info("y", "f32", [2])]),
+    );
+    expect(() => importModel(model)).toThrow(expect.objectContaining({ code: "QKV418" }));
+  });
+});
+
+describe("operators of another version", () => {
+  const upsampled = modelOf(
+    graph(
+      [node("Upsample", ["x", "scales"], ["y"])],
+      [info("x", "f32", [1, 1, 2, 2])],
+      [info("y", "f32", [1, 1, 4, 4])],
+      [tensor("scales", "f32", [4], [1, 1, 2, 2])],
+    ),
+    9,
+  );
+  const sampled = modelOf(
+    graph(
+      [node("GridSample", ["x", "at"], ["y"], { mode: { kind: "string", value: "bilinear" } })],
+      [info("x", "f32", [1, 1, 3, 3]), info("at", "f32", [1, 2, 2, 2])],
+      [info("y", "f32", [1, 1, 2, 2])],
+    ),
+    18,
+  );
+
+  test("are written for an operator set that has them, or refused", async () => {
+    const at = numbers("f32", [1, 2, 2, 2]);
+    const imported = await roundTrip(sampled, { x: numbers("f32", [1, 1, 3, 3]), at });
+    expect((await compile(imported)).target.opset).toBe(19);
+    await expect(compile(imported, { opset: 23 })).rejects.toMatchObject({ code: "QKV466" });
+    await expect(compile(importModel(upsampled))).rejects.toMatchObject({ code: "QKV466" });
+  });
+
+  test("have no float64 reference", () => {
+    const feeds = new Map([["x", numbers("f32", [1, 1, 2, 2])]]);
+    const { graph: imported, tensors } = importModel(upsampled);
+    expect(() => evaluateGraph(imported, feeds, { weights: tensors })).toThrow(
+      expect.objectContaining({ code: "QKV246" }),
+    );
+  });
+});
