@@ -1,5 +1,6 @@
 import type { Arena, Build } from "../../ir/arena.ts";
 import type { Dim } from "../../ir/dim.ts";
+import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
@@ -38,14 +39,35 @@ export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss
     at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]),
     at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
   ] as const;
-  const mask = maskOf(b, collected, roles);
+  const hidden = maskOf(b, collected, roles);
   const [batch, count, queries] = operands[0].type.shape as [Dim, Dim, Dim];
   const scores = [batch, count, queries, operands[1].type.shape[2]!];
-  if (mask && count !== 1 && sameShape(mask.type.shape, scores)) return { depth: 6, reason: ownMasks, at: mask };
-  const bias = sumOfBiases(b, collected, mask, roles);
-  const made = b.attention(...operands, ...(bias ? [bias] : []), { scale, causal: collected.causal });
+  if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
+  const clears = candidate.guarded ? clearsRows(candidate, collected) : false;
+  if (typeof clears !== "boolean") return clears;
+  const bias = sumOfBiases(b, collected, clears ? undefined : hidden, roles);
+  const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : undefined;
+  const extras = [mask, bias].filter((extra) => extra !== undefined);
+  const made = b.attention(...operands, ...extras, { scale, causal: collected.causal });
   arena.inherit(candidate.root.results[0]!, made);
   return spread(b, made, [roles.batch, heads, roles.query, roles.valueWidth], roles.outLabels, roles.sizes);
+}
+
+/** Whether rows that see nothing are zero; where masks are finite, such rows weigh their keys alike instead. */
+function clearsRows({ path }: Candidate, { fills, biases }: Collected): boolean | Miss {
+  const infinite = fills.filter((fill) => fill === Number.NEGATIVE_INFINITY);
+  if (infinite.length === 0) return biases.length > 0;
+  const other = fills.find((fill) => fill !== Number.NEGATIVE_INFINITY);
+  if (other === undefined) return true;
+  const reason = `masks fill with minus infinity and with ${other}: a row that sees nothing is either`;
+  return { depth: 6, reason, at: path.product.results[0]! };
+}
+
+/** What is seen: where the masks are on, and a bias is not minus infinity. */
+function allSeen(b: Build, mask: Value | undefined, bias: Value | undefined, dtype: DType): Value | undefined {
+  if (!bias) return mask;
+  const finiteBias = b.less(b.scalar(Number.NEGATIVE_INFINITY, dtype), bias);
+  return mask ? b.and(mask, finiteBias) : finiteBias;
 }
 
 /** A constant factor of a tensor, found under movements, and the tensor without it. */
@@ -84,12 +106,15 @@ interface Collected {
   /** Parts of the mask, and what they fill with. */
   readonly masks: readonly { readonly value: Value; readonly groups: Groups }[];
   readonly fill: number;
+  /** What each mask, the causal one among them, puts in the place of scores. */
+  readonly fills: readonly number[];
 }
 
 function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss {
   let scale = 1;
   let causal = false;
   let fill = 0;
+  const fills: number[] = [];
   /** What masks put in the place of scores. */
   let replaced: number | undefined;
   const biases: Term[] = [];
@@ -100,6 +125,7 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
     const axes = pairAxes(at, roles);
     const note = (mask: Value, value: number) => {
       fill = Math.min(fill, value);
+      fills.push(value);
       for (const part of conjuncts(mask)) {
         if (axes && isCausalMask(part, axes)) causal = true;
         else masks.push({ value: part, groups: at });
@@ -126,7 +152,7 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
       else biases.push({ value: step.value, groups: at, factor: step.negate ? -scale : scale });
     }
   }
-  return { scale, causal, biases, masks, fill };
+  return { scale, causal, biases, masks, fill, fills };
 }
 
 /** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */

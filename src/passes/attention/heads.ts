@@ -2,9 +2,10 @@ import type { Build } from "../../ir/arena.ts";
 import { type Dim, mul } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { hasFormulas } from "../../ir/ops/attention.ts";
-import { sameShape } from "../../ir/types.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
+import { arrange } from "./axes.ts";
+import { movedUp } from "./match.ts";
 
 const swapped = [0, 2, 1, 3];
 const isSwap = (node: Node): boolean =>
@@ -13,27 +14,39 @@ const isSwap = (node: Node): boolean =>
 const refuse = (at: Value, reason: string): Miss => ({ depth: 4, reason, at });
 
 /**
- * A tensor without the copies of its heads: `[…, heads, …]` that was made from `[…, kvHeads, …]` by repeating each
- * head in place. Undefined where it was not.
+ * A tensor `[batch, heads, length, width]` without the copies of its heads: made from fewer by repeating each in place, and
+ * moved since. Undefined where it was not.
  */
-function withoutCopies(b: Build, value: Value, axis: number): Value | undefined {
-  const { node } = value;
-  if (node.op === "transpose") {
-    const perm = node.attrs.get("perm") as readonly number[];
-    const below = withoutCopies(b, node.operands[0]!, perm[axis]!);
-    return below && b.transpose(below, { perm });
+function withoutCopies(b: Build, value: Value): Value | undefined {
+  const moves: Node[] = [];
+  let current = value;
+  while (current.node.op === "reshape" || current.node.op === "transpose") {
+    moves.push(current.node);
+    current = current.node.operands[0]!;
   }
-  const repeated = node.op === "reshape" ? node.operands[0]!.node : undefined;
-  if (repeated?.op !== "broadcast") return undefined;
-  const wide = repeated.results[0]!.type.shape;
-  const source = repeated.operands[0]!;
+  if (current.node.op !== "broadcast") return undefined;
+  const [wide, source] = [current.type.shape, current.node.operands[0]!];
   const narrow = source.type.shape;
-  const { shape } = value.type;
-  if (narrow.length !== wide.length || wide.length !== shape.length + 1) return undefined;
-  const expected = [...shape.slice(0, axis), wide[axis]!, wide[axis + 1]!, ...shape.slice(axis + 1)];
-  const onlyCopies = narrow.every((dim, i) => (i === axis + 1 ? dim === 1 : dim === wide[i]));
-  if (!sameShape(wide, expected) || !onlyCopies) return undefined;
-  return b.reshape(source, { shape: [...shape.slice(0, axis), narrow[axis]!, ...shape.slice(axis + 1)] });
+  const copied = wide.flatMap((dim, axis) => (dim === narrow[axis] ? [] : [axis]));
+  if (narrow.length !== wide.length || copied.length !== 1 || narrow[copied[0]!] !== 1) return undefined;
+  const labels = wide.map((_, axis) => String(axis));
+  const sizes = new Map(labels.map((label, axis) => [label, wide[axis]!] as const));
+  const copies = String(copied[0]);
+  const groups = movedUp(
+    labels.map((label) => [label]),
+    moves,
+    sizes,
+  );
+  if (groups?.[1]?.at(-1) !== copies) return undefined;
+  const kept = groups.map((group) => group.filter((label) => label !== copies));
+  const bare = b.reshape(source, { shape: narrow.filter((_, axis) => axis !== copied[0]) });
+  return arrange(
+    b,
+    bare,
+    labels.filter((label) => label !== copies),
+    kept,
+    sizes,
+  );
 }
 
 /** Keys and values that repeat their heads for groups of query heads: `attention` shares them by itself. */
@@ -44,8 +57,8 @@ export const groupedHeads: Matcher = {
   refuses: ["only one of keys and values repeats its heads"],
   match(root, { arena }) {
     const [q, k, v, ...extras] = root.operands as [Value, Value, Value];
-    const keys = withoutCopies(arena.build, k, 1);
-    const values = withoutCopies(arena.build, v, 1);
+    const keys = withoutCopies(arena.build, k);
+    const values = withoutCopies(arena.build, v);
     if (!keys && !values) return undefined;
     if (!keys || !values || keys.type.shape[1] !== values.type.shape[1])
       return refuse(root.results[0]!, "only one of keys and values repeats its heads");

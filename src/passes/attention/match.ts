@@ -1,6 +1,7 @@
 import type { Node, Value } from "../../ir/graph.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups, Sizes } from "./axes.ts";
 import { buildAttention, ownMasks } from "./build.ts";
 import { type Roles, rolesOf } from "./roles.ts";
@@ -15,20 +16,38 @@ export interface Candidate {
   /** Groups of the axes of each step's result, nearest the softmax first. */
   readonly groups: readonly Groups[];
   readonly values: Value;
+  /** Probabilities that are NaN are 0: rows that see nothing, where masks are minus infinity. */
+  readonly guarded: boolean;
   readonly covered: readonly Node[];
 }
 
 const isMiss = (outcome: object): outcome is Miss => "reason" in outcome;
 
+interface Probabilities {
+  readonly softmax: Node;
+  readonly moves: readonly Node[];
+  /** What puts 0 in the place of NaN, if anything does. */
+  readonly guard: readonly Node[];
+}
+
 /** Softmax probabilities under movements: what a product over keys multiplies the values by. */
-function probabilities(value: Value): { readonly softmax: Node; readonly moves: readonly Node[] } | undefined {
+function probabilities(value: Value): Probabilities | undefined {
   const moves: Node[] = [];
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "transpose") {
     moves.push(current.node);
     current = current.node.operands[0]!;
   }
-  return current.node.op === "softmax" ? { softmax: current.node, moves } : undefined;
+  const guard = nanGuard(current);
+  const softmax = guard.length > 0 ? current.node.operands[1]!.node : current.node;
+  return softmax.op === "softmax" ? { softmax, moves, guard } : undefined;
+}
+
+/** The nodes of `p = p ? p : 0`, which is 0 where p is NaN. */
+function nanGuard({ node }: Value): readonly Node[] {
+  const [same, kept, other] = node.operands;
+  if (node.op !== "select" || same!.node.op !== "equal" || scalarOf(other!) !== 0) return [];
+  return same!.node.operands.every((side) => side === kept) ? [node, same!.node] : [];
 }
 
 /** softmax(scale · q kᵀ + bias, masked) v, whatever the order of axes, of operands and of steps. */
@@ -43,6 +62,7 @@ export const attentionMatcher: Matcher = {
     "the scores are a product of … operands",
     "keys and values do not share the axis …",
     ownMasks,
+    "masks fill with minus infinity and with …: a row that sees nothing is either",
     "the softmax runs over more than the keys",
     "`softmax` is also a graph output",
     "`softmax` is also used outside the pattern",
@@ -64,7 +84,7 @@ export const attentionMatcher: Matcher = {
 const miss = (at: Value, reason: string, depth = 4): Miss => ({ depth, reason, at });
 
 function analyse(root: Node, at: number): Candidate | Miss {
-  const { softmax, moves } = probabilities(root.operands[at]!)!;
+  const { softmax, moves, guard } = probabilities(root.operands[at]!)!;
   const path = scorePath(softmax.operands[0]!);
   if (isMiss(path)) return path;
   const { product } = path;
@@ -81,8 +101,8 @@ function analyse(root: Node, at: number): Candidate | Miss {
   if (!probs) return miss(softmax.results[0]!, "the probabilities are cut apart");
   const roles = rolesOf({ product, root, at, key: normalised[0]!, probs, sizes });
   if (isMiss(roles)) return roles;
-  const covered = [root, ...moves, softmax, ...path.steps.map(({ node }) => node), product];
-  return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, covered };
+  const covered = [root, ...moves, ...guard, softmax, ...path.steps.map(({ node }) => node), product];
+  return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, guarded: guard.length > 0, covered };
 }
 
 /** Sizes of the labels of a product. */

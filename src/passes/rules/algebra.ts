@@ -1,6 +1,7 @@
 import { opDef } from "../../ir/arena.ts";
 import { product } from "../../ir/dim.ts";
 import { isFloat } from "../../ir/dtype.ts";
+import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
 import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
@@ -201,6 +202,34 @@ const logic: readonly Rule[] = [
   }),
 ];
 
+/** Whether all elements are counted from 0: a running index that was only moved or repeated. */
+function isIndex(value: Value): boolean {
+  let current = value;
+  while (["reshape", "transpose", "broadcast", "slice"].includes(current.node.op)) current = current.node.operands[0]!;
+  return current.node.op === "iota";
+}
+
+const indices: readonly Rule[] = [
+  rule({
+    name: "index-below-zero",
+    formula: "less(iota, c) = false for c ≤ 0",
+    left: t.less(x, c),
+    right: (m, b) =>
+      m.number("c") <= 0 && isIndex(m.value("x"))
+        ? b.broadcast(b.scalar(0, "bool"), { shape: m.root.type.shape })
+        : undefined,
+  }),
+  rule({
+    name: "index-from-zero",
+    formula: "lessEqual(c, iota) = true for c ≤ 0",
+    left: t.lessEqual(c, x),
+    right: (m, b) =>
+      m.number("c") <= 0 && isIndex(m.value("x"))
+        ? b.broadcast(b.scalar(1, "bool"), { shape: m.root.type.shape })
+        : undefined,
+  }),
+];
+
 const wider: Readonly<Record<string, readonly string[]>> = {
   f32: ["f64"],
   f16: ["f32", "f64"],
@@ -232,6 +261,32 @@ const broadcasts: readonly Rule[] = [...binaryOps, "select" as const].map((op) =
   }),
 );
 
+/** What takes one number, or repeated elements and numbers alone, is computed before anything is repeated. */
+const beforeBroadcasts: readonly Rule[] = ["cast" as const, ...binaryOps, "select" as const].map((op) =>
+  rule({
+    name: `${op}-before-broadcast`,
+    formula: `${op}(broadcast(x), y) = broadcast(${op}(x, y)) where x or all of y are constant numbers`,
+    left: loose(op),
+    right: (m, b) => {
+      const { operands } = m.root.node;
+      const repeated = operands.filter(({ node }) => node.op === "broadcast");
+      const rest = operands.filter(({ node }) => node.op !== "broadcast");
+      const isNumber = ({ type, node }: Value) => type.shape.length === 0 && node.op === "constant";
+      if (repeated.length !== 1 || !(isNumber(repeated[0]!.node.operands[0]!) || rest.every(isNumber)))
+        return undefined;
+      const bare = operands.map((operand) => (operand === repeated[0] ? operand.node.operands[0]! : operand));
+      const [first, second, third] = bare as [Value, Value, Value];
+      const made =
+        op === "cast"
+          ? b.cast(first, { to: m.root.type.dtype })
+          : op === "select"
+            ? b.select(first, second, third)
+            : b[op as "add"](first, second);
+      return b.broadcast(made, { shape: m.root.type.shape });
+    },
+  }),
+);
+
 const mean: readonly Rule[] = [
   rule({
     name: "mean",
@@ -257,6 +312,8 @@ export const algebra: readonly Rule[] = [
   ...signs,
   ...powers,
   ...logic,
+  ...indices,
   ...broadcasts,
+  ...beforeBroadcasts,
   ...mean,
 ];

@@ -1,5 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
-import { type Dim, sum } from "../../ir/dim.ts";
+import { type Dim, mul, sum } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import { type Match, type Rule, rule } from "../rewrite/rule.ts";
@@ -63,6 +63,50 @@ const reshapes: readonly Rule[] = [
     name: "broadcast-broadcast",
     left: t.broadcast(t.broadcast(x, { shape: a("p") }), { shape: a("q") }),
     right: t.broadcast(x, { shape: a("q") }),
+  }),
+];
+
+/** For each axis of `to`, the axes of `from` it is made of, in order; undefined where an axis is cut apart. */
+function mergedAxes(from: readonly Dim[], to: readonly Dim[]): readonly (readonly number[])[] | undefined {
+  const groups: number[][] = [];
+  let at = 0;
+  for (const dim of to) {
+    const group: number[] = [];
+    let size: Dim = 1;
+    while (size !== dim && at < from.length) {
+      group.push(at);
+      size = mul(size, from[at++]!);
+    }
+    if (size !== dim) return undefined;
+    groups.push(group);
+  }
+  // What is left has size 1 and goes with the last axis.
+  const rest = from.slice(at);
+  if (rest.some((dim) => dim !== 1) || (rest.length > 0 && groups.length === 0)) return undefined;
+  groups.at(-1)?.push(...rest.map((_, i) => at + i));
+  return groups;
+}
+
+/** Axes that are merged, moved together and come apart again need not be merged. */
+const aroundTransposes: readonly Rule[] = [
+  rule({
+    name: "merged-transpose-split",
+    formula:
+      "reshape(transpose(reshape(x))) = reshape(transpose(x)) where the first reshape merges axes, and the second cuts none",
+    left: t.reshape(t.transpose(t.reshape(x), { perm: a("p") })),
+    right: (m, b) => {
+      const { shape } = m.value("x").type;
+      const perm = m.attr<Perm>("p");
+      const moved = m.root.node.operands[0]!.type.shape;
+      const groups = mergedAxes(
+        shape,
+        perm.map((_, axis) => moved[perm.indexOf(axis)]!),
+      );
+      const order = groups && perm.flatMap((axis) => groups[axis]!);
+      const apart = order?.map((axis) => shape[axis]!);
+      if (!order || !apart || shape.length <= perm.length || !mergedAxes(apart, m.root.type.shape)) return undefined;
+      return b.reshape(b.transpose(m.value("x"), { perm: order }), { shape: m.root.type.shape });
+    },
   }),
 ];
 
@@ -216,4 +260,12 @@ const reductions: readonly Rule[] = reduceOps.map((op) =>
 );
 
 /** Elements that move for nothing. */
-export const movement: readonly Rule[] = [...transposes, ...reshapes, ...cuts, ...joins, ...keptAxes, ...reductions];
+export const movement: readonly Rule[] = [
+  ...transposes,
+  ...reshapes,
+  ...aroundTransposes,
+  ...cuts,
+  ...joins,
+  ...keptAxes,
+  ...reductions,
+];

@@ -57,9 +57,49 @@ function places(
   return { flat, at };
 }
 
+/** The axis along which a value counts 0, 1, … up to `size`, the same everywhere; undefined where it does not. */
+function countingAxis(value: Value, size: Dim): number | undefined {
+  const steps: Value[] = [];
+  let current = value;
+  while (current.node.op === "broadcast" || current.node.op === "reshape") {
+    steps.push(current);
+    current = current.node.operands[0]!;
+  }
+  if (current.node.op !== "iota" || current.type.shape[0] !== size) return undefined;
+  let axis: number | undefined = 0;
+  for (const { node, type } of steps.reverse()) {
+    const before = node.operands[0]!.type.shape;
+    if (node.op === "broadcast") axis += type.shape.length - before.length;
+    else {
+      const ahead = product(before.slice(0, axis));
+      axis = type.shape.findIndex((dim, i) => dim === size && product(type.shape.slice(0, i)) === ahead);
+    }
+    if (axis < 0) return undefined;
+  }
+  return axis;
+}
+
+/** Exporters spell a moved tensor as places counted along axes: leading axes of x, each along an axis of the result. */
+function movedByCounting(cx: NodeContext, x: Value, indices: Value): Value | undefined {
+  const parts = indices.node.op === "concat" ? indices.node.operands : [];
+  const [shape, names] = [x.type.shape, indices.type.shape];
+  const rank = names.length - 1;
+  if (parts.length !== names.at(-1) || parts.some(({ type }) => type.shape.at(-1) !== 1)) return undefined;
+  const axes = parts.map((part, i) => countingAxis(part, shape[i]!) ?? -1);
+  if (axes.some((axis) => axis < 0 || axis >= rank) || new Set(axes).size < axes.length) return undefined;
+  const order = axes.map((_, i) => i).sort((p, q) => axes[p]! - axes[q]!);
+  const rest = shape.slice(axes.length);
+  const turned = cx.b.transpose(x, { perm: [...order, ...rest.map((_, i) => axes.length + i)] });
+  const spread = names.slice(0, -1).map((_, axis) => (axes.includes(axis) ? shape[axes.indexOf(axis)]! : 1));
+  const placed = cx.b.reshape(turned, { shape: [...spread, ...rest] });
+  return cx.b.broadcast(placed, { shape: [...names.slice(0, -1), ...rest] });
+}
+
 const gatherNd: Conversion = (cx) => {
   const [x, indices] = [cx.value(0), cx.value(1)];
   const batch = cx.int("batch_dims", 0);
+  const moved = batch === 0 ? movedByCounting(cx, x, indices) : undefined;
+  if (moved) return moved;
   for (let axis = 0; axis < batch; axis++) cx.same(x.type.shape[axis]!, indices.type.shape[axis]!);
   const { flat, at } = places(cx, x, indices, batch);
   return cx.b.gather(flat, at, { axis: batch, batch });
