@@ -1,5 +1,5 @@
 import { attention, type Config, linear, merge, model, rmsNorm, scope, type Tensor } from "qkv";
-import { cappedScores, embed, gatedFeedForward, past, projectHeads, readOut, tokenInputs } from "./parts/decoder.ts";
+import { embed, gatedFeedForward, past, projectHeads, readOut, tokenInputs } from "./parts/decoder.ts";
 import { activationOf, capOf, headOf, sizesOf, windowOf, windowsOf } from "./parts/decoder-config.ts";
 import { type Rotary, rotaryOf, turn } from "./parts/rotary.ts";
 
@@ -24,8 +24,7 @@ const defaults = {
   windows: [256, 256, 256, 256, 256, 0] as readonly number[],
   /** Scores are divided by its root. */
   queryScale: 16,
-  /** Of scores and of logits; 0 for none. */
-  scoreCap: 0,
+  /** Of logits; 0 for none. */
   logitCap: 0,
   /** Of layers that see the whole past, and of those with a window. */
   rotary: { type: "default", theta: 1_000_000 } as Rotary,
@@ -53,11 +52,7 @@ export default model(
           const { q, k, v } = projectHeads(before, settings);
           const query = turn(norm(q, "q_norm"), rotary, positions);
           const key = turn(norm(k, "k_norm"), rotary, positions);
-          const seen = attention(query, key, v, {
-            scale,
-            mask: past(mask, window),
-            ...cappedScores(settings.scoreCap),
-          });
+          const seen = attention(query, key, v, { scale, mask: past(mask, window) });
           return linear(merge(seen), d, { name: "o_proj", bias: settings.attentionBias });
         });
         const middle = x.add(norm(attended, "post_attention_layernorm"));
@@ -71,6 +66,7 @@ export default model(
   fromConfig,
 );
 
+// Configurations have a cap of scores too, left from Gemma 2, that the published model does not apply.
 function fromConfig(config: Config) {
   config.only("model_type", "gemma3_text");
   config.only("use_bidirectional_attention", false);
@@ -86,7 +82,6 @@ function fromConfig(config: Config) {
       (layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
     ),
     queryScale: config.number("query_pre_attn_scalar", 256),
-    scoreCap: capOf(config, "attn_logit_softcapping", 0),
     logitCap: capOf(config, "final_logit_softcapping", 0),
     rotary: rotaryOf(config, 1_000_000, maxLength, "full_attention"),
     windowRotary: windowRotaryOf(config, maxLength),

@@ -36,6 +36,9 @@ beforeAll(async () => {
     at("misspelt"),
     safetensors({ wq: matrix(0), wk: matrix(16384), vw: matrix(32768) }, new Uint8Array(49152)),
   );
+  mkdirSync(at("bert"));
+  writeFileSync(at("bert/config.json"), '{ "model_type": "bert" }');
+  writeFileSync(at("bert/model.safetensors"), safetensors({}));
   writeFileSync(at("bad.json"), "{ x: 1 ");
   writeFileSync(at("list.json"), "[1, 2]");
   writeFileSync(at("wrong-dims.json"), JSON.stringify({ x: { dtype: "f32", dims: [3, 2], data: [1, 2, 3, 4, 5, 6] } }));
@@ -67,6 +70,8 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["print"], code: "QKV501", says: /model/ },
     { args: ["compile", linear], code: "QKV501", says: /--output/ },
     { args: ["print", linear, "extra"], code: "QKV501" },
+    { args: ["print", linear, "--with", "mask"], code: "QKV241", says: /no input "mask"[\s\S]*help: its inputs are x/ },
+    { args: ["print", linear, "--set", "d={"], code: "QKV501", says: /no record/ },
     { args: ["print", linear, "--dims", "seq"], code: "QKV501" },
     { args: ["print", linear, "--dims", "seq=x"], code: "QKV501" },
     { args: ["print", linear, "--dims", "seq=-1"], code: "QKV501" },
@@ -119,6 +124,7 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["compile", linear, "-o", out, "--weights", at("gap")], code: "QKV427" },
     { args: ["compile", linear, "-o", out, "--weights", at("wrong-shape")], code: "QKV430", says: /wv/ },
     { args: ["compile", linear, "-o", out, "--weights", at("misspelt")], code: "QKV430", says: /wv[\s\S]*vw/ },
+    { args: ["run", "models/llama.ts", "--weights", at("bert")], code: "QKV438", says: /"model_type" is "bert"/ },
   ],
   inputs: [
     { args: ["run", linear, "--inputs", at("absent.json")], code: "QKV420" },

@@ -5,8 +5,10 @@ import { describe, expect, test } from "vitest";
 import { readTensors } from "../../../src/backends/ort/tensor-files.ts";
 import { openCheckpoint } from "../../../src/backends/weights/checkpoint.ts";
 import { type Buildable, compile } from "../../../src/compile.ts";
+import { randomFeeds } from "../../../src/feeds.ts";
 import type { HostTensor } from "../../../src/ir/tensor.ts";
 import { session } from "../../../src/session.ts";
+import { reference } from "../../../src/verify.ts";
 import { largestDifference } from "../../support/minilm.ts";
 
 const fixtures = fileURLToPath(new URL("../../../../shared/fixtures/", import.meta.url));
@@ -65,4 +67,28 @@ export function describeFixture(name: string, model: Buildable): void {
       expect(compiled.warnings()).toEqual([]);
     });
   });
+}
+
+/**
+ * A model at its defaults, with all the optional inputs named, gives compiled what the float64 reference gives as
+ * declared: random weights, random inputs of these sizes.
+ */
+export async function checkAtDefaults(
+  model: Buildable,
+  inputs: readonly string[],
+  sizes: readonly (readonly [batch: number, seq: number])[],
+): Promise<void> {
+  const compiled = await compile(model, { inputs: new Set(inputs) });
+  const open = await session(compiled);
+  for (const [batch, seq] of sizes) {
+    const dims = new Map([
+      ["batch", batch],
+      ["seq", seq],
+    ]);
+    const feeds = randomFeeds(compiled.declared, dims, seq);
+    const expected = reference(compiled.declared, feeds, compiled.weights);
+    const actual = await open.run(feeds);
+    for (const [name, tensor] of expected) expect(largestDifference(actual.get(name)!, tensor)).toBeLessThan(1e-4);
+  }
+  await open.close();
 }

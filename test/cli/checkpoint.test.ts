@@ -1,0 +1,51 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import llama from "../../models/llama.ts";
+import { readTensors, writeTensors } from "../../src/backends/ort/tensor-files.ts";
+import { openCheckpoint } from "../../src/backends/weights/checkpoint.ts";
+import { randomWeights } from "../../src/backends/weights/random-weights.ts";
+import { writeSafetensors } from "../../src/backends/weights/safetensors-write.ts";
+import { compile, paramsOf } from "../../src/compile.ts";
+import { fromNumbers } from "../../src/ir/tensor.ts";
+import { session } from "../../src/session.ts";
+import { buildTimeout, built, qkvRight, temporaryFolder } from "./support/command.ts";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const config = {
+  model_type: "llama",
+  vocab_size: 5,
+  hidden_size: 6,
+  intermediate_size: 4,
+  num_hidden_layers: 1,
+  num_attention_heads: 3,
+  tie_word_embeddings: true,
+};
+
+beforeAll(built, buildTimeout);
+
+test("a checkpoint gives settings and weights, the inputs given which of them the model has", async () => {
+  const { graph } = llama.build({}, { checkpoint: { source: "", config, names: () => [] } });
+  const params = paramsOf(graph);
+  const weights = randomWeights(params, 3);
+  mkdirSync(at("llama"));
+  writeFileSync(at("llama/config.json"), JSON.stringify(config));
+  writeSafetensors(
+    at("llama/model.safetensors"),
+    new Map(params.map(({ name }) => [`model.${name}`, weights.read(name)])),
+  );
+
+  const feeds = new Map([
+    ["input_ids", fromNumbers("i64", [2, 3], [0, 1, 2, 3, 4, 0])],
+    ["attention_mask", fromNumbers("i64", [2, 3], [1, 1, 0, 1, 1, 1])],
+  ]);
+  writeTensors(at("in.safetensors"), feeds);
+  const args = ["run", "models/llama.ts", "--weights", at("llama"), "--inputs", at("in.safetensors")];
+  await qkvRight([...args, "--outputs", at("out.safetensors")]);
+
+  const inputs = new Set(feeds.keys());
+  const open = await session(await compile(llama, { weights: openCheckpoint(at("llama")), inputs }));
+  expect(readTensors(at("out.safetensors"))).toEqual(await open.run(feeds));
+  await open.close();
+});
