@@ -10,7 +10,7 @@ import { argument } from "./explain.ts";
 import type { MaskFunction, ProbFunction, ScoreFunction, ScoreIndex } from "./lift/lift.ts";
 import { attentionWith } from "./lift/score-attention.ts";
 import { reshapeTo } from "./movement.ts";
-import { mergeHeads, project, splitHeads } from "./nn.ts";
+import { features, mergeHeads, project, splitHeads } from "./nn.ts";
 import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
 import { asTensor, type DTypeOf, type Rows, type ShapeOf, sameDType, type Tensor, wrap } from "./tensor.ts";
 
@@ -25,7 +25,7 @@ export interface AttentionOptions {
    * Which keys a query may see. A function of indices, such as `({ q, k }) => k <= q && q - k < 256`; or a bool tensor,
    * true where a query may see a key, stretching to [batch, heads, queries, keys].
    */
-  readonly mask?: Tensor | MaskFunction | ReadingFunction;
+  readonly mask?: Tensor | MaskFunction | ReadingFunction | undefined;
   /** The score that takes the place of `s` = scale · q kᵀ + bias, as in `(s, { q, k }) => s - Math.abs(q - k)`. */
   readonly score?: ScoreFunction;
   /** The weight that takes the place of `p`, the normaliser's answer; keys that are masked keep weight 0. */
@@ -193,15 +193,20 @@ export interface MultiHeadOptions extends AttentionOptions {
   readonly heads: number;
   /** Key and value heads; as many as query heads by default. */
   readonly kvHeads?: number;
+  /** Features of each head; by default those of x in equal parts. */
+  readonly headWidth?: number;
   /** Prefix of the parameter names; none by default. */
   readonly name?: string;
   /** Where keys and values come from; x itself by default. */
   readonly context?: Tensor;
-  /** Projections have biases; true by default. */
-  readonly biases?: boolean;
+  /** Projections have biases, all of them or each as said; true by default. */
+  readonly biases?: boolean | Readonly<Partial<Record<Projection, boolean>>>;
   /** Parameter names after the prefix; q_proj, k_proj, v_proj and o_proj by default. */
-  readonly names?: { readonly q?: string; readonly k?: string; readonly v?: string; readonly o?: string };
+  readonly names?: Readonly<Partial<Record<Projection, string>>>;
 }
+
+/** Of queries, keys, values and of the output. */
+type Projection = "q" | "k" | "v" | "o";
 
 /**
  * Multi-head attention with its four projections: x is [batch, seq, features], so is the result.
@@ -209,27 +214,28 @@ export interface MultiHeadOptions extends AttentionOptions {
  */
 export function multiHeadAttention<T extends Tensor>(x: T, options: MultiHeadOptions): T {
   return run(multiHeadAttention, [x], (b) => {
-    const { heads: n, kvHeads = n, name, context, biases = true, names, ...rest } = options;
+    const { heads: n, kvHeads = n, headWidth, name, context, biases = true, names, ...rest } = options;
     const from = asTensor(b, x, "x");
     const source = context === undefined ? from : asTensor(b, context, "context");
     if (name !== undefined) checkName(name, "the name of an attention");
     positiveInteger(n, "heads");
     positiveInteger(kvHeads, "kvHeads");
     if (n % kvHeads !== 0) fail("QKV108", `multiHeadAttention: ${kvHeads} key heads do not divide ${n} query heads`);
-    const width = from.shape.at(-1);
-    if (typeof width !== "number" || width % n !== 0)
-      return fail(
-        "QKV108",
-        `multiHeadAttention: ${n} heads do not divide ${width === undefined ? "nothing" : show(width)} features`,
-      );
-    const layer = (part: string) => ({ name: name === undefined ? part : `${name}.${part}`, bias: biases });
-    const kvWidth = (width / n) * kvHeads;
-    const q = splitHeads(b, project(b, from, width, layer(names?.q ?? "q_proj")), n);
-    const k = splitHeads(b, project(b, source, kvWidth, layer(names?.k ?? "k_proj")), kvHeads);
-    const v = splitHeads(b, project(b, source, kvWidth, layer(names?.v ?? "v_proj")), kvHeads);
+    const width = features(from, "multiHeadAttention");
+    if (headWidth === undefined && width % n !== 0)
+      fail("QKV108", `multiHeadAttention: ${n} heads do not divide ${width} features`);
+    const each = headWidth === undefined ? width / n : positiveInteger(headWidth, "headWidth");
+    const named = (part: string) => (name === undefined ? part : `${name}.${part}`);
+    const layer = (which: Projection) => ({
+      name: named(names?.[which] ?? `${which}_proj`),
+      bias: typeof biases === "boolean" ? biases : (biases[which] ?? true),
+    });
+    const q = splitHeads(b, project(b, from, n * each, layer("q")), n);
+    const k = splitHeads(b, project(b, source, kvHeads * each, layer("k")), kvHeads);
+    const v = splitHeads(b, project(b, source, kvHeads * each, layer("v")), kvHeads);
     const seen = attend(b, q, k, v, rest);
-    for (const [part, value] of Object.entries({ q, k, v, seen })) b.note(value.value, undefined, layer(part).name);
-    const out = project(b, mergeHeads(b, seen), width, layer(names?.o ?? "o_proj"));
+    for (const [part, value] of Object.entries({ q, k, v, seen })) b.note(value.value, undefined, named(part));
+    const out = project(b, mergeHeads(b, seen), width, layer("o"));
     b.label = name ?? "attention";
     return out;
   }) as T;

@@ -53,7 +53,7 @@ export function project(b: Builder, x: Tensor, out: number, options: LinearOptio
 }
 
 /** The integer length of the last axis. Throws QKV110 where there is none. */
-function features(x: Tensor, what: string): number {
+export function features(x: Tensor, what: string): number {
   const last = x.shape.at(-1);
   if (typeof last === "number") return last;
   return fail(
