@@ -36,6 +36,18 @@ describe("run", () => {
     expect(readTensors(at("default.safetensors")).get("o")!.dims).toEqual([64, 128]);
   });
 
+  test("runs every case of a file, but for those that lack an input", async () => {
+    const x = (columns: number) => ({ dtype: "f32", dims: [64, columns], data: new Array(64 * columns).fill(columns) });
+    writeFileSync(at("cases.json"), JSON.stringify({ "one.x": x(1), "other.y": x(5), "two.x": x(2) }));
+    const { stdout, stderr } = await qkv(["run", linear, "--inputs", at("cases.json")]);
+    const outputs = parseTensors(stdout, "stdout");
+    expect([...outputs].map(([name, { dims }]) => [name, dims])).toEqual([
+      ["one.o", [64, 1]],
+      ["two.o", [64, 2]],
+    ]);
+    expect(stderr).toContain('the case "other" lacks x: left out');
+  });
+
   test.each(["json", "safetensors"])("reads and writes .%s", async (extension) => {
     const x = { dtype: "f32", dims: [64, 2], data: Array.from({ length: 128 }, (_, i) => i / 128) };
     writeFileSync(at("in.json"), JSON.stringify({ x }));
