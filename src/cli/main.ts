@@ -7,6 +7,7 @@ import { addCompile } from "./compile.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { addExplain } from "./explain.ts";
+import { addImport } from "./import.ts";
 import { addPrint } from "./print.ts";
 import { describeFailure } from "./render.ts";
 import { addRun } from "./run.ts";
@@ -21,7 +22,8 @@ const program = new Command("qkv")
   .configureOutput({ outputError: () => {} })
   .showSuggestionAfterError();
 // Subcommands copy what the program overrides, so that is set before they are added.
-for (const add of [addCompile, addCompare, addRun, addPrint, addExplain, addVerify, addDoctor, addDemo]) add(program);
+for (const add of [addCompile, addCompare, addRun, addPrint, addExplain, addVerify, addImport, addDoctor, addDemo])
+  add(program);
 
 // A reader that closes early (head, less) is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 70));

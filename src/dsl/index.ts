@@ -1,5 +1,6 @@
 export { type AttentionOptions, attention, type MultiHeadOptions, multiHeadAttention } from "./attention.ts";
 export { type BlockAttentionOptions, blockAttention } from "./block-attention.ts";
+export { type CondOptions, cond } from "./cond.ts";
 export type { Config, Configured } from "./config.ts";
 export { einsum, matmul } from "./einsum.ts";
 export {
@@ -111,6 +112,7 @@ export {
   type NormOptions,
   rmsNorm,
 } from "./nn.ts";
+export { type OpAttributes, op, opResults, type PlainOp } from "./op.ts";
 export {
   indexMatrix,
   type LearnedOptions,

@@ -25,8 +25,11 @@ export type Widened<T> = {
         : T[K];
 };
 
-/** What a body answers: one tensor, called "output", or several by name. */
-export type Outputs = Tensor | Readonly<Record<string, Tensor>>;
+/**
+ * What a body answers: one tensor, called "output", or several by name. A map keeps their order whatever they are called;
+ * an object puts names that are numbers first.
+ */
+export type Outputs = Tensor | Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>;
 
 export interface BuildOptions {
   /** Name values after the author's variables; true by default. */
@@ -204,6 +207,7 @@ function outputsOf(builder: Builder, answer: unknown): readonly (readonly [strin
 function entriesOf(name: string, answer: unknown): readonly (readonly [string, unknown])[] {
   if (answer === undefined || answer === null)
     return fail("QKV113", `the body of "${name}" answers nothing`, { help: "return { y }" });
+  if (answer instanceof Map) return [...answer];
   if (typeof answer === "object" && !Array.isArray(answer)) return Object.entries(answer);
   return fail("QKV114", `the body of "${name}" answers ${describe(answer)}, not tensors`, { help: "return { y }" });
 }

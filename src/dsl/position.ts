@@ -114,6 +114,8 @@ export interface RopeOptions {
   readonly positions?: Tensor;
   /** Pairs are neighbours (2i, 2i + 1) instead of halves (i, i + d/2). */
   readonly interleaved?: boolean;
+  /** Cosines and sines of the angles themselves, [.., d/2] and broadcasting to x, in place of `theta` and `positions`. */
+  readonly angles?: { readonly cos: Tensor; readonly sin: Tensor };
 }
 
 /**
@@ -123,13 +125,20 @@ export interface RopeOptions {
 export function rope<T extends Tensor>(x: T, options?: RopeOptions): T {
   return run(rope, [x], (b) => {
     const tensor = asTensor(b, x, "x");
-    const given = checkOptions(options, ["theta", "frequencies", "positions", "interleaved"], "rope");
-    const { theta = 10_000, interleaved = false } = given;
+    const given = checkOptions(options, ["theta", "frequencies", "positions", "interleaved", "angles"], "rope");
+    const { theta = 10_000, interleaved = false, angles: known } = given;
     if (tensor.rank < 2) fail("QKV110", `rope: x has ${tensor.rank} axes; it must be [..., seq, width]`);
     if (!isFloat(tensor.dtype)) fail("QKV109", `rope: x is ${tensor.dtype}, not floating point`);
     const last = tensor.shape.at(-1)!;
     if (typeof last !== "number") return fail("QKV112", `rope: the width ${show(last)} is no integer`);
     const width = evenWidth(last, "rope");
+    if (known) {
+      if (given.theta !== undefined || given.frequencies !== undefined || given.positions !== undefined)
+        fail("QKV120", "rope: angles are given, and what they would be computed from too");
+      const { cos, sin } = checkOptions(known, ["cos", "sin"], "the angles of rope");
+      const turns = [asTensor(b, cos, "cos"), asTensor(b, sin, "sin")];
+      return apply(b, "rope", [tensor, ...turns], { interleaved });
+    }
     const frequencies = checkFrequencies(given.frequencies ?? geometric(width, finite(theta, "theta")), width);
     const turn = angles(b, positionsOf(b, tensor, given.positions), frequencies);
     const [cos, sin] = (["cos", "sin"] as const).map((op) => castTo(b, apply(b, op, [turn]), tensor.dtype) as Tensor);

@@ -1,10 +1,10 @@
-import { graphOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { show } from "../ir/dim.ts";
-import { topological, type Value } from "../ir/graph.ts";
+import type { Value } from "../ir/graph.ts";
 import { sameType, showType } from "../ir/types.ts";
 import { authored, type Builder, run } from "./builder.ts";
 import { checkAxis, checkOptions, describe } from "./checks.ts";
+import { closed } from "./closure.ts";
 import { permute } from "./movement.ts";
 import type { Shape } from "./shape-types.ts";
 import { asTensor, type DTypeOf, Tensor, wrap } from "./tensor.ts";
@@ -54,10 +54,15 @@ export function scan<S extends Tensors, X extends Tensors, Y extends Tensors = R
     const next = nextStates(b, states, answer.states);
     const outputs = named(b, answer.outputs ?? {}, "output");
     const given = [...inputs.states, ...inputs.slices].map(([, { value }]) => value);
-    const { body, captures } = closed(b, given, [
+    const ends = [
       ...next.map((value, i) => [`next.${states[i]![0]}`, value] as const),
       ...outputs.map(([name, { value }]) => [`stacked.${name}`, value] as const),
-    ]);
+    ];
+    // What does not depend on the step is computed once, before.
+    const { graphs, captures } = closed(b, [{ name: "step", outputs: ends }], given, "step", ({ operands }, inside) =>
+      operands.some((value) => inside.has(value.node)),
+    );
+    const [body] = graphs;
     const operands = [...[...states, ...scanned].map(([, { value }]) => value), ...captures];
     const attrs = { body, states: states.length, sequences: scanned.length };
     const results = b.arena.node("scan", operands, attrs).results.map((value) => wrap(b, value));
@@ -131,33 +136,4 @@ function nextStates(b: Builder, states: Named, answer: unknown): readonly Value[
       });
     return other;
   });
-}
-
-/** The step as a graph of its own: what it takes from outside, and what can be computed outside, becomes captures. */
-function closed(b: Builder, given: readonly Value[], outputs: readonly (readonly [string, Value])[]) {
-  const order = topological(outputs.map(([, value]) => value));
-  const own = new Set(given.map(({ node }) => node));
-  for (const node of order) if (node.operands.some((value) => own.has(value.node))) own.add(node);
-  const captures = new Map<Value, Value>();
-  const inner = (value: Value): Value => {
-    if (value.node.op !== "input" && value.node.operands.length === 0) return value;
-    let input = captures.get(value);
-    const name = `${"step.".repeat(b.depth + 1)}captured.${captures.size}`;
-    if (!input) captures.set(value, (input = b.arena.build.input({ name, ...value.type })));
-    return input;
-  };
-  const done = new Map<Value, Value>(given.map((value) => [value, value]));
-  const final = (value: Value): Value => done.get(value) ?? inner(value);
-  for (const node of order) {
-    if (!own.has(node) || done.has(node.results[0]!)) continue;
-    const copy = b.arena.rebuild(node, node.operands.map(final));
-    node.results.forEach((value, i) => done.set(value, copy.results[i]!));
-  }
-  for (const made of b.made.slice()) {
-    const copy = done.get(made.value);
-    if (copy && copy !== made.value) b.made.push({ ...made, value: copy });
-  }
-  const ends = outputs.map(([name, value]) => [name, final(value)] as const);
-  const body = graphOf("step", [...given, ...captures.values()], ends);
-  return { body, captures: [...captures.keys()] };
 }

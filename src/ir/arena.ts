@@ -32,6 +32,11 @@ export class Arena {
   readonly #hints = new Map<Value, Hint>();
   #next = 0;
 
+  /** How many nodes were made; nodes made from now on have this id or a larger one. */
+  get size(): number {
+    return this.#next;
+  }
+
   /** Op functions bound to this arena. */
   readonly build: Build = this.#functions();
 

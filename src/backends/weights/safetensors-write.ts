@@ -30,9 +30,18 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): void {
+  writeWhole(path, safetensorsBytes(path, tensors, metadata));
+}
+
+/** What `writeSafetensors` writes, in order. `path` is for messages. Throws as it does, but for the disk. */
+export function safetensorsBytes(
+  path: string,
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): readonly Uint8Array[] {
   const ordered = [...tensors].sort(byLayout);
   const header = encodeHeader(path, ordered, metadata);
-  writeWhole(path, [header, ...ordered.map(([, tensor]) => tensorBytes(tensor))]);
+  return [header, ...ordered.map(([, tensor]) => tensorBytes(tensor))];
 }
 
 function encodeHeader(path: string, ordered: readonly Named[], metadata: ReadonlyMap<string, string>): Uint8Array {

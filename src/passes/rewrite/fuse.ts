@@ -33,8 +33,6 @@ export interface Matcher {
 export interface FuseContext extends PassContext {
   readonly uses: Uses;
   readonly exclusive: Accept;
-  /** The node that holds the graph, where one does. */
-  readonly holder: Node | undefined;
 }
 
 const maxSweeps = 64;
@@ -72,17 +70,12 @@ export function fuse(graph: Graph, list: readonly (Rule | Matcher)[], cx: PassCo
   return fuseGraph(graph, matchers, cx);
 }
 
-function fuseGraph(
-  graph: Graph,
-  matchers: ReadonlyMap<string, readonly Matcher[]>,
-  cx: PassContext,
-  holder?: Node,
-): Graph {
+function fuseGraph(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Graph {
   const nodes = nodesOf(graph);
   if (!nodes.some((node) => matchers.has(node.op) || holdsGraphs(node))) return graph;
   let current = fuseBranches(graph, nodes, matchers, cx);
   for (let sweep = 0; sweep < maxSweeps; sweep++) {
-    const { replaced, misses } = findAll(current, matchers, cx, holder);
+    const { replaced, misses } = findAll(current, matchers, cx);
     if (replaced.size === 0) {
       for (const { matcher, node, miss } of misses) reportMiss(cx, matcher, node, miss);
       return current;
@@ -100,7 +93,7 @@ function fuseBranches(
 ): Graph {
   const replaced = new Map<Value, Value>();
   for (const node of nodes) {
-    const next = withBranches(node, cx.arena, (branch) => fuseGraph(branch, matchers, cx, node));
+    const next = withBranches(node, cx.arena, (branch) => fuseGraph(branch, matchers, cx));
     if (next !== node) node.results.forEach((value, i) => replaced.set(value, next.results[i]!));
   }
   return substitute(graph, replaced, cx.arena);
@@ -111,14 +104,9 @@ interface Sweep {
   readonly misses: readonly { readonly matcher: Matcher; readonly node: Node; readonly miss: Miss }[];
 }
 
-function findAll(
-  graph: Graph,
-  matchers: ReadonlyMap<string, readonly Matcher[]>,
-  cx: PassContext,
-  holder: Node | undefined,
-): Sweep {
+function findAll(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Sweep {
   const uses = usesOf(graph);
-  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses), holder };
+  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses) };
   const replaced = new Map<Value, Value>();
   const taken = new Set<Node>();
   const misses: { matcher: Matcher; node: Node; miss: Miss }[] = [];
