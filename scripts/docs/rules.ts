@@ -1,5 +1,6 @@
 import { canonicaliseRules } from "../../src/passes/canonicalise.ts";
 import { attentionStages } from "../../src/passes/fuse-attention.ts";
+import { positionStages } from "../../src/passes/fuse-position.ts";
 import { legaliseRules } from "../../src/passes/legalise.ts";
 import { lineariseMatchers } from "../../src/passes/linearise.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
@@ -28,6 +29,7 @@ const rulesOf = new Map<string, readonly Described[]>([
   ["fuse-attention", attentionStages.flat()],
   ["mask", forms],
   ["fuse-norm", normStages.flat()],
+  ["fuse-position", positionStages.flat()],
   ["fuse-activation", activationStages.flat()],
   ["project", [...projectStages.flat(), merge]],
   ["schedule", [cutHidden]],

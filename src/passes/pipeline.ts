@@ -5,6 +5,7 @@ import { foldConstants } from "./fold-constants.ts";
 import { fuseActivation } from "./fuse-activation.ts";
 import { fuseAttention } from "./fuse-attention.ts";
 import { fuseNorm } from "./fuse-norm.ts";
+import { fusePosition } from "./fuse-position.ts";
 import type { Instrument, PassStep } from "./instruments.ts";
 import { legalise } from "./legalise.ts";
 import { linearise } from "./linearise.ts";
@@ -32,6 +33,7 @@ export const passes: readonly Pass[] = [
   fuseAttention,
   mask,
   fuseNorm,
+  fusePosition,
   fuseActivation,
   project,
   schedule,
@@ -53,6 +55,7 @@ export const optimise = (_target: Target): readonly Pass[] => [
   project,
   schedule,
   fuseNorm,
+  fusePosition,
   fuseActivation,
   legalise,
   canonicalise,

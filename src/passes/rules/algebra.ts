@@ -9,6 +9,7 @@ import { sameType } from "../../ir/types.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
+import { indices } from "./indices.ts";
 
 const names = Object.keys(ops) as readonly OpName[];
 const binaryOps = names.filter((op) => {
@@ -202,34 +203,6 @@ const logic: readonly Rule[] = [
   }),
 ];
 
-/** Whether all elements are counted from 0: a running index that was only moved or repeated. */
-function isIndex(value: Value): boolean {
-  let current = value;
-  while (["reshape", "transpose", "broadcast", "slice"].includes(current.node.op)) current = current.node.operands[0]!;
-  return current.node.op === "iota";
-}
-
-const indices: readonly Rule[] = [
-  rule({
-    name: "index-below-zero",
-    formula: "less(iota, c) = false for c ≤ 0",
-    left: t.less(x, c),
-    right: (m, b) =>
-      m.number("c") <= 0 && isIndex(m.value("x"))
-        ? b.broadcast(b.scalar(0, "bool"), { shape: m.root.type.shape })
-        : undefined,
-  }),
-  rule({
-    name: "index-from-zero",
-    formula: "lessEqual(c, iota) = true for c ≤ 0",
-    left: t.lessEqual(c, x),
-    right: (m, b) =>
-      m.number("c") <= 0 && isIndex(m.value("x"))
-        ? b.broadcast(b.scalar(1, "bool"), { shape: m.root.type.shape })
-        : undefined,
-  }),
-];
-
 const wider: Readonly<Record<string, readonly string[]>> = {
   f32: ["f64"],
   f16: ["f32", "f64"],
@@ -262,7 +235,7 @@ const broadcasts: readonly Rule[] = [...binaryOps, "select" as const].map((op) =
 );
 
 /** What takes one number, or repeated elements and numbers alone, is computed before anything is repeated. */
-const beforeBroadcasts: readonly Rule[] = ["cast" as const, ...binaryOps, "select" as const].map((op) =>
+const beforeBroadcasts: readonly Rule[] = ["cast" as const, "not" as const, ...binaryOps, "select" as const].map((op) =>
   rule({
     name: `${op}-before-broadcast`,
     formula: `${op}(broadcast(x), y) = broadcast(${op}(x, y)) where x or all of y are constant numbers`,
@@ -279,9 +252,11 @@ const beforeBroadcasts: readonly Rule[] = ["cast" as const, ...binaryOps, "selec
       const made =
         op === "cast"
           ? b.cast(first, { to: m.root.type.dtype })
-          : op === "select"
-            ? b.select(first, second, third)
-            : b[op as "add"](first, second);
+          : op === "not"
+            ? b.not(first)
+            : op === "select"
+              ? b.select(first, second, third)
+              : b[op as "add"](first, second);
       return b.broadcast(made, { shape: m.root.type.shape });
     },
   }),

@@ -1,5 +1,6 @@
 import { canonicaliseRules } from "../canonicalise.ts";
 import { attentionStages } from "../fuse-attention.ts";
+import { positionStages } from "../fuse-position.ts";
 import { legaliseRules } from "../legalise.ts";
 import { forms } from "../mask/choose.ts";
 import type { Form } from "../mask/form.ts";
@@ -18,6 +19,7 @@ export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher | Form)[]
   ["fuse-attention", attentionStages.flat()],
   ["mask", forms],
   ["fuse-norm", normStages.flat()],
+  ["fuse-position", positionStages.flat()],
   ["fuse-activation", activationStages.flat()],
   ["project", projectStages.flat()],
   ["legalise", legaliseRules],

@@ -97,8 +97,8 @@ function bound(given: Dim, size: Dim, isEnd: boolean): Dim {
   if (atLeast(from, size)) return size;
   if (atLeast(0, from)) return 0;
   if (isStatic(from) && isStatic(size)) return Math.min(Math.max(from, 0), size);
-  // Sizes are taken to be such that slices neither begin before the start nor run over the end of a table.
-  return isEnd && isStatic(from) ? min(from, size) : from;
+  // Sizes are taken to be such that slices neither begin before the start nor run over the end of a table, and nothing is empty.
+  return isEnd && isStatic(from) && from > 1 ? min(from, size) : from;
 }
 
 const slice: Conversion = (cx) => {
