@@ -77,7 +77,7 @@ describe("what a model has no part for is refused", () => {
   const refused: readonly (readonly [Pick<Model, "build">, Record<string, unknown>, string])[] = [
     [llama, { model_type: "mistral" }, '"model_type" is "mistral"'],
     [llama, { ...small, architectures: ["LlamaForSequenceClassification"] }, '"architectures" is "LlamaForSequence'],
-    [llama, { ...small, hidden_act: "mish" }, '"hidden_act" is "mish"'],
+    [llama, { ...small, hidden_act: "xielu" }, '"hidden_act" is "xielu"'],
     [llama, { ...small, rope_scaling: { type: "dynamic", factor: 2 } }, '"rope_scaling.type" is "dynamic"'],
     [llama, { ...small, rope_parameters: { rope_type: "longrope" } }, '"rope_parameters.rope_type" is "longrope"'],
     [
