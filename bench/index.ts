@@ -9,6 +9,7 @@ import { minilm } from "./minilm.ts";
 import { neverSlower } from "./never-slower.ts";
 import { peakMemoryOfAttention } from "./peak-memory.ts";
 import { smallLayers } from "./small-layers.ts";
+import { unpadding } from "./unpad.ts";
 
 /** Every measurement, in the order they run. */
 export const measurements: readonly Measurement[] = [
@@ -17,6 +18,7 @@ export const measurements: readonly Measurement[] = [
   contractionOrders,
   linear,
   minilm,
+  unpadding,
   peakMemoryOfAttention,
   compileTime,
   maskStructures,

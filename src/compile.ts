@@ -20,6 +20,8 @@ import { type Instrument, type PassStep, verifyEach } from "./passes/instruments
 import { defaultPassOptions, type Pass, type PassOptions } from "./passes/pass.ts";
 import { naive, optimise, passesNamed, runPipeline } from "./passes/pipeline.ts";
 import { naiveTarget, type Target, targets } from "./passes/target.ts";
+import { clearPadding } from "./passes/unpad/clear.ts";
+import { type PaddingMask, paddingMaskOf } from "./passes/unpad/padding.ts";
 import { version } from "./version.ts";
 
 /** A graph as its author declared it, or as a file has it, in its arena. */
@@ -51,6 +53,8 @@ export interface CompileOptions {
   readonly passes?: readonly (string | Pass)[];
   /** Both forms behind `If` where the cheaper one depends on a length. */
   readonly dispatch?: boolean;
+  /** Name of the input that is the padding mask: what is seen of padded positions from outside is declared to be zero. */
+  readonly unpad?: string;
   /** Rules not to apply. */
   readonly without?: ReadonlySet<string>;
   readonly instruments?: readonly Instrument[];
@@ -92,7 +96,8 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   const sizes = new Map([...(options.hints ?? []), ...(options.dims ?? [])]);
   checkDims(built, sizes);
   checkIndices(indexChecks, sizes);
-  const declared = substituteDims(arena, built, options.dims ?? new Map());
+  const frozen = substituteDims(arena, built, options.dims ?? new Map());
+  const declared = options.unpad === undefined ? frozen : clearPadding(frozen, maskNamed(frozen, options.unpad), arena);
   const verified = new WeakSet<Node>();
   verifyGraph(declared, { arena, verified });
   const target = resolveTarget(options, declared);
@@ -135,6 +140,17 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
 export function buildFor(model: Buildable, { settings, weights, inputs }: CompileOptions): Declared {
   const checkpoint = weights && "config" in weights ? weights : undefined;
   return model.build(settings, { checkpoint, inputs });
+}
+
+/** The padding mask of that name. Throws QKV511 for what is none. */
+function maskNamed(graph: Graph, name: string): PaddingMask {
+  const source = graph.inputs.find(({ node }) => attrsOf(node, "input").name === name);
+  const mask = source && paddingMaskOf(source);
+  if (mask) return mask;
+  const masks = graph.inputs.filter(paddingMaskOf).map(({ node }) => attrsOf(node, "input").name);
+  return fail("QKV511", `"${name}" is no input that can be a padding mask of @${graph.name}`, {
+    help: masks.length > 0 ? `inputs [batch, length] are ${masks.join(", ")}` : "no input is [batch, length]",
+  });
 }
 
 function pipelineOf(options: CompileOptions, target: Target) {

@@ -20,6 +20,7 @@ export interface ModelFlags {
   readonly seed?: string;
   readonly passes?: string;
   readonly dispatch?: boolean;
+  readonly unpad?: string;
   readonly set?: string;
   readonly with?: string;
   readonly types: boolean;
@@ -37,6 +38,7 @@ export const withModelFlags = (command: Command): Command =>
     .option("--seed <n>", "seed of random weights, where none are given")
     .option("--passes <list>", "passes to run instead of the target's, as canonicalise,reassociate")
     .option("--dispatch", "emit both forms behind If where the cheaper one depends on a length")
+    .option("--unpad <input>", "the padding mask; outputs are then zero where it is, and padding need not be computed")
     .option("--set <list>", "parameters of the model, as layers=12,window=256")
     .option("--with <list>", "optional inputs to declare, as attention_mask,position_ids")
     .option("--no-types", "do not run the type checker over the model file");
@@ -60,6 +62,7 @@ export async function openModel(
     ...(flags.seed !== undefined && { seed: parseNatural("--seed", flags.seed) }),
     ...(flags.passes !== undefined && { passes: flags.passes.split(",").map((name) => name.trim()) }),
     ...(flags.dispatch && { dispatch: true }),
+    ...(flags.unpad !== undefined && { unpad: flags.unpad }),
     ...(flags.set !== undefined && { settings: parseSettings(flags.set) }),
     ...(given && { inputs: given }),
     source: path.split(/[\\/]/).at(-1)!,

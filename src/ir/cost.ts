@@ -1,9 +1,11 @@
 import { attrRecord, opDef } from "./arena.ts";
+import type { AttrSpecs } from "./attrs.ts";
 import { foldableNodes } from "./constness.ts";
 import { decompositionOf } from "./decomposition.ts";
-import { type Dim, max, mul, sum } from "./dim.ts";
+import { type Dim, max, mul, substitute, sum } from "./dim.ts";
 import type { Graph, Node } from "./graph.ts";
 import { nodesOf, type Value } from "./graph.ts";
+import type { CostContext } from "./op-def.ts";
 import { bytesOf, volume } from "./types.ts";
 
 /** What a graph costs to run once, as formulas in its symbols. */
@@ -26,11 +28,15 @@ export interface CostOptions {
   readonly foldable?: ReadonlySet<Node>;
 }
 
-/** The cost of `graph`. Of the branches of an `if`, the expected one counts, else the dearer. */
+/**
+ * The cost of `graph`. Of the branches of an `if`, the expected one counts, else the dearer. Sizes known only at run time
+ * count as the most they can be.
+ */
 export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
   const foldable = options.foldable ?? foldableNodes(graph);
   const order = nodesOf(graph);
   const running = order.filter((node) => !foldable.has(node) && !isLeaf(node));
+  const limits = new Map(order.flatMap((node) => [...(opDef(node.op).limits?.(costContext(node)) ?? [])]));
   const held = new Set<Value>();
   const hold = (value: Value) => {
     if (foldable.has(value.node)) held.add(value);
@@ -41,8 +47,8 @@ export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
     .filter((node) => node.op === "param")
     .map((node) => node.results[0]!.type);
   return {
-    flops: sum(running.map(flopsOf)),
-    bytes: sum(running.map(trafficOf)),
+    flops: substitute(sum(running.map(flopsOf)), limits),
+    bytes: substitute(sum(running.map(trafficOf)), limits),
     nodes: running.length,
     params: total(params.map(volume)),
     paramBytes: total(params.map(bytesOf)),
@@ -79,7 +85,8 @@ const dearest = (costs: readonly Dim[]): Dim => costs.reduce<Dim>((most, cost) =
 /** How many times the graphs a node holds run. */
 const repeatsOf = (node: Node): Dim => opDef(node.op).repeats?.(costContext(node)) ?? 1;
 
-const costContext = (node: Node) => ({
+/** What the formulas of a node's record are given. */
+export const costContext = (node: Node): CostContext<AttrSpecs> => ({
   types: node.operands.map(({ type }) => type),
   results: node.results.map(({ type }) => type),
   attrs: attrRecord(node),

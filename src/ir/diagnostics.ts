@@ -166,6 +166,7 @@ export const diagnostics = {
   QKV508: code("a needed package is missing"),
   QKV509: code("an empty input to Einsum"),
   QKV510: code("a mask that cannot be drawn"),
+  QKV511: code("no padding mask"),
   QKV901: code("internal invariant broken", 70),
 } as const;
 

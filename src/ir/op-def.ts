@@ -147,6 +147,8 @@ export interface OpDef<S extends AttrSpecs = AttrSpecs, N extends readonly strin
   readonly traits: readonly Trait[];
   /** `x op identity = x`, for binary ops. */
   readonly identity?: number;
+  /** `x op absorbing = absorbing` for every finite x, on either side. */
+  readonly absorbing?: number;
   /** `C1`, `C2`, …: what must hold of operands and attributes; quoted by errors, documentation and tests. */
   readonly constraints: Readonly<Record<string, string>>;
   /** Result type, or types where there are several. Calls `require` for each constraint. */
@@ -155,6 +157,14 @@ export interface OpDef<S extends AttrSpecs = AttrSpecs, N extends readonly strin
   evaluate?(operands: readonly RefTensor[], cx: EvaluateContext<S>): RefTensor | readonly RefTensor[];
   /** Floating-point operations as a formula in the dimensions; left out: one per result element if elementwise, else 0. */
   cost?(cx: CostContext<S>): Dim;
+  /**
+   * Where an axis of an operand is found in the results, if each index along it is computed by itself: index i of the
+   * results needs index i of the operand only. Undefined where indices mix. Left out: elementwise ops and composites
+   * follow from what they are, of others nothing is known.
+   */
+  follow?(cx: CostContext<S>, operand: number, axis: number): number | undefined;
+  /** The most that symbols can be which the node binds. */
+  limits?(cx: CostContext<S>): ReadonlyMap<string, Dim>;
   /** How many times the graphs it holds run; once where left out. */
   repeats?(cx: CostContext<S>): Dim;
   /** The composite in simpler ops. */

@@ -15,6 +15,7 @@ import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
 import { schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
+import { unpad } from "./unpad.ts";
 
 /** What a pipeline needs; the report is its own, one per pass. */
 export type PipelineContext = Omit<PassContext, "report">;
@@ -36,6 +37,7 @@ export const passes: readonly Pass[] = [
   fusePosition,
   fuseActivation,
   project,
+  unpad,
   schedule,
   legalise,
 ];
@@ -53,6 +55,7 @@ export const optimise = (_target: Target): readonly Pass[] => [
   fuseAttention,
   mask,
   project,
+  unpad,
   schedule,
   fuseNorm,
   fusePosition,

@@ -43,6 +43,12 @@ export const contract = {
       return { dtype, shape: spec.result.map((label) => sizes.get(label)!.dim) };
     },
     evaluate: (operands, { attrs }) => evaluateContraction(parseSpec(attrs.spec), operands),
+    follow: ({ attrs }, operand, axis) => {
+      const { operands, result } = parseSpec(attrs.spec);
+      const labels = operands[operand]!;
+      const at = result.indexOf(labels[axis]!);
+      return at < 0 || labels.indexOf(labels[axis]!) !== labels.lastIndexOf(labels[axis]!) ? undefined : at;
+    },
     // Read left to right, as written: each step multiplies over the labels of both sides, summing out what is not needed later.
     cost: ({ types, attrs }) =>
       leftToRightCost(

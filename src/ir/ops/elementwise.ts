@@ -29,6 +29,7 @@ function unary(name: string, doc: string, f: (x: number) => number, { domain = "
 interface BinaryExtras {
   readonly traits?: readonly Trait[];
   readonly identity?: number;
+  readonly absorbing?: number;
 }
 
 function binary(name: string, doc: string, f: (x: number, y: number) => number, extras: BinaryExtras = {}) {
@@ -39,6 +40,7 @@ function binary(name: string, doc: string, f: (x: number, y: number) => number, 
     attrs: {},
     traits: ["elementwise", ...(extras.traits ?? [])],
     ...(extras.identity !== undefined && { identity: extras.identity }),
+    ...(extras.absorbing !== undefined && { absorbing: extras.absorbing }),
     constraints: { C1: "x and y have one element type", C2: "shapes broadcast", C3: "operands are numbers" },
     infer: (cx) => {
       cx.require(cx.types[0]!.dtype !== "bool", "C3", "bool is not numeric");
@@ -62,10 +64,11 @@ function comparison(name: string, doc: string, f: (x: number, y: number) => bool
   });
 }
 
-function logic(name: string, doc: string, f: (x: number, y: number) => boolean) {
+function logic(name: string, doc: string, absorbing: number, f: (x: number, y: number) => boolean) {
   return defineOp({
     name,
     doc,
+    absorbing,
     operands: ["x", "y"],
     attrs: {},
     traits: ["elementwise", "commutative"],
@@ -119,7 +122,7 @@ export const elementwise = {
   }),
   add: binary("add", "x + y", (x, y) => x + y, { traits: ["commutative"], identity: 0 }),
   sub: binary("sub", "x - y", (x, y) => x - y, { identity: 0 }),
-  mul: binary("mul", "x · y", (x, y) => x * y, { traits: ["commutative"], identity: 1 }),
+  mul: binary("mul", "x · y", (x, y) => x * y, { traits: ["commutative"], identity: 1, absorbing: 0 }),
   div: binary("div", "x / y; integers truncate towards zero", (x, y) => x / y, { identity: 1 }),
   pow: binary("pow", "x ^ y", (x, y) => x ** y, { identity: 1 }),
   max: binary("max", "the larger; NaN if either is", Math.max, { traits: ["commutative"] }),
@@ -128,8 +131,8 @@ export const elementwise = {
   equal: comparison("equal", "x = y", (x, y) => x === y, ["commutative"]),
   less: comparison("less", "x < y", (x, y) => x < y),
   lessEqual: comparison("lessEqual", "x ≤ y", (x, y) => x <= y),
-  and: logic("and", "both", (x, y) => x !== 0 && y !== 0),
-  or: logic("or", "either", (x, y) => x !== 0 || y !== 0),
+  and: logic("and", "both", 0, (x, y) => x !== 0 && y !== 0),
+  or: logic("or", "either", 1, (x, y) => x !== 0 || y !== 0),
   select: defineOp({
     name: "select",
     doc: "x where the condition holds, y elsewhere.",

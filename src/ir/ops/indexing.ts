@@ -1,11 +1,11 @@
 import { attr, optional } from "../attrs.ts";
-import { atLeast, type Dim, show, sub } from "../dim.ts";
+import { atLeast, type Dim, show, sub, symbolsOf } from "../dim.ts";
 import { type DType, isFloat, isInteger } from "../dtype.ts";
 import type { Value } from "../graph.ts";
 import { defineOp, type Emit, type InferContext, type RefTensor } from "../op-def.ts";
 import { elementCount } from "../tensor.ts";
 import { sameShape, sameType, showShape, showType, type TensorType, volume } from "../types.ts";
-import { axisIn } from "./shape-rules.ts";
+import { allButAxis, axisIn } from "./shape-rules.ts";
 
 const places = {
   axis: optional("int", "axis of x the indices run along", 0),
@@ -89,6 +89,14 @@ export const indexing = {
       });
       return { dims: results[0]!.dims, data };
     },
+    follow: ({ types, attrs: { axis: along, batch } }, operand, axis) => {
+      const [x, indices] = types as readonly [TensorType, TensorType];
+      const picked = axisIn(along, x.shape.length)!;
+      if (axis < batch) return axis;
+      if (operand === 1) return picked + axis - batch;
+      if (axis === picked) return undefined;
+      return axis < picked ? axis : axis + indices.shape.length - batch - 1;
+    },
     grad: (b, { operands: [x, indices], attrs, dy }) => [
       b.scatter(zeros(b, x!.type), indices!, dy, { ...attrs, reduction: "add" }),
       undefined,
@@ -144,6 +152,7 @@ export const indexing = {
       const data = Float64Array.from([...x!.data.keys()].filter((at) => x!.data[at] !== 0));
       return { dims: [data.length], data };
     },
+    limits: ({ types, attrs: { count } }) => new Map(symbolsOf(count).map((name) => [name, volume(types[0]!)])),
   }),
   topK: defineOp({
     name: "topK",
@@ -174,6 +183,7 @@ export const indexing = {
     },
     evaluate: ([x], { attrs, results }) => rank(x!, results[0]!.dims, attrs),
     cost: ({ types }) => volume(types[0]!),
+    follow: allButAxis,
     grad: (b, { operands: [x], results, attrs, dy }) => {
       const last = x!.type.shape.length - 1;
       const perm = lastExchanged(axisIn(attrs.axis, last + 1)!, last + 1);

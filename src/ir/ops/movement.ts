@@ -1,12 +1,13 @@
 import { attr, optional } from "../attrs.ts";
-import { add, type Dim, sub, sum } from "../dim.ts";
+import { add, type Dim, product, sub, sum } from "../dim.ts";
 import { defineOp, type RefTensor } from "../op-def.ts";
 import { broadcastStrides, gatherStrided } from "../reference/broadcast.ts";
 import { elementCount } from "../tensor.ts";
 import { broadcastShapes, sameShape, showShape, volume } from "../types.ts";
-import { axisIn } from "./shape-rules.ts";
+import { allButAxis, axisIn, stretchedAxis } from "./shape-rules.ts";
 
 const replaceAt = (shape: readonly Dim[], axis: number, dim: Dim) => shape.map((old, i) => (i === axis ? dim : old));
+const found = (axis: number): number | undefined => (axis < 0 ? undefined : axis);
 const stridesOf = (dims: readonly number[]) => dims.map((_, i) => elementCount(dims.slice(i + 1)));
 
 function sliceElements(x: RefTensor, axis: number, start: number, dims: readonly number[]): RefTensor {
@@ -32,6 +33,13 @@ export const movement = {
       return result;
     },
     evaluate: ([x], { results }) => ({ dims: results[0]!.dims, data: x!.data }),
+    // The same axis, where what stands before it has as many elements as before.
+    follow: ({ types, attrs: { shape } }, _, axis) => {
+      const from = types[0]!.shape;
+      const before = product(from.slice(0, axis));
+      const same = (at: number) => shape[at] === from[axis] && product(shape.slice(0, at)) === before;
+      return same(axis) ? axis : found(shape.findIndex((_, at) => same(at)));
+    },
   }),
   refine: defineOp({
     name: "refine",
@@ -46,6 +54,7 @@ export const movement = {
       return { dtype, shape: attrs.shape };
     },
     evaluate: ([x]) => x!,
+    follow: (_, __, axis) => axis,
   }),
   transpose: defineOp({
     name: "transpose",
@@ -68,6 +77,7 @@ export const movement = {
         attrs.perm.map((axis) => strides[axis]!),
       );
     },
+    follow: ({ attrs }, _, axis) => found(attrs.perm.indexOf(axis)),
   }),
   broadcast: defineOp({
     name: "broadcast",
@@ -87,6 +97,7 @@ export const movement = {
     },
     evaluate: ([x], { results }) =>
       gatherStrided(x!.data, results[0]!.dims, broadcastStrides(x!.dims, results[0]!.dims)),
+    follow: ({ types, results }, operand, axis) => stretchedAxis(types[operand]!, results[0]!, axis),
   }),
   slice: defineOp({
     name: "slice",
@@ -110,6 +121,7 @@ export const movement = {
     },
     evaluate: ([x], { attrs, results, size }) =>
       sliceElements(x!, axisIn(attrs.axis, x!.dims.length)!, size(attrs.start), results[0]!.dims),
+    follow: allButAxis,
   }),
   concat: defineOp({
     name: "concat",
@@ -137,6 +149,7 @@ export const movement = {
       return { dtype: first.dtype, shape: replaceAt(first.shape, axis, sum(types.map(({ shape }) => shape[axis]!))) };
     },
     evaluate: (operands, { attrs, results }) => joinElements(operands, attrs.axis, results[0]!.dims),
+    follow: allButAxis,
   }),
   split: defineOp({
     name: "split",
@@ -161,6 +174,7 @@ export const movement = {
         return part;
       });
     },
+    follow: allButAxis,
   }),
   pad: defineOp({
     name: "pad",
@@ -189,6 +203,7 @@ export const movement = {
       };
       return joinElements([fill(size(attrs.low)), x!, fill(size(attrs.high))], axis, results[0]!.dims);
     },
+    follow: allButAxis,
   }),
 };
 

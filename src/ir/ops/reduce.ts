@@ -6,7 +6,7 @@ import { broadcastStrides } from "../reference/broadcast.ts";
 import { collapse, forEachRow, rowLength, rowSteps } from "../reference/strided.ts";
 import { elementCount } from "../tensor.ts";
 import { type TensorType, volume } from "../types.ts";
-import { axisIn } from "./shape-rules.ts";
+import { allButAxis, axisIn } from "./shape-rules.ts";
 
 interface ReduceAttrs {
   readonly axes: readonly number[];
@@ -90,6 +90,17 @@ function runningSum(x: RefTensor, axis: number, exclusive: boolean, reverse: boo
   return { dims: x.dims, data };
 }
 
+/** Axes that are not reduced, moved up by those before them that are gone. */
+function keptAxis(
+  { types, attrs }: Pick<ReduceContext, "types" | "attrs">,
+  _: number,
+  axis: number,
+): number | undefined {
+  const axes = normalAxes(attrs.axes, types[0]!.shape.length)!;
+  if (axes.has(axis)) return undefined;
+  return attrs.keepDims ? axis : axis - [...axes].filter((gone) => gone < axis).length;
+}
+
 /** Many numbers in, one out, along axes; or as many as come in, for running sums. */
 export const reduce = {
   reduceSum: defineOp({
@@ -102,6 +113,7 @@ export const reduce = {
     infer: inferReduction,
     evaluate: ([x], { attrs }) => reduceElements(x!, attrs, 0, (a, b) => a + b),
     cost: ({ types }) => volume(types[0]!),
+    follow: keptAxis,
   }),
   reduceMax: defineOp({
     name: "reduceMax",
@@ -113,6 +125,7 @@ export const reduce = {
     infer: inferReduction,
     evaluate: ([x], { attrs }) => reduceElements(x!, attrs, Number.NEGATIVE_INFINITY, larger),
     cost: ({ types }) => volume(types[0]!),
+    follow: keptAxis,
   }),
   reduceMin: defineOp({
     name: "reduceMin",
@@ -124,6 +137,7 @@ export const reduce = {
     infer: inferReduction,
     evaluate: ([x], { attrs }) => reduceElements(x!, attrs, Number.POSITIVE_INFINITY, smaller),
     cost: ({ types }) => volume(types[0]!),
+    follow: keptAxis,
   }),
   cumsum: defineOp({
     name: "cumsum",
@@ -145,6 +159,7 @@ export const reduce = {
     },
     evaluate: ([x], { attrs }) => runningSum(x!, axisIn(attrs.axis, x!.dims.length)!, attrs.exclusive, attrs.reverse),
     cost: ({ types }) => volume(types[0]!),
+    follow: allButAxis,
     grad: (b, { attrs, dy }) => [b.cumsum(dy, { ...attrs, reverse: !attrs.reverse })],
   }),
   reduceMean: defineOp({
@@ -159,6 +174,7 @@ export const reduce = {
       return inferReduction(cx);
     },
     cost: ({ types }) => volume(types[0]!),
+    follow: keptAxis,
     decompose: (b, [x], attrs) => {
       const { shape, dtype } = x!.type;
       const axes = normalAxes(attrs.axes, shape.length)!;

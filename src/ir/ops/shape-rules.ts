@@ -37,6 +37,19 @@ export function broadcastAll(cx: Infer, types: readonly TensorType[], dtype?: Te
   return { dtype: dtype ?? first.dtype, shape };
 }
 
+/** The axis of `x` in the shape it is stretched to; undefined for an axis that is repeated. */
+export function stretchedAxis(x: TensorType, to: TensorType, axis: number): number | undefined {
+  const at = axis + to.shape.length - x.shape.length;
+  return x.shape[axis] === to.shape[at] ? at : undefined;
+}
+
+/** For ops that mix along one axis, and keep the order of axes: each axis but that one. */
+export const allButAxis = (
+  { types, attrs }: { readonly types: readonly TensorType[]; readonly attrs: { readonly axis: number } },
+  operand: number,
+  axis: number,
+): number | undefined => (axis === axisIn(attrs.axis, types[operand]!.shape.length) ? undefined : axis);
+
 /** The axis counted from 0, or undefined outside `[-rank, rank)`. */
 export const axisIn = (axis: number, rank: number): number | undefined =>
   axis >= -rank && axis < rank ? (axis + rank) % rank : undefined;

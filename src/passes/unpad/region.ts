@@ -1,0 +1,156 @@
+import { opDef } from "../../ir/arena.ts";
+import { followAxis } from "../../ir/axis-flow.ts";
+import { holdsGraphs } from "../../ir/cost.ts";
+import { type Graph, type Node, nodesOf, type Value } from "../../ir/graph.ts";
+import { score as theScore } from "../../ir/index-expr/types.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
+import { linearOf } from "../projection/linear.ts";
+import { takesFirst } from "./clear.ts";
+import { followTokens, isRowOf, type KnownAtPadding, type PaddingMask, sameAxes, type TokenAxes } from "./padding.ts";
+
+/** What becomes of a graph's values when only real tokens are computed. */
+export interface Region {
+  readonly mask: PaddingMask;
+  /** Values [batch, length, …] computed row by row: on real tokens only. */
+  readonly rows: ReadonlySet<Value>;
+  /** What values are at padding, where that is one number. */
+  readonly known: KnownAtPadding;
+  /** Projections among the rows. */
+  readonly products: readonly Node[];
+}
+
+/** Why a graph is not unpadded by a mask, and the value that stands in the way. */
+export interface Blocked {
+  readonly reason: string;
+  readonly at: Value;
+}
+
+export const refusals = {
+  mixes: "padded positions reach others",
+  seen: "an attention sees padded keys",
+  first: "the first position of each sequence is read, which may be padding; with unpad it is zero there",
+  little: "too little work for each token to move it",
+  shown: "an output shows padded positions; with unpad they are zero",
+} as const;
+
+/** Added to scores of a softmax, this and less leaves no weight. */
+const hiddenBelow = -1e4;
+
+/**
+ * Follows tokens through the graph: rows, from the first projection on, as long as work goes row by row; what is
+ * computed from them in between; up to where padding is known to make no difference. Answers what is in the way
+ * where padding would reach real positions; undefined where no projection is applied to these tokens.
+ */
+export function regionOf(graph: Graph, mask: PaddingMask, known: KnownAtPadding): Region | Blocked | undefined {
+  const state: State = { mask, known, rows: new Set(), touched: new Map() };
+  const products: Node[] = [];
+  for (const node of nodesOf(graph)) {
+    const carrying = node.operands.flatMap((value, i) => (isTouched(state, value) ? [i] : []));
+    const linear = linearOf(node);
+    const begins = linear !== undefined && isRowOf(mask, linear.x.type.shape);
+    if (carrying.length === 0 && !begins && !node.operands.some((value) => state.rows.has(value))) continue;
+    if (isByRow(state, node)) {
+      for (const result of node.results) state.rows.add(result);
+      if (linear) products.push(node);
+      continue;
+    }
+    if (carrying.length === 0) continue;
+    const axes = touchedAxes(state, node, carrying);
+    if ("reason" in axes) return axes;
+    for (const result of node.results) if (!known.has(result)) state.touched.set(result, axes);
+  }
+  if (products.length === 0) return undefined;
+  const shown = graph.outputs.find(({ value }) => isTouched(state, value));
+  return shown ? { reason: refusals.shown, at: shown.value } : { mask, known, rows: state.rows, products };
+}
+
+/** The axes tokens end up on in what a node makes of them position by position. */
+function touchedAxes(state: State, node: Node, carrying: readonly number[]): TokenAxes | Blocked {
+  const attends = attentionAxes(node);
+  const axes = attends ? attended(state, node, attends) : commonAxes(state, node, carrying);
+  if ("reason" in axes) return takesFirst(node) ? { ...axes, reason: refusals.first } : axes;
+  const settled = node.results.map((result) => state.known.get(result));
+  const fits = settled.every((at) => !at || sameAxes(at.axes, axes));
+  return fits ? axes : blocked(node);
+}
+
+interface State {
+  readonly mask: PaddingMask;
+  readonly known: KnownAtPadding;
+  readonly rows: Set<Value>;
+  readonly touched: Map<Value, TokenAxes>;
+}
+
+const leading: TokenAxes = [0, 1];
+
+/** Whether a value is another at padding than it was: what is known there stays. */
+const isTouched = ({ rows, touched, known }: State, value: Value): boolean =>
+  (rows.has(value) || touched.has(value)) && !known.has(value);
+
+const axesOf = ({ rows, touched }: State, value: Value): TokenAxes | undefined =>
+  rows.has(value) ? leading : touched.get(value);
+
+/** Whether row (b, s) of the results needs only row (b, s) of the operands that have rows. */
+function isByRow(state: State, node: Node): boolean {
+  if (holdsGraphs(node) || !node.results.every(({ type }) => isRowOf(state.mask, type.shape))) return false;
+  return node.operands.every((value, i) => {
+    const axes = axesOf(state, value);
+    if (axes) return sameAxes(axes, leading) && followsLeading(node, i);
+    const varying = varyingAxes(node, i);
+    return varying.length === 0 || opDef(node.op).traits.includes("elementwise") || followsLeading(node, i);
+  });
+}
+
+const followsLeading = (node: Node, operand: number): boolean => {
+  const axes = followTokens(node, operand, leading);
+  return axes !== undefined && sameAxes(axes, leading);
+};
+
+/** Axes along which an operand has an element for each batch or position of the result. */
+export const varyingAxes = (node: Node, operand: number): readonly number[] =>
+  [...node.operands[operand]!.type.shape.entries()].flatMap(([axis, dim]) => {
+    const at = dim === 1 ? undefined : followAxis(node, operand, axis);
+    return at === 0 || at === 1 ? [axis] : [];
+  });
+
+/** The axes tokens end up on, where all operands that carry them agree. */
+function commonAxes(state: State, node: Node, carrying: readonly number[]): TokenAxes | Blocked {
+  const found = carrying.map((i) => followTokens(node, i, axesOf(state, node.operands[i]!)!));
+  const [axes] = found;
+  const agree = axes && !holdsGraphs(node) && found.every((each) => each && sameAxes(each, axes));
+  return agree ? axes : blocked(node);
+}
+
+/** Where the operands of an attention have batch and positions. */
+const attentionAxes = (node: Node): TokenAxes | undefined =>
+  node.op === "attention" ? [0, 2] : node.op === "packedAttention" ? leading : undefined;
+
+/** Whether some attention takes the input for a padding mask. */
+export const isPaddingMask = (graph: Graph, known: KnownAtPadding): boolean =>
+  nodesOf(graph).some((node) => attentionAxes(node) && hidesPadding(known, node));
+
+/** An attention is touched where its queries are, provided that it gives padded keys no weight. */
+function attended(state: State, node: Node, axes: TokenAxes): TokenAxes | Blocked {
+  const { known } = state;
+  const [q, k, v, ...extras] = node.operands as [Value, Value, Value, ...Value[]];
+  const onAxes = (value: Value) => !isTouched(state, value) || sameAxes(axesOf(state, value)!, axes);
+  if (![q, k, v].every(onAxes) || extras.some((value) => isTouched(state, value))) return blocked(node);
+  const keys = [k, v].some((value) => isTouched(state, value));
+  return keys && !hidesPadding(known, node) ? blocked(node, refusals.seen) : axes;
+}
+
+const blocked = (node: Node, reason: string = refusals.mixes): Blocked => ({ reason, at: node.results[0]! });
+
+/** Whether an attention gives padded keys no weight. */
+function hidesPadding(known: KnownAtPadding, node: Node): boolean {
+  const extras = node.operands.slice(3);
+  const { mask, bias } = attentionExtras(extras, node.attrs.get("tables") as number);
+  const onKeys = (value: Value | undefined) => {
+    const found = value && known.get(value);
+    return found && sameAxes(found.axes, [0, 3]) ? found.value : undefined;
+  };
+  if (onKeys(mask) === 0) return true;
+  const added = onKeys(bias);
+  const isPlainSoftmax = node.attrs.get("normaliser") === "softmax" && node.attrs.get("score") === theScore();
+  return isPlainSoftmax && added !== undefined && added <= hiddenBelow;
+}
