@@ -37,7 +37,7 @@ export type Buildable = Pick<Model, "build">;
 export interface CompileOptions {
   /** `ort-cpu` (default) or `onnx`. */
   readonly target?: string;
-  /** Version of the standard operator set, 17 to 24. Default: the target's. */
+  /** Version of the standard operator set, 17 to 26. Default: the target's. */
   readonly opset?: number;
   /** The graph as declared, nothing optimised. */
   readonly naive?: boolean;

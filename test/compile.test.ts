@@ -82,7 +82,7 @@ describe("compile", () => {
     await expect(compile(linearAttention, options)).rejects.toMatchObject({ code });
   });
 
-  test.each([17, 18, 19, 20, 21, 22, 23, 24])("standard target, operator set %i", async (opset) => {
+  test.each([17, 18, 19, 20, 21, 22, 23, 24, 25, 26])("standard target, operator set %i", async (opset) => {
     const { onnx } = await compile(multiHead, { target: "onnx", opset });
     expect(onnx().opsetImports).toEqual([{ domain: "", version: opset }]);
   });

@@ -31,7 +31,7 @@ export const withModelFlags = (command: Command): Command =>
   command
     .argument("<model>", "a model file: .ts, .js or .mjs with a default export made by model(…), or an .onnx file")
     .addOption(new Option("--target <name>", "what to compile for").default("ort-cpu").choices(["ort-cpu", "onnx"]))
-    .option("--opset <n>", "version of the standard operator set, 17 to 24")
+    .option("--opset <n>", "version of the standard operator set, 17 to 26")
     .option("--naive", "the graph as declared, nothing optimised")
     .option("--dims <list>", "sizes of named dimensions, as batch=1,seq=128")
     .option("--weights <path>", "a safetensors file or a Hugging Face checkpoint folder")
@@ -50,7 +50,7 @@ export async function openModel(
   inputs?: ReadonlySet<string>,
 ): Promise<{ declared: Declared; options: CompileOptions }> {
   const opset = flags.opset === undefined ? undefined : parseNatural("--opset", flags.opset);
-  if (opset !== undefined && (opset < 17 || opset > 24)) fail("QKV501", `--opset ${opset} is not one of 17 to 24`);
+  if (opset !== undefined && (opset < 17 || opset > 26)) fail("QKV501", `--opset ${opset} is not one of 17 to 26`);
   const weights = flags.weights === undefined ? undefined : openCheckpoint(flags.weights);
   const named = flags.with?.split(",").map((name) => name.trim());
   const given = named ? new Set([...named, ...(inputs ?? [])]) : inputs;

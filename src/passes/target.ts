@@ -69,7 +69,7 @@ const contribKernels: readonly OpName[] = [
 const standardKernels = (opset: number): readonly OpName[] =>
   standardSince.filter(([, since]) => since <= opset).map(([op]) => op);
 
-/** Standard ONNX at an operator set of 17 to 24: no custom ops, and attention spelled out, because runtimes differ in it. */
+/** Standard ONNX at an operator set of 17 to 26: no custom ops, and attention spelled out, because runtimes differ in it. */
 export const onnxTarget = (opset = 23): Target => ({
   name: "onnx",
   doc: "standard ONNX, no custom ops",

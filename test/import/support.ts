@@ -16,7 +16,7 @@ import { compareOutputs } from "../../src/backends/ort/compare-outputs.ts";
 import { openSafetensors } from "../../src/backends/weights/safetensors.ts";
 import { compile } from "../../src/compile.ts";
 import type { DType } from "../../src/ir/dtype.ts";
-import { fromNumbers, tensorBytes } from "../../src/ir/tensor.ts";
+import { fromNumbers, type HostTensor, tensorBytes } from "../../src/ir/tensor.ts";
 import { runModel } from "../../src/session.ts";
 
 /** Fixtures that lie beside the checkout; undefined where they do not. */
@@ -84,3 +84,26 @@ export const modelOf = (of: OnnxGraph, opset = 18): OnnxModel => ({
   metadata: new Map(),
   graph: of,
 });
+
+/** A tensor of numbers that repeat after eleven. */
+export const numbers = (dtype: DType, dims: readonly number[], from = -1): HostTensor =>
+  fromNumbers(
+    dtype,
+    dims,
+    Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => from + ((i * 7) % 11) / 4),
+  );
+
+/** Runs a model as it is and imported, naive and optimised: same outputs. Answers the import. */
+export async function roundTrip(model: OnnxModel, ...runs: readonly Readonly<Record<string, HostTensor>>[]) {
+  const imported = importModel(model);
+  for (const run of runs) {
+    const feeds = new Map(Object.entries(run));
+    const expected = await runModel(model, feeds, { level: "disabled" });
+    for (const options of [{ naive: true }, {}, { target: "onnx" }]) {
+      const { onnx } = await compile(imported, options);
+      const { equal, maxAbsError } = compareOutputs(expected, await runModel(onnx(), feeds));
+      expect(equal, String(maxAbsError)).toBe(true);
+    }
+  }
+  return imported;
+}

@@ -9,6 +9,7 @@ import type { WeightReader } from "./lower/host.ts";
 import { lowerValues } from "./lower/lower-values.ts";
 import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
 import { isSafeName, NameTable } from "./names.ts";
+import { irVersions, opsetRange } from "./opsets.ts";
 import type {
   OnnxAttribute,
   OnnxGraph,
@@ -36,21 +37,6 @@ export interface ExportContext {
   /** Declares the types of intermediate tensors. Default true. */
   readonly valueInfo?: boolean;
 }
-
-/** The first and the last version of the standard operators models can be written for. */
-export const opsetRange = { first: 17, last: 24 } as const;
-
-/** The file format version that came with each operator version. */
-const irVersions: ReadonlyMap<number, number> = new Map([
-  [17, 8],
-  [18, 8],
-  [19, 9],
-  [20, 9],
-  [21, 10],
-  [22, 10],
-  [23, 11],
-  [24, 11],
-]);
 
 /**
  * Writes `graph` as an ONNX model. Equal graphs with equal names give equal models.

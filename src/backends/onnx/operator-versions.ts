@@ -1,6 +1,7 @@
 import { everyNode } from "../../ir/cost.ts";
 import { fail } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
+import { opsetRange } from "./opsets.ts";
 import { graphOfText } from "./proto-text.ts";
 import type { OnnxGraph } from "./schema.ts";
 
@@ -43,10 +44,36 @@ const changes: ReadonlyMap<string, readonly number[]> = new Map<string, readonly
   ...reductions.map((name): [string, readonly number[]] => [name, [18]]),
 ]);
 
-const least = 17;
+/** Versions operators came with that are newer than the least one written. */
+const introduced: ReadonlyMap<string, number> = new Map([
+  ...["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"].map((name): [string, number] => [name, 18]),
+  ["CenterCropPad", 18],
+  ["Col2Im", 18],
+  ["GroupNormalization", 18],
+  ["Mish", 18],
+  ["DeformConv", 19],
+  ["AffineGrid", 20],
+  ["Gelu", 20],
+  ["ImageDecoder", 20],
+  ["RegexFullMatch", 20],
+  ["StringConcat", 20],
+  ["StringSplit", 20],
+  ["Attention", 23],
+  ["RMSNormalization", 23],
+  ["RotaryEmbedding", 23],
+  ["Swish", 24],
+  ["TensorScatter", 24],
+  ["BitCast", 26],
+  ["CumProd", 26],
+  ["CausalConvWithState", 27],
+  ["LinearAttention", 27],
+]);
+
+const [least, most] = [opsetRange.first, opsetRange.last];
 
 /** Whether a node of one version is the same node of another. */
 function isCarried(opType: string, from: number, to: number): boolean {
+  if ((introduced.get(opType) ?? least) > to) return false;
   const [low, high] = [Math.min(from, to), Math.max(from, to)];
   return !(changes.get(opType) ?? []).some((version) => version > low && version <= high);
 }
@@ -76,17 +103,20 @@ function standardOperators(graph: OnnxGraph): readonly string[] {
 }
 
 /**
- * The greatest version of the standard operators, not above `wanted`, at which the operators a graph took over from a file
- * mean what they meant there. Throws QKV466 where there is none from 17 on.
+ * The version of the standard operators at which those a graph took over from a file mean what they meant there: the
+ * greatest up to `wanted`, else the least above it. Throws QKV466 where there is none from 17 to 26.
  */
 export function carriedOpset(graph: Graph, wanted: number): number {
   const uses = taken(graph);
-  for (let opset = wanted; opset >= least; opset--)
+  if (uses.length === 0) return wanted;
+  const below = Array.from({ length: wanted - least + 1 }, (_, i) => wanted - i);
+  const above = Array.from({ length: most - wanted }, (_, i) => wanted + 1 + i);
+  for (const opset of [...below, ...above])
     if (uses.every(({ opType, version }) => isCarried(opType, version, opset))) return opset;
   const stuck = uses.find(({ opType, version }) => !isCarried(opType, version, least)) ?? uses[0]!;
   return fail(
     "QKV466",
-    `${stuck.opType} of opset ${stuck.version} means another thing at opset ${least} to ${wanted}`,
+    `${stuck.opType} of opset ${stuck.version} means another thing at opset ${least} to ${most}, or is not there`,
     {
       help: "convert the file to opset 17 or later first",
     },

@@ -68,7 +68,7 @@ function forEachPlace(
 const zeros = (b: Emit, { dtype, shape }: TensorType): Value => b.broadcast(b.scalar(0, dtype), { shape });
 
 /** The order of axes that exchanges `axis` with the last; its own inverse. */
-const lastExchanged = (axis: number, rank: number): readonly number[] =>
+export const lastExchanged = (axis: number, rank: number): readonly number[] =>
   Array.from({ length: rank }, (_, i) => (i === axis ? rank - 1 : i === rank - 1 ? axis : i));
 
 /** Places named by numbers: elements are picked, put back and ranked. */

@@ -96,7 +96,7 @@ describe("versions", () => {
         });
     }
   });
-  it.each([16, 25, 0, 17.5])("opset %s is refused", (opset) => {
+  it.each([16, 27, 0, 17.5])("opset %s is refused", (opset) => {
     const arena = new Arena();
     expect(code(() => exported(encoder(arena, 1), arena, { target: standard(opset) }))).toBe("QKV465");
   });

@@ -7,6 +7,7 @@ import { axisIn } from "../../../ir/ops/shape-rules.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../../../ir/tensor.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor } from "../schema.ts";
 import { dtypeOf } from "../tensor-data.ts";
+import type { FileTensors } from "./file-tensors.ts";
 import type { Imported } from "./imported.ts";
 import type { Symbols } from "./symbols.ts";
 import { unmodelled } from "./unmodelled.ts";
@@ -36,9 +37,14 @@ export class NodeContext {
   readonly branch: (graph: OnnxGraph) => Branch;
   /** A tensor of the file in memory. */
   readonly host: (tensor: OnnxTensor) => HostTensor;
+  /** The file's trained tensors. */
+  readonly weights: FileTensors;
 
   constructor(
-    parts: Pick<NodeContext, "arena" | "node" | "opset" | "inputs" | "symbols" | "inline" | "branch" | "host">,
+    parts: Pick<
+      NodeContext,
+      "arena" | "node" | "opset" | "inputs" | "symbols" | "inline" | "branch" | "host" | "weights"
+    >,
   ) {
     this.arena = parts.arena;
     this.node = parts.node;
@@ -48,6 +54,7 @@ export class NodeContext {
     this.inline = parts.inline;
     this.branch = parts.branch;
     this.host = parts.host;
+    this.weights = parts.weights;
   }
 
   get b(): Build {
@@ -88,14 +95,24 @@ export class NodeContext {
     return this.numbersOrUndefined(i) ?? unmodelled(`operand ${i + 1} is known at run time only`);
   }
 
-  /** The only element of a float or integer constant. */
-  scalar(i: number): number {
+  /** The elements of an operand that is a constant. */
+  constants(i: number): readonly number[] {
     const { type, contents, value } = this.operand(i);
-    if (contents?.length === 1 && isStatic(contents[0]!)) return contents[0]!;
+    if (contents?.every(isStatic)) return contents;
     const { node } = value();
-    const tensor = node.op === "constant" ? (node.attrs.get("value") as HostTensor) : undefined;
-    if (tensor?.data.length !== 1) return unmodelled(`operand ${i + 1} (${type.dtype}) is no constant number`);
-    return toFloat64(tensor)[0]!;
+    const tensor =
+      node.op === "constant"
+        ? (node.attrs.get("value") as HostTensor)
+        : node.op === "param"
+          ? this.weights.read(node.attrs.get("name") as string)
+          : unmodelled(`operand ${i + 1} (${type.dtype}) is no constant`);
+    return [...toFloat64(tensor)];
+  }
+
+  /** The only element of a constant. */
+  scalar(i: number): number {
+    const elements = this.constants(i);
+    return elements.length === 1 ? elements[0]! : unmodelled(`operand ${i + 1} is no single number`);
   }
 
   #attribute<K extends OnnxAttribute["kind"]>(name: string, kind: K) {
@@ -123,6 +140,10 @@ export class NodeContext {
   float(name: string, fallback: number): number;
   float(name: string, fallback?: number): number | undefined {
     return this.#attribute(name, "float")?.value ?? fallback;
+  }
+
+  floats(name: string): readonly number[] | undefined {
+    return this.#attribute(name, "floats")?.value;
   }
 
   text(name: string, fallback: string): string {

@@ -1,4 +1,5 @@
 import type { Conversion } from "./node.ts";
+import { attentionConversions } from "./ops/attention.ts";
 import { controlConversions } from "./ops/control.ts";
 import { contribElementwise, elementwiseConversions } from "./ops/elementwise.ts";
 import { indexingConversions } from "./ops/indexing.ts";
@@ -6,6 +7,7 @@ import { movementConversions } from "./ops/movement.ts";
 import { contribNorms, normConversions } from "./ops/norm.ts";
 import { contribProducts, productConversions } from "./ops/products.ts";
 import { reduceConversions } from "./ops/reduce.ts";
+import { contribRotary, rotaryConversions } from "./ops/rotary.ts";
 import { onContents, shapeConversions } from "./ops/shape.ts";
 import { unmodelled } from "./unmodelled.ts";
 
@@ -16,6 +18,8 @@ const standard: Readonly<Record<string, Conversion>> = {
   ...reduceConversions,
   ...productConversions,
   ...normConversions,
+  ...attentionConversions,
+  ...rotaryConversions,
   ...shapeConversions,
   ...controlConversions,
 };
@@ -30,7 +34,10 @@ const withContents = (conversions: Readonly<Record<string, Conversion>>): Readon
 
 const domains: ReadonlyMap<string, ReadonlyMap<string, Conversion>> = new Map([
   ["", withContents(standard)],
-  ["com.microsoft", new Map(Object.entries({ ...contribElementwise, ...contribNorms, ...contribProducts }))],
+  [
+    "com.microsoft",
+    new Map(Object.entries({ ...contribElementwise, ...contribNorms, ...contribProducts, ...contribRotary })),
+  ],
 ]);
 
 /** How an operator is said in our ops; undefined for one that never is. */

@@ -176,6 +176,7 @@ function convertNode(scope: Scope, node: OnnxNode): void {
     inline: (graph) => resultsIn(scope, graph),
     branch: (graph) => branchOf(scope, graph),
     host: hostOf,
+    weights: importer.weights,
   });
   const reason = tryConvert(scope, cx);
   if (reason !== undefined) leave(scope, node, entries, cx, reason);

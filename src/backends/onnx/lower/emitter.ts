@@ -15,7 +15,7 @@ import { type Attributes, type Initializer, type PendingGraph, type PendingNode,
 
 /** What the exported file may contain. */
 export interface ExportTarget {
-  /** Version of the standard operators, 17 to 24. */
+  /** Version of the standard operators, 17 to 26. */
   readonly opset: number;
   /** Whether kernels of `com.microsoft` may be used. */
   readonly contrib: boolean;

@@ -103,6 +103,12 @@ const convertCast: Conversion = (cx) => {
   return cast(cx, x, to);
 };
 
+/** max(x, 0) + ln(1 + e^(-|x|)). */
+const softplus = (cx: NodeContext, x: Value): Value => {
+  const rest = cx.b.log(cx.b.add(beside(cx, x, 1), cx.b.exp(cx.b.neg(cx.b.abs(x)))));
+  return cx.b.add(cx.b.max(x, beside(cx, x, 0)), rest);
+};
+
 const leakyRelu = ofFloat((cx, x, c) =>
   cx.b.select(cx.b.less(x, c(0)), cx.b.mul(x, c(Math.fround(cx.float("alpha", 0.01)))), x),
 );
@@ -180,6 +186,24 @@ export const elementwiseConversions: Readonly<Record<string, Conversion>> = {
   CastLike: (cx) => cast(cx, cx.value(0), cx.operand(1).type.dtype),
   Identity: (cx) => cx.operand(0),
   Reciprocal: ofFloat((cx, x, c) => cx.b.div(c(1), x)),
+  // ln(1 + e^x), whose exponent does not overflow.
+  Softplus: ofFloat((cx, x) => softplus(cx, x)),
+  Mish: ofFloat((cx, x) => cx.b.mul(x, cx.b.tanh(softplus(cx, x)))),
+  Selu: ofFloat((cx, x, c) => {
+    const alpha = Math.fround(cx.float("alpha", 1.6732632423543772));
+    return cx.b.mul(cx.b.elu(x, { alpha }), c(Math.fround(cx.float("gamma", 1.0507009873554805))));
+  }),
+  Celu: ofFloat((cx, x, c) => {
+    const alpha = c(Math.fround(cx.float("alpha", 1)));
+    const below = cx.b.mul(alpha, cx.b.sub(cx.b.exp(cx.b.div(x, alpha)), c(1)));
+    return cx.b.add(cx.b.max(c(0), x), cx.b.min(c(0), below));
+  }),
+  Shrink: ofFloat((cx, x, c) => {
+    const [limit, bias] = [Math.fround(cx.float("lambd", 0.5)), c(Math.fround(cx.float("bias", 0)))];
+    const above = cx.b.select(cx.b.less(c(limit), x), cx.b.sub(x, bias), c(0));
+    return cx.b.select(cx.b.less(x, c(-limit)), cx.b.add(x, bias), above);
+  }),
+  Cosh: ofFloat((cx, x, c) => cx.b.mul(cx.b.add(cx.b.exp(x), cx.b.exp(cx.b.neg(x))), c(0.5))),
   Tan: ofFloat((cx, x) => cx.b.div(cx.b.sin(x), cx.b.cos(x))),
   IsNaN: ofFloat((cx, x) => cx.b.not(cx.b.equal(x, x))),
   IsInf: ofFloat((cx, x, c) => {

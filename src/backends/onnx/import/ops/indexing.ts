@@ -14,14 +14,24 @@ const axesUpTo = (from: number, to: number) => Array.from({ length: Math.max(0, 
 const toEnd = (axis: number, rank: number) => [...axesUpTo(0, axis), ...axesUpTo(axis + 1, rank), axis];
 const fromEnd = (axis: number, rank: number) => [...axesUpTo(0, axis), rank - 1, ...axesUpTo(axis, rank - 1)];
 
+/** `x` without what lies beyond the sizes of other axes than `axis`. */
+function cutTo(cx: NodeContext, x: Value, sizes: readonly Dim[], axis: number): Value {
+  let cut = x;
+  x.type.shape.forEach((dim, i) => {
+    const end = sizes[i]!;
+    if (i === axis || dim === end) return;
+    if (isStatic(dim) && isStatic(end)) cut = cx.b.slice(cut, { axis: i, start: 0, end });
+    else cx.same(dim, end);
+  });
+  return cut;
+}
+
 /** Elements picked one by one along an axis: a gather whose other axes are shared. */
 const gatherElements: Conversion = (cx) => {
-  const [x, indices] = [cx.value(0), cx.value(1)];
-  const rank = x.type.shape.length;
+  const indices = cx.value(1);
+  const rank = cx.operand(0).type.shape.length;
   const axis = cx.axis(cx.int("axis", 0), rank);
-  x.type.shape.forEach((dim, i) => {
-    if (i !== axis) cx.same(dim, indices.type.shape[i]!);
-  });
+  const x = cutTo(cx, cx.value(0), indices.type.shape, axis);
   if (axis === rank - 1) return cx.b.gather(x, indices, { axis, batch: axis });
   const perm = toEnd(axis, rank);
   const turned = cx.b.gather(cx.b.transpose(x, { perm }), cx.b.transpose(indices, { perm }), {
@@ -45,14 +55,11 @@ function places(
   const sizes = shape.slice(batch, batch + depth);
   const column = (i: number) =>
     cx.b.reshape(cx.b.slice(indices, { axis: -1, start: i, end: i + 1 }), { shape: names.slice(0, -1) });
-  const size = (dim: Dim) => (isStatic(dim) ? cx.b.scalar(dim, "i64") : cx.b.size({ of: dim }));
   if (indices.type.dtype !== "i64") return unmodelled(`its indices are ${indices.type.dtype}`);
   if (depth === 1) return { flat: x, at: column(0) };
-  const fromStart = (at: Value, dim: Dim) =>
-    cx.b.select(cx.b.less(at, cx.b.scalar(0, "i64")), cx.b.add(at, size(dim)), at);
   const at = sizes
-    .map((dim, i) => fromStart(column(i), dim))
-    .reduce((sum, next, i) => cx.b.add(cx.b.mul(sum, size(sizes[i]!)), next));
+    .map((dim, i) => fromStart(cx, column(i), dim))
+    .reduce((sum, next, i) => cx.b.add(cx.b.mul(sum, sizeOf(cx, sizes[i]!)), next));
   const flat = cx.b.reshape(x, { shape: [...shape.slice(0, batch), product(sizes), ...shape.slice(batch + depth)] });
   return { flat, at };
 }
@@ -113,6 +120,32 @@ const scatterNd: Conversion = (cx) => {
   return cx.b.reshape(cx.b.scatter(flat, at, updates, { axis: 0, reduction }), { shape: x.type.shape });
 };
 
+/** Numbers that count from the end where they are negative, from the start. */
+function fromStart(cx: NodeContext, at: Value, size: Dim): Value {
+  const wide = at.type.dtype === "i64" ? at : cx.b.cast(at, { to: "i64" });
+  const negative = cx.b.less(wide, cx.b.scalar(0, "i64"));
+  return cx.b.select(negative, cx.b.add(wide, sizeOf(cx, size)), wide);
+}
+
+const sizeOf = (cx: NodeContext, dim: Dim): Value => (isStatic(dim) ? cx.b.scalar(dim, "i64") : cx.b.size({ of: dim }));
+
+/** Elements put back one by one along an axis: their places are counted through all axes. */
+const scatterElements: Conversion = (cx) => {
+  const [x, indices, updates] = [cx.value(0), cx.value(1), cx.value(2)];
+  const reduction = cx.text("reduction", "none");
+  if (reduction !== "none" && reduction !== "add") return unmodelled(`it takes the ${reduction} of what meets`);
+  const { shape } = x.type;
+  const axis = cx.axis(cx.int("axis", 0), shape.length);
+  const sizes = indices.type.shape;
+  const along = (i: number) =>
+    cx.b.reshape(cx.b.iota({ size: sizes[i]! }), { shape: sizes.map((dim, j) => (i === j ? dim : 1)) });
+  const at = shape
+    .map((dim, i) => (i === axis ? fromStart(cx, indices, dim) : along(i)))
+    .reduce((sum, next, i) => cx.b.add(cx.b.mul(sum, sizeOf(cx, shape[i]!)), next));
+  const flat = (value: Value) => cx.b.reshape(value, { shape: [product(value.type.shape)] });
+  return cx.b.reshape(cx.b.scatter(flat(x), flat(at), flat(updates), { axis: 0, reduction }), { shape });
+};
+
 const oneHot: Conversion = (cx) => {
   const [indices, values] = [cx.value(0), cx.value(2)];
   const depth = cx.contents(1)?.[0] ?? unmodelled("its depth is known at run time only");
@@ -122,7 +155,7 @@ const oneHot: Conversion = (cx) => {
   const spread: readonly Dim[] = [...shape.slice(0, axis), 1, ...shape.slice(axis)];
   const column = cx.b.reshape(cx.b.iota({ size: depth }), { shape: [depth, ...shape.slice(axis).map(() => 1)] });
   const open = cx.b.reshape(indices, { shape: spread });
-  const counted = cx.b.select(cx.b.less(open, cx.b.scalar(0, "i64")), cx.b.add(open, cx.b.size({ of: depth })), open);
+  const counted = fromStart(cx, open, depth);
   const pick = (i: number) => cx.b.reshape(cx.b.slice(values, { axis: 0, start: i, end: i + 1 }), { shape: [] });
   return cx.b.select(cx.b.equal(counted, column), pick(1), pick(0));
 };
@@ -132,6 +165,8 @@ export const indexingConversions: Readonly<Record<string, Conversion>> = {
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherNd,
+  Scatter: scatterElements,
+  ScatterElements: scatterElements,
   ScatterND: scatterNd,
   OneHot: oneHot,
 };

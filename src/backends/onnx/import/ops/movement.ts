@@ -159,17 +159,21 @@ const concat: Conversion = (cx) => {
   return cx.b.concat(...values, { axis });
 };
 
-const split: Conversion = (cx) => {
-  const x = cx.value(0);
-  const axis = cx.axis(cx.int("axis", 0), x.type.shape.length);
-  const size = x.type.shape[axis]!;
+/** Sizes a Split cuts an axis of this size into. */
+export function splitSizes(cx: NodeContext, size: Dim): readonly Dim[] {
   const given =
     cx.opset < 13
       ? cx.ints("split")
       : cx.has(1)
         ? (cx.contents(1) ?? unmodelled("its sizes are known at run time only"))
         : undefined;
-  const sizes = given ?? equalParts(size, cx.int("num_outputs") ?? cx.node.outputs.length);
+  return given ?? equalParts(size, cx.int("num_outputs") ?? cx.node.outputs.length);
+}
+
+const split: Conversion = (cx) => {
+  const x = cx.value(0);
+  const axis = cx.axis(cx.int("axis", 0), x.type.shape.length);
+  const sizes = splitSizes(cx, x.type.shape[axis]!);
   return cx.arena.node("split", [x], { axis, sizes }).results;
 };
 
@@ -196,6 +200,19 @@ const tile: Conversion = (cx) => {
   return cx.b.reshape(stretchedOut, { shape: shape.map((dim, i) => mul(dim, repeats[i]!)) });
 };
 
+/** Whole factors repeat each element beside itself. */
+const upsample: Conversion = (cx) => {
+  if (cx.text("mode", "nearest") !== "nearest") return unmodelled("it interpolates");
+  const x = cx.value(0);
+  const factors = cx.opset < 9 ? (cx.floats("scales") ?? []) : cx.constants(1);
+  if (factors.some((factor) => !Number.isInteger(factor) || factor < 1)) return unmodelled("its factors are not whole");
+  const { shape } = x.type;
+  const open = shape.flatMap((dim, i) => (factors[i] === 1 ? [dim] : [dim, 1]));
+  const full = shape.flatMap((dim, i) => (factors[i] === 1 ? [dim] : [dim, factors[i]!]));
+  const repeated = cx.b.broadcast(cx.b.reshape(x, { shape: open }), { shape: full });
+  return cx.b.reshape(repeated, { shape: shape.map((dim, i) => mul(dim, factors[i]!)) });
+};
+
 const pad: Conversion = (cx) => {
   if (cx.text("mode", "constant") !== "constant") return unmodelled(`it pads by "${cx.text("mode", "constant")}"`);
   const x = cx.value(0);
@@ -218,13 +235,10 @@ const pad: Conversion = (cx) => {
 const trilu: Conversion = (cx) => {
   const x = cx.value(0);
   const { shape, dtype } = x.type;
-  const diagonal = cx.has(1) ? (cx.contents(1)?.[0] ?? unmodelled("its diagonal is known at run time only")) : 0;
+  const diagonal = cx.has(1) ? cx.contents(1)?.[0] : 0;
   const [rows, columns] = shape.slice(-2) as [Dim, Dim];
   const row = cx.b.reshape(cx.b.iota({ size: rows }), { shape: [rows, 1] });
-  const moved =
-    diagonal === 0
-      ? row
-      : cx.b.add(row, isStatic(diagonal) ? cx.b.scalar(diagonal, "i64") : cx.b.size({ of: diagonal }));
+  const moved = diagonal === 0 ? row : cx.b.add(row, cx.b.reshape(cx.value(1), { shape: [] }));
   const column = cx.b.iota({ size: columns });
   const kept = cx.flag("upper", true) ? cx.b.lessEqual(moved, column) : cx.b.lessEqual(column, moved);
   return cx.b.select(kept, x, cx.b.scalar(0, dtype));
@@ -250,6 +264,7 @@ export const movementConversions: Readonly<Record<string, Conversion>> = {
   Concat: concat,
   Split: split,
   Tile: tile,
+  Upsample: upsample,
   Pad: pad,
   Trilu: trilu,
   EyeLike: eyeLike,

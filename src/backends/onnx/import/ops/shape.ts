@@ -17,6 +17,7 @@ import { volume } from "../../../../ir/types.ts";
 import { contentsLimit, type Imported, ofContents, ofValue } from "../imported.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
+import { splitSizes } from "./movement.ts";
 
 /** Integers as they are known: their elements and whether they stand alone. */
 interface Known {
@@ -115,6 +116,14 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
     const picked = at.dims.map((i) => x.dims[(i as number) < 0 ? (i as number) + x.dims.length : (i as number)]);
     if (picked.some((dim) => dim === undefined)) return general(cx);
     return ofContents(cx.arena, x.dtype, picked as readonly Dim[], at.rank);
+  },
+  Split: (general) => (cx) => {
+    const x = known(cx.operand(0));
+    if (x?.rank !== 1) return general(cx);
+    const sizes = splitSizes(cx, x.dims.length);
+    if (!sizes.every(isStatic)) return general(cx);
+    let at = 0;
+    return sizes.map((size) => list(cx, x.dims.slice(at, (at += size)), x.dtype));
   },
   Squeeze: (general) => (cx) => {
     const x = known(cx.operand(0));

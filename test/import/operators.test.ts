@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { conversionOf } from "../../src/backends/onnx/import/operators.ts";
+import type { OnnxAttribute } from "../../src/backends/onnx/schema.ts";
+import type { HostTensor } from "../../src/ir/tensor.ts";
+import { fromNumbers } from "../../src/ir/tensor.ts";
+import { graph, info, int, ints, modelOf, node, numbers, roundTrip, tensor } from "./support.ts";
+
+const float = (value: number): OnnxAttribute => ({ kind: "float", value });
+
+interface OldCase {
+  readonly opType: string;
+  readonly opset: number;
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+  /** Names of operands; the inputs, where it is left out. */
+  readonly operands?: readonly string[];
+  readonly stored?: readonly ReturnType<typeof tensor>[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+}
+
+const x = (...dims: number[]) => ({ x: numbers("f32", dims) });
+const stored = (name: string, dims: readonly number[], ...values: number[]) => tensor(name, "f32", dims, values);
+
+/** Operators as old files have them: attributes that became operands, and defaults that changed. */
+const old: readonly OldCase[] = [
+  {
+    opType: "Upsample",
+    opset: 7,
+    inputs: x(1, 2, 3, 5),
+    attributes: { scales: { kind: "floats", value: [1, 1, 2, 3] } },
+  },
+  { opType: "Upsample", opset: 9, inputs: x(1, 2, 3, 5), operands: ["x", "s"], stored: [stored("s", [4], 1, 1, 2, 3)] },
+  { opType: "Softmax", opset: 11, inputs: x(2, 3, 5) },
+  { opType: "LogSoftmax", opset: 11, inputs: x(2, 3, 5), attributes: { axis: int(0) } },
+  { opType: "Hardmax", opset: 11, inputs: x(2, 3, 5) },
+  { opType: "Clip", opset: 7, inputs: x(7), attributes: { min: float(-0.5), max: float(0.5) } },
+  { opType: "Pad", opset: 7, inputs: x(2, 3), attributes: { pads: ints(1, 0, 0, 2), value: float(7) } },
+  { opType: "Slice", opset: 9, inputs: x(4, 5), attributes: { starts: ints(1, -3), ends: ints(9, -1) } },
+  { opType: "ReduceSum", opset: 11, inputs: x(2, 3, 5), attributes: { axes: ints(0, -1), keepdims: int(0) } },
+  { opType: "Squeeze", opset: 11, inputs: x(2, 1, 5), attributes: { axes: ints(-2) } },
+  { opType: "Unsqueeze", opset: 11, inputs: x(2, 5), attributes: { axes: ints(0, 2) } },
+  {
+    opType: "Scatter",
+    opset: 9,
+    inputs: { ...x(3, 5), at: fromNumbers("i64", [2, 2], [1, 0, 2, 1]), by: numbers("f32", [2, 2]) },
+    attributes: { axis: int(1) },
+  },
+  {
+    opType: "BatchNormalization",
+    opset: 7,
+    inputs: x(2, 2, 3),
+    operands: ["x", "s", "b", "m", "v"],
+    stored: [stored("s", [2], 2, 3), stored("b", [2], 1, -1), stored("m", [2], 0.5, 0.25), stored("v", [2], 2, 0.5)],
+  },
+];
+
+test.each(old)(
+  "$opType of opset $opset",
+  async ({ opType, opset, inputs, operands, stored: kept = [], attributes = {} }) => {
+    expect(conversionOf("", opType)).toBeDefined();
+    const infos = Object.entries(inputs).map(([name, { dtype, dims }]) => info(name, dtype, dims));
+    const made = node(opType, operands ?? Object.keys(inputs), ["y"], attributes);
+    const model = modelOf(graph([made], infos, [info("y", "f32", undefined)], kept), opset);
+    const { opaque } = await roundTrip({ ...model, irVersion: 4 }, inputs);
+    expect(opaque).toEqual([]);
+  },
+);
