@@ -22,8 +22,8 @@ import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
+import { reference } from "./reference.ts";
 import { checkRunnable, modelBytes, runFile, runModel } from "./session.ts";
-import { reference } from "./verify.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
   /** Sizes, one set per run. Symbols left out take defaults: 1 for a batch, 128 for others. */

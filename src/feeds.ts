@@ -3,7 +3,7 @@ import { attrsOf } from "./ir/arena.ts";
 import { bindDims } from "./ir/bind-dims.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { evaluate, symbolsOf } from "./ir/dim.ts";
-import { isInteger } from "./ir/dtype.ts";
+import { isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
@@ -56,15 +56,25 @@ export function dimsOfFeeds(
 
 /**
  * Random inputs a graph can take: floats are normal, indices stay within what they index, other integers are padding
- * masks of ones and zeros. Depends on nothing but the graph, the sizes and the seed.
+ * masks of ones and zeros. `varied` floats and integers come in rows of special structure instead: zeros, equal
+ * elements, large and tiny ones, masks that hide everything. Depends on nothing but the arguments.
  */
-export function randomFeeds(graph: Graph, dims: ReadonlyMap<string, number>, seed: number): Map<string, HostTensor> {
+export function randomFeeds(
+  graph: Graph,
+  dims: ReadonlyMap<string, number>,
+  seed: number,
+  style: "plain" | "varied" = "plain",
+): Map<string, HostTensor> {
   const limits = indexLimits(graph, dims);
   const specs = graph.inputs.map((value): InputSpec => {
     const { name, dtype, shape } = attrsOf(value.node, "input");
     const sizes = shape.map((dim) => evaluate(dim, dims));
-    if (!isInteger(dtype)) return { name, dtype, dims: sizes };
     const high = limits.get(value);
+    if (style === "varied") {
+      const range = isFloat(dtype) ? {} : { low: 0, high: high ?? 2 };
+      return { name, dtype, dims: sizes, fill: { kind: "rows", ...range } };
+    }
+    if (!isInteger(dtype)) return { name, dtype, dims: sizes };
     return {
       name,
       dtype,

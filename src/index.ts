@@ -15,4 +15,5 @@ export { parseGraph } from "./ir/parse.ts";
 export { printGraph } from "./ir/print.ts";
 export { type HostTensor, hostTensor } from "./ir/tensor.ts";
 export { session } from "./session.ts";
-export { type VerifyReport, verify } from "./verify.ts";
+export { verify } from "./verify.ts";
+export type { VerifyReport } from "./verify-report.ts";

@@ -1,129 +1,280 @@
 import { compareOutputs, type Tolerance } from "./backends/ort/compare-outputs.ts";
 import { type OptimizationLevel, openSession } from "./backends/ort/session.ts";
+import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
-import { type Buildable, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
-import { defaultSize, randomFeeds, symbolsIn } from "./feeds.ts";
+import { type Blame, blame } from "./bisect.ts";
+import { type Buildable, buildFor, type Compiled, type CompileOptions, type Declared, paramsOf } from "./compile.ts";
+import { dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { evaluate } from "./ir/dim.ts";
-import { isFloat } from "./ir/dtype.ts";
-import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
-import { fromNumbers, type HostTensor } from "./ir/tensor.ts";
+import { toFloat64 } from "./ir/tensor.ts";
+import { maxUlpError } from "./ir/ulp.ts";
+import type { WeightReader } from "./passes/pass.ts";
+import { float64, type Reference, type Tensors } from "./reference.ts";
 import { modelBytes } from "./session.ts";
+import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
+import { longer, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
+import { messageOf, type Step, type Watched, watch } from "./watch.ts";
 
-export interface StageCheck {
-  /** A pass, or the runtime at an optimisation level. */
-  readonly stage: string;
-  readonly maxAbsError: number;
-  readonly maxRelError: number;
-  readonly equal: boolean;
-}
-
-export interface VerifyReport {
-  readonly model: string;
-  readonly target: string;
-  readonly runs: readonly { readonly dims: Readonly<Record<string, number>>; readonly stages: readonly StageCheck[] }[];
-  /** Sizes left out because the reference would take too long. */
-  readonly skipped: readonly Readonly<Record<string, number>>[];
-  /** The first stage whose outputs differ, with the sizes that show it; the pass to look at. */
-  readonly guilty?: { readonly stage: string; readonly dims: Readonly<Record<string, number>> };
-}
+type Sizes = ReadonlyMap<string, number>;
 
 export interface VerifyOptions extends CompileOptions {
+  /** Default: evaluation in float64. */
+  readonly reference?: (weights: WeightReader) => Reference;
+  /** Inputs to try instead of seeded ones; sizes are theirs. */
+  readonly feeds?: Tensors;
+  /** Stages to judge, by name; all others are taken as right. */
+  readonly stage?: string;
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-/** Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision. */
-const passTolerance: Tolerance = { absolute: 1e-8, relative: 1e-5 };
-const flopLimit = 4e9;
 const levels: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "all"];
-const oddSizes = [1, 17, 33, 15, 31, 64, 65] as const;
-const rounds = 4;
+const flopLimit = 4e9;
+/** Above this many operations passes are tried with one set of inputs for each set of sizes. */
+const flopsForTwo = 2e8;
+/** Long sizes may take this many. */
+const flopsForLong = 6e8;
+const frozenUpTo = 1027;
+
+/** One set of inputs. Those of special structure are not for the runtime: float32 has its own troubles with them. */
+export interface Trial {
+  readonly dims: Sizes;
+  readonly feeds: Tensors;
+  readonly ofPasses: boolean;
+  readonly ofRuntime: boolean;
+}
 
 /**
- * Evaluates the graph after every pass in float64 and the finished file in the runtime at every optimisation level, on
- * seeded inputs over odd sizes, against the graph as declared.
+ * Evaluates the graph before and after every pass in float64 and the finished file in the runtime at every optimisation
+ * level, on seeded inputs over odd sizes and lengths past every branch the passes made; then once more with long sizes
+ * frozen, where passes choose otherwise for them. Names the first stage that changes results and, for a pass, the rewrite.
+ * Where no weights are given, all are random: zeros and ones would hide mistakes.
  */
-export async function verify(model: Buildable | Declared, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const compiled = await compile(model, options);
-  const file = modelBytes(compiled.onnx());
-  const runs: { dims: Readonly<Record<string, number>>; stages: readonly StageCheck[] }[] = [];
-  const skipped: Readonly<Record<string, number>>[] = [];
-  const sizes = sizesToTry(compiled.declared);
-  for (const [i, dims] of sizes.entries()) {
-    options.onProgress?.("verifying", i, sizes.length);
-    const named = Object.fromEntries(dims);
-    if (evaluate(costOf(compiled.declared).flops, dims) > flopLimit) skipped.push(named);
-    else runs.push({ dims: named, stages: await checkStages(compiled, file, dims, options.seed ?? 0) });
+export const verify = async (model: Buildable | Declared, options: VerifyOptions = {}): Promise<VerifyReport> =>
+  (await investigate(model, options)).report;
+
+/** A report, and what shows the guilty stage. */
+export interface Investigation {
+  readonly report: VerifyReport;
+  readonly evidence?: { readonly watched: Watched; readonly trial: Trial; readonly step?: Step };
+}
+
+/** What `verify` does, with the graphs and inputs at hand that show what it found. */
+export async function investigate(model: Buildable | Declared, options: VerifyOptions = {}): Promise<Investigation> {
+  const built = "build" in model ? buildFor(model, options) : model;
+  const seed = options.seed ?? 0;
+  const given = { ...options, seed, weights: options.weights ?? everyWeightRandom(built.graph, seed) };
+  const open = await watch(built, given);
+  const first = await verifyOnce(open, given);
+  const long = first.evidence || options.feeds ? undefined : longSizes(built.graph, options.dims);
+  if (!long) return first;
+  const frozen = await watch(built, { ...given, dims: long }).catch(() => undefined);
+  if (!frozen || !firesMore(frozen, open)) return first;
+  const { report, ...found } = await verifyOnce(frozen, given, long);
+  const runs = [...first.report.runs, ...report.runs];
+  const skipped = [...first.report.skipped, ...report.skipped];
+  return { ...found, report: { ...report, runs, skipped } };
+}
+
+/** The longest of the long sizes that the reference is quick with; undefined where no size is open. */
+function longSizes(graph: Graph, given: Sizes = new Map()): Sizes | undefined {
+  return longer(graph, given)
+    .filter((dims) => Math.max(...dims.values()) <= frozenUpTo && evaluate(costOf(graph).flops, dims) <= flopsForLong)
+    .at(-1);
+}
+
+const rulesOf = ({ steps }: Watched): ReadonlySet<string> => new Set(steps.flatMap(({ fired }) => [...fired]));
+
+function firesMore(more: Watched, less: Watched): boolean {
+  const known = rulesOf(less);
+  return more.compiled === undefined || [...rulesOf(more)].some((rule) => !known.has(rule));
+}
+
+/** With sizes open, or those frozen that are given. */
+async function verifyOnce(
+  watched: Watched,
+  options: VerifyOptions & { seed: number },
+  frozen?: Sizes,
+): Promise<Investigation> {
+  const reference = (options.reference ?? float64)(watched.weights);
+  const file = watched.compiled && fileOf(watched.compiled);
+  const { trials, skipped } = options.feeds ? asGiven(watched, options.feeds) : trialsOf(watched, options.seed, frozen);
+  const checked: { trial: Trial; stages: readonly StageCheck[] }[] = [];
+  for (const [i, trial] of trials.entries()) {
+    options.onProgress?.("verifying", i, trials.length);
+    checked.push({ trial, stages: await checkStages(watched, file, trial, reference) });
   }
-  const guilty = runs
-    .flatMap(({ dims, stages }) => stages.filter(({ equal }) => !equal).map(({ stage }) => ({ stage, dims })))
-    .at(0);
-  return {
-    model: compiled.declared.name,
-    target: compiled.target.name,
-    runs,
-    skipped,
-    ...(guilty && { guilty }),
+  const found = firstGuilty(checked, options.stage);
+  if (found) options.onProgress?.("bisecting", trials.length, trials.length);
+  const step = found && watched.steps.find(({ index }) => index === found.index);
+  const report: VerifyReport = {
+    model: watched.declared.name,
+    target: watched.target,
+    runs: merged(checked, frozen !== undefined),
+    skipped: skipped.map((dims) => Object.fromEntries(dims)),
+    ...(found && {
+      guilty: {
+        ...{ stage: found.stage, index: found.index, dims: Object.fromEntries(found.trial.dims) },
+        ...(step && (await blameStep(step, found.trial, reference))),
+      },
+    }),
   };
+  return { report, ...(found && { evidence: { watched, trial: found.trial, ...(step && { step }) } }) };
 }
 
-/** Sizes for the symbols of the inputs: all 1 first, then odd ones, different for different symbols. */
-export function sizesToTry(graph: Graph): readonly ReadonlyMap<string, number>[] {
-  const symbols = symbolsIn(graph);
-  if (symbols.length === 0) return [new Map()];
-  return Array.from(
-    { length: rounds },
-    (_, round) =>
-      new Map(
-        symbols.map((name, i) => {
-          if (round === 0) return [name, 1];
-          return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
-        }),
-      ),
-  );
+/** The inputs given as the only trial. Throws as `dimsOfFeeds`. */
+function asGiven({ declared }: Watched, feeds: Tensors): { trials: readonly Trial[]; skipped: readonly Sizes[] } {
+  return { trials: [{ dims: dimsOfFeeds(declared, feeds), feeds, ofPasses: true, ofRuntime: true }], skipped: [] };
 }
 
-async function checkStages(compiled: Compiled, file: Uint8Array, dims: ReadonlyMap<string, number>, seed: number) {
-  const feeds = randomFeeds(compiled.declared, dims, seed);
-  const expected = reference(compiled.declared, feeds, compiled.weights);
-  const stages: StageCheck[] = [];
-  for (const { pass, before, after } of compiled.steps) {
-    if (before === after) continue;
-    stages.push(check(pass.name, expected, reference(after, feeds, compiled.weights), passTolerance));
-  }
-  for (const level of levels) {
-    const session = await openSession(file, { level });
-    try {
-      stages.push(check(`ONNX Runtime, ${level}`, expected, await session.run(feeds)));
-    } finally {
-      await session.close();
+/** Random tensors for all parameters, those included that training begins at zero or one. */
+function everyWeightRandom(graph: Graph, seed: number): WeightStore {
+  const params = paramsOf(graph).map(({ name, dtype, dims }) => ({ name, dtype, dims }));
+  return randomWeights(params, seed);
+}
+
+function trialsOf({ declared, compiled }: Watched, seed: number, frozen?: Sizes) {
+  const odd = frozen ? [] : sizesToTry(declared);
+  const long = frozen ? [frozen] : compiled ? sizesPastBranches(declared, compiled.graph, odd) : [];
+  const trials: Trial[] = [];
+  const skipped: Sizes[] = [];
+  for (const [i, dims] of [...odd, ...long].entries()) {
+    const isLong = i >= odd.length;
+    const flops = evaluate(costOf(declared).flops, dims);
+    if (flops > flopLimit || (isLong && !takes(compiled, dims))) {
+      skipped.push(dims);
+      continue;
     }
+    const varied = randomFeeds(declared, dims, seed + i, "varied");
+    trials.push({ dims, feeds: varied, ofPasses: true, ofRuntime: false });
+    const [ofPasses, ofRuntime] = [flops <= flopsForTwo, !isLong];
+    if (ofPasses || ofRuntime) trials.push({ dims, feeds: randomFeeds(declared, dims, seed + i), ofPasses, ofRuntime });
   }
+  return { trials, skipped };
+}
+
+/** Whether every index of a mask or score function stays within its table. */
+function takes(compiled: Compiled | undefined, dims: Sizes): boolean {
+  try {
+    compiled?.checkLengths?.(dims);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function checkStages(
+  { declared, steps }: Watched,
+  file: (() => Uint8Array) | undefined,
+  { feeds, ofPasses, ofRuntime }: Trial,
+  reference: Reference,
+): Promise<readonly StageCheck[]> {
+  const expected = await reference.outputs(declared, feeds);
+  const stages: StageCheck[] = [];
+  let before = expected;
+  for (const { pass, index, before: from, after, error } of ofPasses ? steps : []) {
+    if (from === after) continue;
+    const outputs = after ? await attempt(() => reference.outputs(after, feeds)) : { error: error! };
+    stages.push(check(pass.name, index, declared, before, outputs, reference.tolerance));
+    if ("error" in outputs) return stages;
+    before = outputs.tensors;
+  }
+  if (!file || !ofRuntime) return stages;
+  for (const level of levels)
+    stages.push(
+      check(`ONNX Runtime, ${level}`, null, declared, expected, await attempt(() => runFile(file, level, feeds))),
+    );
   return stages;
+}
+
+type Outcome = { readonly tensors: Tensors } | { readonly error: string };
+
+async function attempt(run: () => Promise<Tensors>): Promise<Outcome> {
+  try {
+    return { tensors: await run() };
+  } catch (error) {
+    return { error: messageOf(error) };
+  }
+}
+
+/** The bytes of the finished file; throws again what writing it has thrown. */
+function fileOf(compiled: Compiled): () => Uint8Array {
+  let bytes: Uint8Array | undefined;
+  return () => (bytes ??= modelBytes(compiled.onnx()));
+}
+
+async function runFile(file: () => Uint8Array, level: OptimizationLevel, feeds: Tensors): Promise<Tensors> {
+  const session = await openSession(file(), { level });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.close();
+  }
 }
 
 function check(
   stage: string,
-  expected: ReadonlyMap<string, HostTensor>,
-  actual: ReadonlyMap<string, HostTensor>,
+  index: number | null,
+  graph: Graph,
+  expected: Tensors,
+  actual: Outcome,
   tolerance?: Tolerance,
 ): StageCheck {
-  const { maxAbsError, maxRelError, equal } = compareOutputs(expected, actual, tolerance);
-  return { stage, maxAbsError, maxRelError, equal };
+  const failed = { maxAbsError: Number.NaN, maxRelError: Number.NaN, maxUlpError: Number.NaN, equal: false };
+  if ("error" in actual) return { stage, index, ...failed, error: actual.error };
+  const { maxAbsError, maxRelError, equal } = compareOutputs(expected, actual.tensors, tolerance);
+  const ulps = graph.outputs.map(({ name, value }) =>
+    maxUlpError(toFloat64(expected.get(name)!), toFloat64(actual.tensors.get(name)!), value.type.dtype),
+  );
+  return { stage, index, maxAbsError, maxRelError, maxUlpError: worst(ulps), equal };
 }
 
-/** Outputs of a graph in float64 (integers and bools in their own type). */
-export function reference(
-  graph: Graph,
-  feeds: ReadonlyMap<string, HostTensor>,
-  weights: Pick<WeightStore, "read">,
-): ReadonlyMap<string, HostTensor> {
-  const outputs = evaluateGraph(graph, feeds, { weights });
-  return new Map(
-    graph.outputs.map(({ name, value }) => {
-      const { dims, data } = outputs.get(name)!;
-      return [name, fromNumbers(isFloat(value.type.dtype) ? "f64" : value.type.dtype, dims, data)];
-    }),
+const worst = (errors: readonly number[]): number =>
+  errors.reduce((x, y) => (Number.isNaN(x) ? x : y > x || Number.isNaN(y) ? y : x), 0);
+
+type Checked = readonly { readonly trial: Trial; readonly stages: readonly StageCheck[] }[];
+
+/** One run per set of sizes: of its trials, the largest errors. */
+function merged(checked: Checked, frozen: boolean): readonly VerifyRun[] {
+  const runs = new Map<Sizes, StageCheck[]>();
+  for (const { trial, stages } of checked) {
+    const run = runs.get(trial.dims) ?? [];
+    runs.set(trial.dims, run);
+    for (const stage of stages) {
+      const at = run.findIndex((one) => one.stage === stage.stage && one.index === stage.index);
+      if (at < 0) run.push(stage);
+      else run[at] = worse(run[at]!, stage);
+    }
+  }
+  return Array.from(runs, ([dims, stages]) => ({ dims: Object.fromEntries(dims), frozen, stages }));
+}
+
+const worse = (p: StageCheck, q: StageCheck): StageCheck => ({
+  ...p,
+  ...(q.error !== undefined && { error: q.error }),
+  maxAbsError: worst([p.maxAbsError, q.maxAbsError]),
+  maxRelError: worst([p.maxRelError, q.maxRelError]),
+  maxUlpError: worst([p.maxUlpError, q.maxUlpError]),
+  equal: p.equal && q.equal,
+});
+
+/** The earliest stage that is wrong in any trial, with the first trial that shows it. */
+function firstGuilty(checked: Checked, wanted?: string) {
+  const wrong = checked.flatMap(({ trial, stages }) => {
+    const stage = stages.find(({ stage, equal }) => !equal && (wanted === undefined || stage === wanted));
+    return stage ? [{ trial, stage: stage.stage, index: stage.index }] : [];
+  });
+  const place = ({ index }: { readonly index: number | null }) => index ?? Number.POSITIVE_INFINITY;
+  return wrong.toSorted((p, q) => (place(p) === place(q) ? 0 : place(p) - place(q))).at(0);
+}
+
+async function blameStep(step: Step, { feeds }: Trial, { outputs, tolerance }: Reference): Promise<Blame> {
+  const expected = await outputs(step.before, feeds);
+  return blame(
+    step.pass,
+    step.before,
+    step.cx,
+    async (graph) => compareOutputs(expected, await outputs(graph, feeds), tolerance).equal,
   );
 }

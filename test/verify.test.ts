@@ -4,8 +4,12 @@ import linearAttention from "../models/linear-attention.ts";
 import { checkAgainst } from "../src/check.ts";
 import { compile } from "../src/compile.ts";
 import { input, model } from "../src/index.ts";
-import { sizesToTry, verify } from "../src/verify.ts";
-import { harmless, slightlyWrong } from "./support/planted.ts";
+import { Arena } from "../src/ir/arena.ts";
+import { parseGraph } from "../src/ir/parse.ts";
+import type { Pass } from "../src/passes/pass.ts";
+import { verify } from "../src/verify.ts";
+import { sizesPastBranches, sizesToTry } from "../src/verify-sizes.ts";
+import { breaking, harmless, planted, slightlyWrong } from "./support/planted.ts";
 
 const small = { layers: 1, d: 16, heads: 2, ffn: 24, vocab: 11 };
 
@@ -45,6 +49,91 @@ describe("verify", () => {
     expect(Object.fromEntries(sizes[0]!)).toEqual({ batch: 1, seq: 1 });
     expect(new Set(sizes.map((dims) => dims.get("seq"))).size).toBe(sizes.length);
   });
+});
+
+describe("the rewrite to blame", () => {
+  const blamed = async (text: string, ...passes: readonly (Pass | string)[]) => {
+    const arena = new Arena();
+    const graph = parseGraph(text, arena, { file: "planted.ir" });
+    return (await verify({ graph, arena }, { passes })).guilty;
+  };
+
+  test("is found among many of its rule, in a pipeline, with the name and place of its node", async () => {
+    const text = `graph @m(%x: f32[n, 5]) {
+      %square: f32[n, 5] = mul(%x, %x)
+      %a: f32[n, 5] = abs(%square)
+      %e: f32[n, 5] = exp(%a)
+      %b: f32[n, 5] = abs(%e)
+      %shifted: f32[n, 5] = add(%x, -0.25)
+      %distance: f32[n, 5] = abs(%shifted)
+      %sum: f32[n, 5] = add(%b, %distance)
+      %y: f32[n, 5] = abs(%sum)
+      return %y
+    }`;
+    const guilty = await blamed(text, "canonicalise", planted.absOfAnything, "canonicalise");
+    expect(guilty).toMatchObject({
+      stage: "planted-abs-of-anything",
+      index: 1,
+      rule: "abs-of-anything",
+      node: { op: "abs", name: "distance", location: { file: "planted.ir", line: 7 } },
+      rewrite: { number: 3, total: 4 },
+    });
+  });
+
+  test("shows where only masks that hide, small rows or weights other than zero can tell", async () => {
+    const attention = `graph @m(%q: f32[b, 2, n, 4], %k: f32[b, 2, n, 4], %v: f32[b, 2, n, 4], %mask: bool[b, 1, 1, n]) {
+      %y: f32[b, 2, n, 4] = attention(%q, %k, %v, %mask) {scale = 0.5}
+      return %y
+    }`;
+    expect(await blamed(attention, planted.maskForgotten)).toMatchObject({
+      rule: "mask-forgotten",
+      node: { name: "y" },
+    });
+    const norm = `graph @m(%x: f32[n, 8], %g: f32[8]) {
+      %y: f32[n, 8] = rmsNorm(%x, %g) {epsilon = 1e-6}
+      return %y
+    }`;
+    expect(await blamed(norm, planted.epsilonForgotten)).toMatchObject({ rule: "epsilon-forgotten" });
+    const bias = `graph @m(%x: f32[n, 8]) {
+      %bias: f32[8] = param() {name = "bias", init = "zeros"}
+      %y: f32[n, 8] = add(%x, %bias)
+      return %y
+    }`;
+    expect(await blamed(bias, planted.biasForgotten)).toMatchObject({ rule: "bias-forgotten", node: { op: "add" } });
+  });
+
+  const plain = `graph @m(%x: f32[n, 3]) {
+    %y: f32[n, 3] = mul(%x, %x)
+    return %y
+  }`;
+
+  test("is the only rule of a pass that does not ask", async () => {
+    expect(await blamed(plain, slightlyWrong)).toMatchObject({ stage: "slightly-wrong", rule: "slightly-wrong" });
+  });
+
+  test("a pass that breaks off is a stage that fails", async () => {
+    const arena = new Arena();
+    const { guilty, runs } = await verify({ graph: parseGraph(plain, arena), arena }, { passes: [harmless, breaking] });
+    expect(guilty).toMatchObject({ stage: "breaking", index: 1 });
+    expect(runs[0]?.stages.map(({ stage, error }) => [stage, error])).toEqual([
+      ["harmless", undefined],
+      ["breaking", "out of ideas"],
+    ]);
+  });
+});
+
+test("sizes past a branch are tried once for each choice", async () => {
+  const arena = new Arena();
+  const text = `graph @m(%q: f32[b, 2, n, 4], %k: f32[b, 2, n, 4], %v: f32[b, 2, n, 4]) {
+    %y: f32[b, 2, n, 4] = attention(%q, %k, %v) {scale = 0.5, mask = "Math.abs(q - k) <= 100"}
+    return %y
+  }`;
+  const graph = parseGraph(text, arena);
+  const compiled = await compile({ graph, arena });
+  expect(sizesPastBranches(graph, graph, sizesToTry(graph))).toEqual([]);
+  const past = sizesPastBranches(graph, compiled.graph, sizesToTry(graph));
+  expect(past.map((dims) => dims.get("b"))).toEqual([1]);
+  expect(past[0]!.get("n")).toBeGreaterThan(100);
 });
 
 describe("the check before a file is written", () => {

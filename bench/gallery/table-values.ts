@@ -5,7 +5,7 @@ import { graphOf } from "../../src/ir/arena.ts";
 import type { TableValues } from "../../src/ir/index-expr/evaluate.ts";
 import type { IndexTable } from "../../src/ir/index-expr/types.ts";
 import { toFloat64 } from "../../src/ir/tensor.ts";
-import { reference } from "../../src/verify.ts";
+import { reference } from "../../src/reference.ts";
 
 /** What tables that are tensors hold in a run with random weights and inputs. */
 export function tableValues(

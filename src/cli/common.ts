@@ -8,6 +8,7 @@ import { loadModel } from "../dsl/load.ts";
 import type { Model } from "../dsl/model.ts";
 import { attrsOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
+import { loadGraph } from "../load-graph.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
 
 /** Options every command that compiles a model takes, as commander hands them over. */
@@ -29,7 +30,10 @@ export interface ModelFlags {
 /** Adds the options of `ModelFlags`. */
 export const withModelFlags = (command: Command): Command =>
   command
-    .argument("<model>", "a model file: .ts, .js or .mjs with a default export made by model(…), or an .onnx file")
+    .argument(
+      "<model>",
+      "a model file: .ts, .js or .mjs with a default export made by model(…), or an .onnx or .ir file",
+    )
     .addOption(new Option("--target <name>", "what to compile for").default("ort-cpu").choices(["ort-cpu", "onnx"]))
     .option("--opset <n>", "version of the standard operator set, 17 to 26")
     .option("--naive", "the graph as declared, nothing optimised")
@@ -72,13 +76,14 @@ export async function openModel(
   return { declared, options };
 }
 
-/** What the model file declares; an ONNX file is read into the IR. Throws QKV501 for settings of a file that has none. */
+/** What the model file declares; an ONNX file is read into the IR, a graph as text parsed. Throws QKV501 for settings of a file that has none. */
 async function openDeclared(path: string, flags: ModelFlags, options: CompileOptions): Promise<Declared> {
-  if (!path.endsWith(".onnx")) {
+  if (!/\.(onnx|ir)$/.test(path)) {
     const model = await loadModel(path);
     return flags.types ? buildChecked(path, model, options) : buildFor(model, options);
   }
   if (flags.set !== undefined) fail("QKV501", `${path} has no settings`, { help: "leave --set out" });
+  if (path.endsWith(".ir")) return loadGraph(path);
   const { warnings, ...declared } = importModel(readModel(path));
   printWarnings(warnings);
   return { ...declared, file: path };

@@ -9,6 +9,7 @@ import { addDoctor } from "./doctor.ts";
 import { addExplain } from "./explain.ts";
 import { addImport } from "./import.ts";
 import { addPrint } from "./print.ts";
+import { addReduce } from "./reduce.ts";
 import { describeFailure } from "./render.ts";
 import { addRun } from "./run.ts";
 import { addVerify } from "./verify.ts";
@@ -22,7 +23,18 @@ const program = new Command("qkv")
   .configureOutput({ outputError: () => {} })
   .showSuggestionAfterError();
 // Subcommands copy what the program overrides, so that is set before they are added.
-for (const add of [addCompile, addCompare, addRun, addPrint, addExplain, addVerify, addImport, addDoctor, addDemo])
+for (const add of [
+  addCompile,
+  addCompare,
+  addRun,
+  addPrint,
+  addExplain,
+  addVerify,
+  addReduce,
+  addImport,
+  addDoctor,
+  addDemo,
+])
   add(program);
 
 // A reader that closes early (head, less) is no failure.

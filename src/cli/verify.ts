@@ -1,7 +1,10 @@
 import type { Command } from "commander";
 import pc from "picocolors";
+import { readTensors } from "../backends/ort/tensor-files.ts";
 import { fail } from "../ir/diagnostics.ts";
-import { type VerifyReport, verify } from "../verify.ts";
+import { showName } from "../ir/text-names.ts";
+import { verify } from "../verify.ts";
+import type { Guilty, VerifyReport } from "../verify-report.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
 import { bar, progress } from "./progress.ts";
 import { renderTable, showError } from "./table.ts";
@@ -12,6 +15,7 @@ export function addVerify(program: Command): void {
     .description(
       "Evaluates the graph after every pass in float64, and the finished file in ONNX Runtime at every optimisation level, on seeded inputs of odd sizes, against the graph as declared. Names the first pass that changes a result; exit code 4.",
     )
+    .option("--inputs <file>", "inputs by name, .safetensors or .json, instead of seeded ones")
     .option("--json", "as JSON")
     .addHelpText(
       "after",
@@ -20,41 +24,58 @@ export function addVerify(program: Command): void {
     .action(run);
 }
 
-async function run(path: string, flags: ModelFlags & { json?: boolean }): Promise<void> {
-  const { declared, options } = await openModel(path, flags);
+async function run(path: string, flags: ModelFlags & { inputs?: string; json?: boolean }): Promise<void> {
+  const feeds = flags.inputs === undefined ? undefined : readTensors(flags.inputs);
+  const { declared, options } = await openModel(path, flags, feeds && new Set(feeds.keys()));
   const line = progress();
   const report = await verify(declared, {
     ...options,
     dims: dimsOf(flags),
+    ...(feeds && { feeds }),
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
   }).finally(line.done);
   if (flags.json) printJson(report);
   else process.stdout.write(render(report));
-  const { guilty } = report;
-  if (guilty)
-    fail("QKV503", `the first stage that changes the outputs is ${guilty.stage}`, {
-      notes: [
-        `seen with ${
-          Object.entries(guilty.dims)
-            .map(([name, size]) => `${name}=${size}`)
-            .join(", ") || "fixed sizes"
-        }`,
-      ],
-    });
+  if (report.guilty) accuse(report.guilty, report);
 }
 
+/** Throws QKV503 naming the stage, the rule, the node and the sizes. */
+function accuse({ stage, index, dims, rule, node, rewrite }: Guilty, { runs }: VerifyReport): never {
+  const at = node && `at ${node.name === undefined ? "" : `${showName(node.name)}, `}${node.op}`;
+  const error = runs.flatMap(({ stages }) => stages).find((one) => one.stage === stage && one.error)?.error;
+  return fail("QKV503", `the first stage that changes the outputs is ${stage}`, {
+    ...(node?.location && { location: node.location }),
+    notes: [
+      ...(rule === undefined ? [] : [`by the rule ${rule}${at ? ` ${at}` : ""}`]),
+      ...(rewrite
+        ? [`rewrite ${rewrite.number} of ${rewrite.total}: without it and those after it the pass is right`]
+        : []),
+      ...(error === undefined ? [] : [`it fails: ${error}`]),
+      `seen with ${showSizes(dims)}`,
+    ],
+    ...(index !== null && rule !== undefined && { help: "qkv reduce makes the graph as small as it still shows this" }),
+  });
+}
+
+const showSizes = (dims: Readonly<Record<string, number>>): string =>
+  Object.entries(dims)
+    .map(([name, size]) => `${name}=${size}`)
+    .join(", ") || "fixed sizes";
+
 function render({ runs, skipped }: VerifyReport): string {
-  const tables = runs.map(({ dims, stages }) => {
-    const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
-    const rows = stages.map(({ stage, maxAbsError, maxRelError, equal }) => [
+  const tables = runs.map(({ dims, frozen, stages }) => {
+    const rows = stages.map(({ stage, maxAbsError, maxRelError, maxUlpError, equal }) => [
       stage,
       showError(maxAbsError),
       showError(maxRelError),
+      showUlps(maxUlpError),
       equal ? pc.green("yes") : pc.red("NO"),
     ]);
-    return `${sizes.join(", ") || "fixed sizes"}\n${renderTable(["after", "max error", "relative", "equal"], rows)}`;
+    return `${showSizes(dims)}${frozen ? ", frozen" : ""}\n${renderTable(["after", "max error", "relative", "ulp", "equal"], rows)}`;
   });
   const left =
     skipped.length > 0 ? [`${skipped.length} larger sizes left out: the reference would take too long\n`] : [];
   return [...tables, ...left].join("\n");
 }
+
+const showUlps = (ulps: number): string => (ulps < 1e4 ? String(Number(ulps.toPrecision(2))) : ulps.toExponential(1));

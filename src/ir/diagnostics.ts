@@ -167,6 +167,7 @@ export const diagnostics = {
   QKV509: code("an empty input to Einsum"),
   QKV510: code("a mask that cannot be drawn"),
   QKV511: code("no padding mask"),
+  QKV512: code("nothing to reduce"),
   QKV901: code("internal invariant broken", 70),
 } as const;
 

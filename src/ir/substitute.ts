@@ -3,7 +3,7 @@ import type { AttrKind, AttrValue } from "./attrs.ts";
 import { type Dim, substitute } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
-import { castTensor, type HostTensor } from "./tensor.ts";
+import { castTensor, cutTensor, type HostTensor } from "./tensor.ts";
 
 /** How each kind of attribute changes when a graph is copied; kinds left out stay as they are. */
 type AttrMap = { readonly [K in AttrKind]?: (value: never, node: Node, name: string) => AttrValue };
@@ -24,6 +24,23 @@ export function substituteDType(arena: Arena, graph: Graph, from: DType, to: DTy
     tensor: (value: HostTensor) => (value.dtype === from ? castTensor(value, to) : value),
   });
 }
+
+/**
+ * The graph with another size wherever a dimension is just this number; constants lose what lies beyond. Throws what
+ * inference throws where sizes no longer fit together.
+ */
+export const substituteSize = (arena: Arena, graph: Graph, from: number, to: number): Graph => {
+  const resized = (dim: Dim): Dim => (dim === from ? to : dim);
+  return mapAttrs(arena, graph, {
+    dim: resized,
+    dims: (value: readonly Dim[]) => value.map(resized),
+    tensor: (value: HostTensor) =>
+      cutTensor(
+        value,
+        value.dims.map((dim) => (dim === from ? to : dim)),
+      ),
+  });
+};
 
 function mapAttrs(arena: Arena, graph: Graph, maps: AttrMap): Graph {
   const mapped = new Map<Value, Value>();

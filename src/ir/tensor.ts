@@ -66,3 +66,19 @@ export function castTensor(tensor: HostTensor, dtype: DType): HostTensor {
   const wide = data instanceof BigInt64Array || tensor.dtype === "f16" || tensor.dtype === "bf16";
   return fromNumbers(dtype, dims, wide ? toFloat64(tensor) : (data as Float64Array));
 }
+
+/** The first elements along each axis; `dims` are at most the tensor's own. The tensor itself where they are the same. */
+export function cutTensor(tensor: HostTensor, dims: readonly number[]): HostTensor {
+  if (dims.every((dim, axis) => dim === tensor.dims[axis])) return tensor;
+  const strides = tensor.dims.map((_, axis) => elementCount(tensor.dims.slice(axis + 1)));
+  const data = allocate(tensor.dtype, elementCount(dims));
+  for (let i = 0; i < data.length; i++) {
+    let [rest, at] = [i, 0];
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      at += (rest % dims[axis]!) * strides[axis]!;
+      rest = Math.floor(rest / dims[axis]!);
+    }
+    data[i] = tensor.data[at]!;
+  }
+  return { dtype: tensor.dtype, dims, data };
+}

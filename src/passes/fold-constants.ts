@@ -133,13 +133,13 @@ async function compute(plans: readonly Plan[], cx: PassContext): Promise<Readonl
 async function run(whole: Graph, cx: PassContext): Promise<Graph> {
   if (cx.options.without.has(rule)) return whole;
   const graph = await foldBranches(whole, cx);
-  const plans = plan(graph, cx);
+  const plans = plan(graph, cx).filter(({ value }) => cx.options.allows(rule, value.node));
   if (plans.length === 0) return graph;
   const tensors = await compute(plans, cx);
   const replaced = new Map<Value, Value>();
   for (const { value, cone } of plans) {
     const folded = cx.arena.build.constant({ value: tensors.get(value)! });
-    const parts = cone.folded.map((part) => replaced.get(part)!.node);
+    const parts = cone.folded.flatMap((part) => replaced.get(part)?.node ?? []);
     const name = foldedName([...cone.nodes, ...parts], cx.arena);
     if (name !== undefined) cx.arena.hint(folded, { name });
     replaced.set(value, folded);

@@ -15,8 +15,8 @@ function run(graph: Graph, cx: PassContext): Graph {
   for (const node of nodesOf(graph)) {
     if (node.op !== "attention" || !isWorthALook(node, cx)) continue;
     const [value] = node.results;
-    const other = lowered(node, cx);
-    if (other !== value) replaced.set(value!, other);
+    const { form, value: other } = lowered(node, cx);
+    if (other !== value && cx.options.allows(form, node)) replaced.set(value!, other);
   }
   if (replaced.size === 0) return graph;
   return normalise(substitute(graph, replaced, cx.arena), canonicaliseRules, silent(cx));

@@ -1,6 +1,6 @@
 import type { Arena } from "../ir/arena.ts";
 import type { SourceLocation } from "../ir/diagnostics.ts";
-import type { Graph, Value } from "../ir/graph.ts";
+import type { Graph, Node, Value } from "../ir/graph.ts";
 import type { HostTensor } from "../ir/tensor.ts";
 import type { Target } from "./target.ts";
 
@@ -22,12 +22,15 @@ export interface PassOptions {
   readonly foldLimitBytes: number;
   /** Rules not to apply, by name: for ablation. */
   readonly without: ReadonlySet<string>;
+  /** Asked before each rewrite of a node; where it answers false the node stays as it is. For bisection. */
+  readonly allows: (rule: string, node: Node) => boolean;
 }
 
 export const defaultPassOptions: PassOptions = {
   dispatch: false,
   foldLimitBytes: 1 << 20,
   without: new Set(),
+  allows: () => true,
 };
 
 /** Where something happened, and what else is worth saying about it. */

@@ -80,6 +80,7 @@ function reordered(region: Region, uses: Uses, cx: PassContext, { quick, output 
   const { best, written, values, other } = choice;
   const sizes = labelSizes(plan, values);
   if (cx.options.dispatch && other) {
+    if (!cx.options.allows("dispatch", root.node)) return undefined;
     cx.report.fired("dispatch", 1, noteOf(cx, root.node));
     return dispatchOrders(plan, { best, other: other.candidate, crossover: other.crossover }, cx.arena, sizes);
   }
@@ -88,7 +89,7 @@ function reordered(region: Region, uses: Uses, cx: PassContext, { quick, output 
     return undefined;
   }
   const result = buildOrder(plan, best.steps, cx.arena, sizes);
-  if (result === root) return undefined;
+  if (result === root || !cx.options.allows(rule, root.node)) return undefined;
   cx.report.fired(rule, 1, {
     ...noteOf(cx, root.node),
     detail: `${showCost(written.formula, cx.dims)} -> ${showCost(best.formula, cx.dims)}`,

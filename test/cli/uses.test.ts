@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parseTensors, readTensors } from "../../src/backends/ort/tensor-files.ts";
 import { Arena } from "../../src/ir/arena.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
-import type { VerifyReport } from "../../src/verify.ts";
+import type { VerifyReport } from "../../src/verify-report.ts";
 import {
   buildTimeout,
   built,

@@ -11,8 +11,8 @@ import { type Graph, nodesOf, type Value } from "../../src/ir/graph.ts";
 import { defaultPassOptions } from "../../src/passes/pass.ts";
 import { optimise, runPipeline } from "../../src/passes/pipeline.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
+import { reference } from "../../src/reference.ts";
 import { runModel } from "../../src/session.ts";
-import { reference } from "../../src/verify.ts";
 import { checkCompiled } from "./support/differential.ts";
 
 const S = symbol("S");

@@ -1,5 +1,8 @@
 import { graphOf } from "../../src/ir/arena.ts";
 import type { Pass } from "../../src/passes/pass.ts";
+import { normalise } from "../../src/passes/rewrite/normalise.ts";
+import { type Rule, rule } from "../../src/passes/rewrite/rule.ts";
+import { loose, t, x, y } from "../../src/passes/rewrite/term.ts";
 
 /** A pass with a bug: every output comes out a thousandth too large. */
 export const slightlyWrong: Pass = {
@@ -27,3 +30,55 @@ export const harmless: Pass = {
     );
   },
 };
+
+/** A pass that breaks off. */
+export const breaking: Pass = {
+  name: "breaking",
+  doc: "Throws.",
+  run() {
+    throw new Error("out of ideas");
+  },
+};
+
+const passOf = (one: Rule): Pass => ({
+  name: `planted-${one.name}`,
+  doc: one.formula,
+  run: (graph, cx) => normalise(graph, [one], cx),
+});
+
+/** Rules with a bug, each as a pass. */
+export const planted = {
+  /** Right for numbers that are not negative: the guard is missing. */
+  absOfAnything: passOf(rule({ name: "abs-of-anything", left: t.abs(x), right: x })),
+  /** Right where no query's keys are all hidden, and no key is. */
+  maskForgotten: passOf(
+    rule({
+      name: "mask-forgotten",
+      formula: "attention(q, k, v, mask) = attention(q, k, v)",
+      left: loose("attention"),
+      right: (m, b) => {
+        const [q, k, v, mask] = m.root.node.operands;
+        return mask && b.attention(q!, k!, v!, { scale: m.root.node.attrs.get("scale") as number });
+      },
+    }),
+  ),
+  /** Right within rounding for rows of usual size. */
+  epsilonForgotten: passOf(
+    rule({
+      name: "epsilon-forgotten",
+      formula: "rmsNorm(x, y, ε) = rmsNorm(x, y, 0)",
+      left: t.rmsNorm(x, y),
+      right: (m, b) =>
+        m.root.node.attrs.get("epsilon") === 0 ? undefined : b.rmsNorm(m.value("x"), m.value("y"), { epsilon: 0 }),
+    }),
+  ),
+  /** Right as long as biases are zero, as training begins with. */
+  biasForgotten: passOf(
+    rule({
+      name: "bias-forgotten",
+      formula: "x + parameter = x",
+      left: t.add(x, y),
+      right: (m) => (m.value("y").node.op === "param" ? m.value("x") : undefined),
+    }),
+  ),
+} as const;

@@ -9,7 +9,13 @@ export type Fill =
   /** Uniform whole numbers from `low` up to, not including, `high`. */
   | { readonly kind: "integers"; readonly low: number; readonly high: number }
   /** Padding mask: along the last axis 1 up to a random length of at least one, then 0. */
-  | { readonly kind: "mask" };
+  | { readonly kind: "mask" }
+  /**
+   * Rows along the last axis of special structure by turns, beginning anywhere. Floats: normal, zeros, all equal, tiny,
+   * large, signs, small whole numbers. Whole numbers from `low` up to, not including, `high`: any, the least, the
+   * greatest, one of them, ascending, the least from a random place on, the greatest from a random place on.
+   */
+  | { readonly kind: "rows"; readonly low?: number; readonly high?: number };
 
 export interface InputSpec {
   readonly name: string;
@@ -56,9 +62,12 @@ function randomTensor({ name, dtype, dims, fill = defaultFills[dtype] }: InputSp
 function filled(name: string, fill: Fill, length: number, row: number, random: () => number): Float64Array {
   if (fill.kind === "normal") return normal(length, fill.mean ?? 0, fill.std ?? 1, random);
   if (fill.kind === "mask") return paddingMask(length, row, random);
-  const { low, high } = fill;
+  if (fill.kind === "rows" && (fill.low === undefined || fill.high === undefined))
+    return rows(length, row, floatRows, random);
+  const { low = 0, high = 0 } = fill;
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || high <= low)
     fail("QKV451", `input \`${name}\` cannot be filled with whole numbers from ${low} below ${high}`);
+  if (fill.kind === "rows") return rows(length, row, wholeRows(low, high), random);
   return Float64Array.from({ length }, () => low + Math.floor(random() * (high - low)));
 }
 
@@ -70,6 +79,57 @@ function normal(length: number, mean: number, std: number, random: () => number)
     const angle = 2 * Math.PI * random();
     values[i] = mean + std * radius * Math.cos(angle);
     if (i + 1 < length) values[i + 1] = mean + std * radius * Math.sin(angle);
+  }
+  return values;
+}
+
+/** One row: from its length, the element at each place. */
+type Row = (random: () => number, length: number) => (at: number) => number;
+
+const gaussian = (random: () => number): number => normal(1, 0, 1, random)[0]!;
+
+const floatRows: readonly Row[] = [
+  (random) => () => gaussian(random),
+  () => () => 0,
+  (random) => {
+    const value = gaussian(random);
+    return () => value;
+  },
+  (random) => () => 1e-3 * gaussian(random),
+  (random) => () => 8 * gaussian(random),
+  (random) => () => (random() < 0.5 ? -1 : 1),
+  (random) => () => Math.floor(5 * random()) - 2,
+];
+
+function wholeRows(low: number, high: number): readonly Row[] {
+  const any = (random: () => number) => low + Math.floor(random() * (high - low));
+  const place = (random: () => number, length: number) => Math.floor(random() * (length + 1));
+  return [
+    (random) => () => any(random),
+    () => () => low,
+    () => () => high - 1,
+    (random) => {
+      const value = any(random);
+      return () => value;
+    },
+    () => (at) => low + (at % (high - low)),
+    (random, length) => {
+      const end = place(random, length);
+      return (at) => (at < end ? high - 1 : low);
+    },
+    (random, length) => {
+      const end = place(random, length);
+      return (at) => (at < end ? low : high - 1);
+    },
+  ];
+}
+
+function rows(length: number, row: number, kinds: readonly Row[], random: () => number): Float64Array {
+  const values = new Float64Array(length);
+  let turn = Math.floor(random() * kinds.length);
+  for (let start = 0; start < length; start += row) {
+    const element = kinds[turn++ % kinds.length]!(random, row);
+    for (let at = 0; at < row; at++) values[start + at] = element(at);
   }
   return values;
 }

@@ -34,16 +34,24 @@ interface Candidates {
 const slower = "another form takes less time at these lengths";
 const switchedOff = "switched off";
 
+/** What takes the place of an attention, and the form that made it. */
+interface Lowered {
+  readonly form: string;
+  readonly value: Value;
+}
+
 /** What takes the place of an attention, by the estimated time of every form that can express it. */
-export function lowered(node: Node, cx: PassContext): Value {
+export function lowered(node: Node, cx: PassContext): Lowered {
   const problem = problemOf(node, cx.arena.build);
   const numbers = numbersOf(problem.sizes, cx.dims);
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
   const found = candidates(problem, { target: cx.target, numbers }, cx);
-  if (numbers) return chosen(best(found.found, numbers), found, problem, cx).plan.build();
+  if (numbers) return built(chosen(best(found.found, numbers), found, problem, cx));
   return dispatched(problem, found, cx);
 }
+
+const built = ({ form, plan }: Candidate): Lowered => ({ form: form.name, value: plan.build() });
 
 /** The lengths an attention will run at; undefined where one is neither given nor hinted. */
 export function numbersOf(sizes: AttentionShapes, dims: ReadonlyMap<string, number>): Numbers | undefined {
@@ -90,7 +98,7 @@ const worthGivingUpOpenLengths = 0.75;
  * Lengths that are hinted but open in the file: a form for any length where one is as good, else one for these lengths
  * behind `if`, with one for any length beside it.
  */
-function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): Value {
+function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): Lowered {
   const anyLength = candidates(problem, { target: cx.target, numbers }, cx);
   const general = best(anyLength.found, numbers);
   const lengths = new Map(
@@ -113,16 +121,19 @@ function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): V
     anyLength.found.filter(({ plan }) => plan.least === undefined),
     numbers,
   );
-  return branched(problem, condition, [out, other.plan.build()], "whenTrue", cx.arena);
+  const value = branched(problem, condition, [out, other.plan.build()], "whenTrue", cx.arena);
+  return { form: special.form.name, value };
 }
 
 /** A form with `mask-dense` beside it for lengths that are too short for it. */
-function guarded(problem: MaskProblem, { plan }: Candidate, found: readonly Candidate[], arena: Arena): Value {
-  if (plan.least === undefined) return plan.build();
+function guarded(problem: MaskProblem, one: Candidate, found: readonly Candidate[], arena: Arena): Lowered {
+  const { form, plan } = one;
+  if (plan.least === undefined) return built(one);
   const b = arena.build;
   const isShort = b.less(b.size({ of: problem.sizes.queries }), b.scalar(plan.least, "i64"));
   const usual = found.find(({ form }) => form === dense)!;
-  return branched(problem, isShort, [usual.plan.build(), plan.build()], "whenFalse", arena);
+  const value = branched(problem, isShort, [usual.plan.build(), plan.build()], "whenFalse", arena);
+  return { form: form.name, value };
 }
 
 /** The attention on tensors whose lengths are numbers. */
@@ -138,7 +149,7 @@ function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Ar
 const probes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
 
 /** No length is known: the form for any length that wins at long ones, behind `if` from where on it wins. */
-function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Value {
+function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Lowered {
   const { found } = all;
   const { queries, keys } = problem.sizes;
   const at = (length: number): Numbers => ({
@@ -153,13 +164,14 @@ function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Val
     (length) => length >= least && other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)),
   );
   const first = wins.lastIndexOf(false) + 1;
-  if (other === usual || first === probes.length) return chosen(usual, all, problem, cx).plan.build();
+  if (other === usual || first === probes.length) return built(chosen(usual, all, problem, cx));
   chosen(other, all, problem, cx);
   const long = other.plan.build();
   if (first === 0) return guarded(problem, other, found, cx.arena);
   const b = cx.arena.build;
   const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(probes[first]!, "i64"));
-  return branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);
+  const value = branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);
+  return { form: other.form.name, value };
 }
 
 /** Two forms behind `if`. The branches are closed: what the attention reads comes in as captures. */

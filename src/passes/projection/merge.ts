@@ -119,6 +119,7 @@ export function mergeProjections(graph: Graph, cx: PassContext): Graph {
       cx.report.refused(mergeRule, refusal, noteOf(cx, members[0]!.linear.node));
       continue;
     }
+    if (!cx.options.allows(mergeRule, members[0]!.linear.node)) continue;
     const parts = merge(cx.arena.build, members);
     members.forEach(({ value }, i) => void replaced.set(value, parts[i]!));
     cx.report.fired(mergeRule);

@@ -119,6 +119,7 @@ function findAll(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>
         continue;
       }
       if (outcome.covered.some((covered) => taken.has(covered) && !isCheap(covered))) continue;
+      if (!cx.options.allows(matcher.name, node)) continue;
       accept(node, outcome, replaced, taken, cx);
       cx.report.fired(matcher.name);
       break;

@@ -135,6 +135,7 @@ class Normaliser {
       if (!mayMatch(rule.left, node.results[0]!)) continue;
       const outcome = tryRule(rule, node.results[0]!, this.#arena, this.#cx.target);
       if ("found" in outcome) {
+        if (!this.#cx.options.allows(rule.name, node)) continue;
         this.#cx.report.fired(rule.name);
         this.#burn(rule);
         return outcome.found.values;

@@ -63,3 +63,19 @@ test("a seed that is no whole number, and a name used twice", () => {
   expect(() => randomInputs([spec], 0.5)).toThrow(expect.objectContaining({ code: "QKV451" }));
   expect(() => randomInputs([spec, spec], 0)).toThrow(expect.objectContaining({ code: "QKV451" }));
 });
+
+test("rows of special structure come by turns", () => {
+  const rowsOf = (spec: Omit<InputSpec, "name">) => {
+    const drawn = values({ ...spec, dims: [14, 9] });
+    return Array.from({ length: 14 }, (_, row) => drawn.slice(9 * row, 9 * row + 9));
+  };
+  const floats = rowsOf({ dtype: "f32", dims: [], fill: { kind: "rows" } });
+  const largest = floats.map((row) => Math.max(...row.map(Math.abs)));
+  expect(floats.filter((row) => row.every((value) => value === 0))).toHaveLength(2);
+  expect(floats.filter((row) => new Set(row).size === 1).length).toBeGreaterThanOrEqual(4);
+  expect(Math.max(...largest)).toBeGreaterThan(5);
+  expect(largest.filter((value) => value > 0 && value < 0.01)).toHaveLength(2);
+  const masks = rowsOf({ dtype: "i64", dims: [], fill: { kind: "rows", low: 0, high: 2 } }).map((row) => row.join(""));
+  for (const wanted of ["000000000", "111111111", "010101010"]) expect(masks).toContain(wanted);
+  expect(masks.some((row) => /^1+0+$/.test(row))).toBe(true);
+});

@@ -15,7 +15,7 @@ import { fromNumbers, type HostTensor, toFloat64 } from "../../../src/ir/tensor.
 import { verifyGraph } from "../../../src/ir/verify.ts";
 import { defaultPassOptions } from "../../../src/passes/pass.ts";
 import { runPipeline } from "../../../src/passes/pipeline.ts";
-import { reference } from "../../../src/verify.ts";
+import { reference } from "../../../src/reference.ts";
 import type { Draw } from "./draw.ts";
 import { feedsFor, type RandomModel, symbolsOfInputs } from "./random-model.ts";
 
