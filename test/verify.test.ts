@@ -111,6 +111,20 @@ describe("the rewrite to blame", () => {
     expect(await blamed(plain, slightlyWrong)).toMatchObject({ stage: "slightly-wrong", rule: "slightly-wrong" });
   });
 
+  test("is one that throws", async () => {
+    const integers = `graph @m(%x: i64[n, 3], %z: f32[n, 3]) {
+      %a: f32[n, 3] = max(%z, 0)
+      %b: i64[n, 3] = max(%x, 0)
+      return %a, %b
+    }`;
+    expect(await blamed(integers, planted.reluOfAnything)).toMatchObject({
+      stage: "planted-relu-of-anything",
+      rule: "relu-of-anything",
+      node: { op: "max", name: "b" },
+      rewrite: { number: 2, total: 2 },
+    });
+  });
+
   test("a pass that breaks off is a stage that fails", async () => {
     const arena = new Arena();
     const { guilty, runs } = await verify({ graph: parseGraph(plain, arena), arena }, { passes: [harmless, breaking] });

@@ -5,7 +5,7 @@ import { buildTimeout, built, checkout, qkv, qkvRight } from "./support/command.
 
 beforeAll(built, buildTimeout);
 
-const commands = ["compile", "compare", "run", "print", "explain", "verify", "import", "doctor", "demo"];
+const commands = ["compile", "compare", "run", "print", "explain", "verify", "reduce", "import", "doctor", "demo"];
 
 test("lists every command", async () => {
   const text = await qkvRight(["--help"]);

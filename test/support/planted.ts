@@ -72,6 +72,8 @@ export const planted = {
         m.root.node.attrs.get("epsilon") === 0 ? undefined : b.rmsNorm(m.value("x"), m.value("y"), { epsilon: 0 }),
     }),
   ),
+  /** Makes an op that takes no integers. */
+  reluOfAnything: passOf(rule({ name: "relu-of-anything", left: t.max(x, 0), right: t.relu(x) })),
   /** Right as long as biases are zero, as training begins with. */
   biasForgotten: passOf(
     rule({

@@ -8,6 +8,7 @@ import { reportMiss } from "./report.ts";
 import type { Rule } from "./rule.ts";
 import { scalarOf } from "./scalar.ts";
 import { inheritAll, substitute, withBranches } from "./substitute.ts";
+import { trying } from "./trying.ts";
 
 /** What a matcher found at a root. */
 export interface Fusion {
@@ -112,7 +113,7 @@ function findAll(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>
   const misses: { matcher: Matcher; node: Node; miss: Miss }[] = [];
   for (const node of nodesOf(graph))
     for (const matcher of matchers.get(node.op) ?? []) {
-      const outcome = matcher.match(node, fuseCx);
+      const outcome = trying(cx, matcher.name, node, () => matcher.match(node, fuseCx));
       if (!outcome) continue;
       if ("reason" in outcome) {
         misses.push({ matcher, node, miss: outcome });

@@ -7,6 +7,7 @@ import { reportMiss } from "./report.ts";
 import type { Rule } from "./rule.ts";
 import { inheritAll, withBranches, withOutputs } from "./substitute.ts";
 import { rootOps } from "./term.ts";
+import { trying } from "./trying.ts";
 
 /** Firings allowed per node of the graph: far more than any sensible set of rules needs. */
 const fuelPerNode = 64;
@@ -133,7 +134,10 @@ class Normaliser {
   #fire(node: Node): readonly Value[] | undefined {
     for (const rule of this.#rules.get(node.op) ?? []) {
       if (!mayMatch(rule.left, node.results[0]!)) continue;
-      const outcome = tryRule(rule, node.results[0]!, this.#arena, this.#cx.target);
+      const outcome = trying(this.#cx, rule.name, node, () =>
+        tryRule(rule, node.results[0]!, this.#arena, this.#cx.target),
+      );
+      if (!outcome) continue;
       if ("found" in outcome) {
         if (!this.#cx.options.allows(rule.name, node)) continue;
         this.#cx.report.fired(rule.name);
