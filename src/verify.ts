@@ -10,8 +10,7 @@ import { evaluate } from "./ir/dim.ts";
 import type { Graph } from "./ir/graph.ts";
 import { toFloat64 } from "./ir/tensor.ts";
 import { maxUlpError } from "./ir/ulp.ts";
-import type { WeightReader } from "./passes/pass.ts";
-import { float64, type Reference, type Tensors } from "./reference.ts";
+import { type Reference, referenceFor, type Tensors } from "./reference.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
 import { longer, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
@@ -20,8 +19,6 @@ import { messageOf, type Step, type Watched, watch } from "./watch.ts";
 type Sizes = ReadonlyMap<string, number>;
 
 export interface VerifyOptions extends CompileOptions {
-  /** Default: evaluation in float64. */
-  readonly reference?: (weights: WeightReader) => Reference;
   /** Inputs to try instead of seeded ones; sizes are theirs. */
   readonly feeds?: Tensors;
   /** Stages to judge, by name; all others are taken as right. */
@@ -64,7 +61,7 @@ export interface Investigation {
 export async function investigate(model: Buildable | Declared, options: VerifyOptions = {}): Promise<Investigation> {
   const built = "build" in model ? buildFor(model, options) : model;
   const seed = options.seed ?? 0;
-  const given = { ...options, seed, weights: options.weights ?? everyWeightRandom(built.graph, seed) };
+  const given = { ...options, seed, weights: options.weights ?? built.tensors ?? everyWeightRandom(built.graph, seed) };
   const open = await watch(built, given);
   const first = await verifyOnce(open, given);
   const long = first.evidence || options.feeds ? undefined : longSizes(built.graph, options.dims);
@@ -97,7 +94,7 @@ async function verifyOnce(
   options: VerifyOptions & { seed: number },
   frozen?: Sizes,
 ): Promise<Investigation> {
-  const reference = (options.reference ?? float64)(watched.weights);
+  const reference = referenceFor(watched.declared, watched.arena)(watched.weights);
   const file = watched.compiled && fileOf(watched.compiled);
   const { trials, skipped } = options.feeds ? asGiven(watched, options.feeds) : trialsOf(watched, options.seed, frozen);
   const checked: { trial: Trial; stages: readonly StageCheck[] }[] = [];

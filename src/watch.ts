@@ -1,4 +1,5 @@
 import { type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
+import type { Arena } from "./ir/arena.ts";
 import type { Graph } from "./ir/graph.ts";
 import type { Instrument } from "./passes/instruments.ts";
 import type { Pass, PassContext, WeightReader } from "./passes/pass.ts";
@@ -17,6 +18,7 @@ export interface Step {
 
 export interface Watched {
   readonly declared: Graph;
+  readonly arena: Arena;
   readonly steps: readonly Step[];
   readonly weights: WeightReader;
   readonly target: string;
@@ -38,13 +40,20 @@ export async function watch(built: Declared, options: CompileOptions): Promise<W
   };
   try {
     const compiled = await compile(built, { ...options, instruments: [...(options.instruments ?? []), instrument] });
-    return { declared: compiled.declared, steps, weights: compiled.weights, target: compiled.target.name, compiled };
+    return {
+      declared: compiled.declared,
+      arena: built.arena,
+      steps,
+      weights: compiled.weights,
+      target: compiled.target.name,
+      compiled,
+    };
   } catch (error) {
     if (!open) throw error;
     const { cx } = open;
     const broken = { ...open, error: messageOf(error) };
     const declared = (steps[0] ?? broken).before;
-    return { declared, steps: [...steps, broken], weights: cx.weights!, target: cx.target.name };
+    return { declared, arena: built.arena, steps: [...steps, broken], weights: cx.weights!, target: cx.target.name };
   }
 }
 

@@ -12,7 +12,7 @@ import { type Check, reduceCase } from "../reduce.ts";
 import { endingLike, firing, ofPass, ofRuntime } from "../reduce-checks.ts";
 import { fileOptions, writeCase, writeFolder } from "../reduce-folder.ts";
 import { type Case, operationsOf } from "../reduce-steps.ts";
-import { float64 } from "../reference.ts";
+import { referenceFor } from "../reference.ts";
 import { investigate } from "../verify.ts";
 import { sizesToTry } from "../verify-sizes.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
@@ -121,15 +121,16 @@ async function byStage(
   const { watched, trial, step } = evidence;
   const { stage } = report.guilty;
   const { arena } = declared;
+  const reference = referenceFor(watched.declared, arena);
   const start = { arena, feeds: trial.feeds, weights: watched.weights };
   if (step) {
     const first = { ...start, graph: step.before };
-    const check = await endingLike(first, ofPass(step, float64));
+    const check = await endingLike(first, ofPass(step, reference));
     return { first, check, shows: `The pass ${stage} changes results`, command: verifies(flags, step.pass.name) };
   }
   const first = { ...start, graph: watched.declared };
   const level = stage.split(", ")[1] as OptimizationLevel;
-  const check = await endingLike(first, ofRuntime(level, withoutDims(options), float64));
+  const check = await endingLike(first, ofRuntime(level, withoutDims(options), reference));
   return { first, check, shows: `${stage} gives other results`, command: verifies(flags, flags.passes) };
 }
 
