@@ -107,6 +107,32 @@ export interface CrossoverReport {
   } | null;
 }
 
+/** What a declared value became, and what it is in another file. */
+export interface DiffRow {
+  readonly value: string;
+  readonly op: string;
+  /** The operation that stands for it in the optimised graph; null where none does. */
+  readonly became: string | null;
+  /** Passes that replaced it, in order. */
+  readonly by: readonly string[];
+  /** Of a value that is gone: the next declared value after it that its work went into. */
+  readonly into: string | null;
+  readonly tensor: string | null;
+  readonly tensorOp: string | null;
+  readonly pairedBy: "name" | "suffix" | "numbers" | null;
+  /** Largest difference over the largest number, for the same inputs; null where it was not or cannot be computed. */
+  readonly maxRelError: number | null;
+}
+
+/** The optimised graph beside another file. */
+export interface DiffReport {
+  readonly against: string;
+  readonly values: readonly DiffRow[];
+  /** Tensors of the file that are paired with none of ours. */
+  readonly only: readonly { readonly tensor: string; readonly op: string }[];
+  readonly notes: readonly string[];
+}
+
 export interface CompareReport {
   readonly model: string;
   readonly target: string;
@@ -117,4 +143,6 @@ export interface CompareReport {
   readonly growth: readonly GrowthReport[];
   /** Where variants overtake one another; empty without a sweep. */
   readonly crossovers: readonly CrossoverReport[];
+  /** Null without `--against`. Of the last run. */
+  readonly diff: DiffReport | null;
 }

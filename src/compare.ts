@@ -14,6 +14,7 @@ import {
 import type { WeightStore } from "./backends/weights/store.ts";
 import type { CompareReport, PassReportJson, RunReport, VariantReport } from "./compare-report.ts";
 import { type Buildable, buildFor, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
+import { diffAgainst } from "./diff.ts";
 import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { crossoversOf, growthOf, type SweepRun } from "./growth.ts";
 import { costOf, everyNode, type GraphCost } from "./ir/cost.ts";
@@ -62,6 +63,7 @@ const referenceFlops = 2e8;
 export async function compare(model: Buildable | Declared, options: CompareOptions = {}): Promise<CompareReport> {
   const runs: SweepRun[] = [];
   let last: Compiled | undefined;
+  let lastDims: ReadonlyMap<string, number> = new Map();
   const cells = options.runs ?? [new Map<string, number>()];
   for (const [i, given] of cells.entries()) {
     const { report, costs, compiled } = await compareOnce(model, given, options, (what, done, total) =>
@@ -69,6 +71,7 @@ export async function compare(model: Buildable | Declared, options: CompareOptio
     );
     runs.push({ report, costs });
     last = compiled;
+    lastDims = new Map(Object.entries(report.dims));
   }
   return {
     model: last?.declared.name ?? "",
@@ -78,6 +81,7 @@ export async function compare(model: Buildable | Declared, options: CompareOptio
     passes: last?.steps.map(passJson) ?? [],
     growth: growthOf(runs),
     crossovers: crossoversOf(runs),
+    diff: last && options.against ? await diffAgainst(last, options.against, lastDims, options.seed) : null,
   };
 }
 

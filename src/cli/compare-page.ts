@@ -4,11 +4,13 @@ import { type HtmlCell, htmlPage, htmlTable } from "../backends/report/page.ts";
 import type {
   CompareReport,
   CrossoverReport,
+  DiffReport,
   GrowthReport,
   PassReportJson,
   RunReport,
   VariantReport,
 } from "../compare-report.ts";
+import { diffColumns, diffRest, diffRows } from "./diff.ts";
 import { describeCrossover, growthCells, growthColumns, growthNotes, showSweep } from "./growth.ts";
 import { runColumns, runRows } from "./run-table.ts";
 import { showBytes, showCount, showMs } from "./table.ts";
@@ -24,6 +26,7 @@ export function comparePage(report: CompareReport): string {
       .map((sweep) => sweepSection(report, sweep)),
     runsSection(report.runs),
     passesSection(report.passes),
+    ...(report.diff ? [diffSection(report.diff)] : []),
   ];
   return htmlPage(`${model}: naive against optimised`, body.join("\n"));
 }
@@ -123,4 +126,12 @@ function passesSection(passes: readonly PassReportJson[]): string {
   });
   return `<section><h2>Passes</h2>
 ${htmlTable("in the order they ran, for the sizes of the last run", ["pass", "rules", "nodes", "FLOPs", "took"], rows)}</section>`;
+}
+
+function diffSection(diff: DiffReport): string {
+  const rest = diffRest(diff);
+  const notes = [...(rest === "" ? [] : [`only there: ${rest}`]), ...diff.notes];
+  return `<section><h2>What became what</h2>
+${htmlTable(`declared values, in the optimised graph and in ${diff.against}`, diffColumns, diffRows(diff))}
+${notes.map((note) => `<p class="faint">${escaped(note)}</p>`).join("\n")}</section>`;
 }

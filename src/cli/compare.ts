@@ -9,6 +9,7 @@ import type { CompareReport, RunReport } from "../compare-report.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
 import { comparePage } from "./compare-page.ts";
+import { renderDiff } from "./diff.ts";
 import { renderGrowth } from "./growth.ts";
 import { parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
@@ -36,7 +37,10 @@ export function addCompare(program: Command): void {
     )
     .option("--sweep <list>", "one run per size of a dimension, as seq=128,512 or seq=128..8192; repeat for more", and)
     .option("--ablate", "one more row per rule that fired, compiled without it")
-    .option("--against <file>", "one more row: another ONNX file with the same inputs and outputs")
+    .option(
+      "--against <file>",
+      "one more row, and what became what: another ONNX file with the same inputs and outputs",
+    )
     .option("--json <file>", "write the report as JSON; - for stdout")
     .option("--html <file>", "write the report as one HTML page with charts")
     .option("--inputs <file>", "inputs by name, .safetensors or .json, instead of random ones")
@@ -117,7 +121,7 @@ export function renderReport(report: CompareReport): string {
   const { machine } = report;
   const head = `${pc.bold(report.model)} for ${report.target} on ${machine.cpu}, ${machine.threads} threads, ONNX Runtime ${machine.onnxruntime}`;
   const parts = report.runs.flatMap((run) => [renderRun(run), ...(machine.ep === "cpu" ? [] : [renderPlacement(run)])]);
-  return `${[head, ...parts, ...renderGrowth(report), renderPasses(report)].join("\n\n")}\n`;
+  return `${[head, ...parts, ...renderGrowth(report), renderPasses(report), ...(report.diff ? [renderDiff(report.diff)] : [])].join("\n\n")}\n`;
 }
 
 /** Where nodes ran: providers leave what they lack to the CPU without a word. */

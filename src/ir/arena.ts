@@ -30,6 +30,7 @@ export const opDef = (name: string): OpDef =>
 export class Arena {
   readonly #nodes = new Map<string, Node>();
   readonly #hints = new Map<Value, Hint>();
+  readonly #origins = new Map<Value, Value>();
   #next = 0;
 
   /** How many nodes were made; nodes made from now on have this id or a larger one. */
@@ -86,8 +87,15 @@ export class Arena {
 
   /** Gives `to` the name and place of `from`, as when a rule replaces one by the other. */
   inherit(from: Value, to: Value): void {
+    if (from === to) return;
+    if (!this.#origins.has(to)) this.#origins.set(to, from);
     const hint = this.#hints.get(from);
-    if (hint && from !== to) this.hint(to, hint);
+    if (hint) this.hint(to, hint);
+  }
+
+  /** The value this one first took the place of, where it did. */
+  originOf(value: Value): Value | undefined {
+    return this.#origins.get(value);
   }
 
   #functions(): Build {
