@@ -7,8 +7,8 @@ import { openCheckpoint } from "../../../src/backends/weights/checkpoint.ts";
 import { type Buildable, type CompileOptions, compile } from "../../../src/compile.ts";
 import { randomFeeds } from "../../../src/feeds.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../../../src/ir/tensor.ts";
+import { reference } from "../../../src/reference.ts";
 import { session } from "../../../src/session.ts";
-import { reference } from "../../../src/verify.ts";
 import { largestDifference } from "../../support/minilm.ts";
 
 const fixtures = fileURLToPath(new URL("../../../../shared/fixtures/", import.meta.url));
