@@ -91,7 +91,7 @@ async function run(path: string, flags: Flags): Promise<void> {
 const readmeOf = ({ shows, command }: Task, one: Case, operations: string): string =>
   `# ${one.graph.name}, reduced\n\n${shows}; ${operations}. To see it, run in this folder:\n\n    ${command(one)}\n`;
 
-const nothing = (message: string, help: string): never => fail("QKV511", `nothing to reduce: ${message}`, { help });
+const nothing = (message: string, help: string): never => fail("QKV512", `nothing to reduce: ${message}`, { help });
 
 async function taskOf(declared: Declared, options: CompileOptions, flags: Flags): Promise<Task> {
   const feeds = flags.inputs === undefined ? undefined : readTensors(flags.inputs);

@@ -48,7 +48,7 @@ test("the smallest graph a command refuses", async () => {
 test("where nothing fails it says so and writes nothing", async () => {
   const { code, stderr } = await qkv(["reduce", file, "-o", at("nothing")]);
   expect(code).toBe(2);
-  expect(stderr).toContain("error[QKV511]: nothing to reduce: every stage of verify gives equal outputs");
+  expect(stderr).toContain("error[QKV512]: nothing to reduce: every stage of verify gives equal outputs");
   expect(existsSync(at("nothing"))).toBe(false);
   const taken = await qkv(["reduce", file, "-o", folder]);
   expect([taken.code, taken.stderr.includes("QKV507")]).toEqual([2, true]);
