@@ -2,7 +2,7 @@ import { type Dim, show } from "./dim.ts";
 import { type DType, isDType } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
 import { formulaKey, type IndexExpr, isFormula } from "./index-expr/types.ts";
-import type { HostTensor } from "./tensor.ts";
+import { type HostTensor, tensorBytes } from "./tensor.ts";
 
 export interface AttrTypes {
   int: number;
@@ -52,12 +52,19 @@ export type AttrInput<S extends AttrSpecs> = Pick<Attrs<S>, RequiredKeys<S>> & P
 
 const tensorIds = new WeakMap<HostTensor, number>();
 let nextTensorId = 0;
-const contentKeyLimit = 64;
+const contentKeyBytes = 2 ** 16;
+const bytesAtOnce = 2 ** 13;
 
-/** Small tensors are the same when their contents are; large ones only when they are the same object. */
+/** Tensors up to a size are the same when their bytes are; larger ones only when they are the same object. */
 function tensorKey(tensor: HostTensor): string {
   const head = `${tensor.dtype}[${tensor.dims.join(",")}]`;
-  if (tensor.data.length <= contentKeyLimit) return `${head}{${Array.from(tensor.data, numberKey).join(",")}}`;
+  const bytes = tensorBytes(tensor);
+  if (bytes.length <= contentKeyBytes) {
+    let text = `${head}{`;
+    for (let at = 0; at < bytes.length; at += bytesAtOnce)
+      text += String.fromCharCode(...bytes.subarray(at, at + bytesAtOnce));
+    return text;
+  }
   let id = tensorIds.get(tensor);
   if (id === undefined) tensorIds.set(tensor, (id = nextTensorId++));
   return `${head}@${id}`;

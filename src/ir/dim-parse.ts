@@ -5,6 +5,23 @@ const tokenPattern = /\s*(?:(\d+)|([A-Za-z_][A-Za-z0-9_.]*)|([-+*/^(),]))/y;
 
 /** Parentheses within parentheses that are read. */
 const nestingLimit = 100;
+/** Terms and characters of a dimension written out, which products and calls within calls multiply. */
+const termLimit = 256;
+const textLimit = 2 ** 14;
+
+const termCount = (dim: Dim): number => (typeof dim === "number" ? 1 : dim.terms.length);
+
+function isReadable(dim: Dim): boolean {
+  if (typeof dim === "number") return Number.isSafeInteger(dim);
+  const { key, terms } = dim;
+  return (
+    key.length <= textLimit &&
+    terms.length <= termLimit &&
+    terms.every(
+      ({ coefficient, factors }) => Number.isSafeInteger(coefficient) && factors.every(([, n]) => n <= termLimit),
+    )
+  );
+}
 
 /** The dimension a text such as `past + seq`, `2*seq - 1` or `ceil(seq/64)` stands for. Throws QKV203. */
 export function parseDim(text: string): Dim {
@@ -12,9 +29,13 @@ export function parseDim(text: string): Dim {
   let at = 0;
   let depth = 0;
   const bad = (): never =>
-    fail("QKV203", `"${text}" is no dimension`, { help: 'write "seq", "past + seq", "2*seq - 1"' });
+    fail("QKV203", `"${text.length > 200 ? `${text.slice(0, 200)}…` : text}" is no dimension`, {
+      help: 'write "seq", "past + seq", "2*seq - 1"',
+    });
   const accept = (token: string) => tokens[at] === token && ++at > 0;
   const expect = (token: string) => accept(token) || bad();
+  const checked = (dim: Dim): Dim => (isReadable(dim) ? dim : bad());
+  const times = (x: Dim, y: Dim): Dim => (termCount(x) * termCount(y) <= 16 * termLimit ? checked(mul(x, y)) : bad());
 
   const sumOf = (): Dim => {
     if (++depth > nestingLimit) bad();
@@ -23,16 +44,16 @@ export function parseDim(text: string): Dim {
     return value;
   };
   const termsOf = (): Dim => {
-    let value = accept("-") ? mul(-1, productOf()) : productOf();
+    let value = accept("-") ? times(-1, productOf()) : productOf();
     for (;;) {
-      if (accept("+")) value = add(value, productOf());
-      else if (accept("-")) value = sub(value, productOf());
+      if (accept("+")) value = checked(add(value, productOf()));
+      else if (accept("-")) value = checked(sub(value, productOf()));
       else return value;
     }
   };
   const productOf = (): Dim => {
     let value = powerOf();
-    while (accept("*")) value = mul(value, powerOf());
+    while (accept("*")) value = times(value, powerOf());
     return value;
   };
   const powerOf = (): Dim => {
@@ -41,7 +62,7 @@ export function parseDim(text: string): Dim {
     const power = Number(tokens[at++]);
     if (!(power >= 1 && power <= 8)) bad();
     let value = base;
-    for (let i = 1; i < power; i++) value = mul(value, base);
+    for (let i = 1; i < power; i++) value = times(value, base);
     return value;
   };
   const atomOf = (): Dim => {
@@ -69,7 +90,7 @@ export function parseDim(text: string): Dim {
       ["max", max],
       ["min", min],
     ]).get(fn);
-    return apply ? apply(left, right) : bad();
+    return apply ? checked(apply(left, right)) : bad();
   };
 
   const value = sumOf();

@@ -18,6 +18,8 @@ export interface EvaluateOptions {
   readonly weights?: WeightReader;
   /** Sizes of symbols, where inputs do not bind them; they must agree with the inputs. */
   readonly dims?: ReadonlyMap<string, number>;
+  /** Sees every value once it is known, those inside of decompositions and held graphs too; its answer stands for it. */
+  readonly watch?: (value: Value, tensor: RefTensor) => RefTensor;
 }
 
 /** Elements the reference will hold in one tensor. */
@@ -72,13 +74,16 @@ export function evaluateValues(
       .map(([value, { dims }]) => ({ name: inputName(value), shape: value.type.shape, dims })),
     options.dims,
   );
-  return run(values, { given, dims, weights: options.weights });
+  const { weights, watch } = options;
+  const seen = watch ? new Map(Array.from(given, ([value, tensor]) => [value, watch(value, tensor)])) : given;
+  return run(values, { given: seen, dims, weights, watch });
 }
 
 interface Run {
   readonly given: ReadonlyMap<Value, RefTensor>;
   readonly dims: DimBindings;
   readonly weights: WeightReader | undefined;
+  readonly watch: EvaluateOptions["watch"];
 }
 
 function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
@@ -95,7 +100,7 @@ function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
     const results = runNode(node, operands, { ...cx, dims });
     if (bindsDims(node)) dims = bindDims(pairsOf(node, results), dims);
     node.results.forEach((value, i) => {
-      if (remaining.has(value)) held.set(value, results[i]!);
+      if (remaining.has(value)) held.set(value, cx.watch?.(value, results[i]!) ?? results[i]!);
     });
     for (const value of node.operands) {
       const left = remaining.get(value)! - 1;

@@ -163,6 +163,12 @@ describe("text", () => {
     "1e3",
     "9007199254740993",
     "S^B",
+    "(a+b)*(c+d)*(e+f)*(g+h)*(i+j)*(k+l)*(m+n)*(o+p)*(q+r)*(s+t)*(u+v)*(w+x)",
+    "(a+b+c+d+e+f+g+h)^8",
+    "((((S^8)^8)^8)^8)",
+    "9007199254740991*9007199254740991",
+    "S*9007199254740991 + S",
+    `${"(a+b+c+d)^2*max(S, T + ".repeat(8)}1${")".repeat(8)}`,
   ])("%j is none", (text) => expect(codeOf(() => parseDim(text))).toBe("QKV203"));
 
   test("nesting is limited", () => {

@@ -62,6 +62,8 @@ function operation(
 ): string {
   const [x, y, z] = inner as readonly [Text, Text, Text];
   if (fn === "select") return `${within(x, 3)} ? ${within(y, 2)} : ${within(z, 2)}`;
+  // A sign before a number is part of the number.
+  if (operator === "-" && inner.length === 1 && /^(\d|Infinity)/.test(x.text)) return `-(${x.text})`;
   if (inner.length === 1) return operator + within(x, precedence + 1);
   // `**` groups to the right and takes no sign on its left; all others group to the left.
   if (fn === "pow") return `${within(x, 15)} ** ${within(y, precedence)}`;

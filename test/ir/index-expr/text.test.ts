@@ -44,6 +44,13 @@ test("numbers keep their sign and kind", () => {
   }
 });
 
+test("a sign before a number is no sign of the number", () => {
+  for (const value of [5, Infinity, -5, 0]) {
+    const expr = applied("pow", constant(2), applied("neg", constant(value)));
+    expect(parseFormula(formulaText(expr))).toBe(expr);
+  }
+});
+
 test.each([
   ["", "ends too early"],
   ["q +", "ends too early"],
