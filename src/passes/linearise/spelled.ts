@@ -1,4 +1,4 @@
-import type { Build } from "../../ir/arena.ts";
+import { attrsOf, type Build } from "../../ir/arena.ts";
 import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
@@ -96,7 +96,9 @@ export const causalProducts: Matcher = {
     const axes = pairAxes(weights.inner, roles);
     const where = root.results[0]!;
     const { above, size } = cx.target.choices.chunks.attention;
-    const length = lengthOf(roles.sizes.get(roles.query[0]!)!, cx.dims);
+    const positions = roles.sizes.get(roles.query[0]!)!;
+    const length = lengthOf(positions, cx.dims);
+    if (length === undefined && isChosenByLength(cx.holder, positions)) return undefined;
     // Chunks are such products themselves.
     if (length !== undefined && length <= size) return undefined;
     if (length !== undefined && length <= above)
@@ -109,6 +111,14 @@ export const causalProducts: Matcher = {
     return { values: [composite(cx.arena.build, root.operands[1 - at]!, roles, weights.scale)], covered };
   },
 };
+
+/** Whether the graph is one of two forms already, of which the length decides. */
+function isChosenByLength(holder: Node | undefined, length: Dim): boolean {
+  if (holder?.op !== "if") return false;
+  const { op, operands } = holder.operands[0]!.node;
+  const asked = op === "less" ? operands[1]!.node : undefined;
+  return asked?.op === "size" && attrsOf(asked, "size").of === length;
+}
 
 /** Roles of the labels, where the root sums over the keys alone. */
 function causalRoles(root: Node, at: number, { product, outer, sizes }: Weights): Roles | undefined {

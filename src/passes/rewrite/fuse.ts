@@ -34,6 +34,8 @@ export interface Matcher {
 export interface FuseContext extends PassContext {
   readonly uses: Uses;
   readonly exclusive: Accept;
+  /** The node that holds the graph, where one does. */
+  readonly holder: Node | undefined;
 }
 
 const maxSweeps = 64;
@@ -71,12 +73,17 @@ export function fuse(graph: Graph, list: readonly (Rule | Matcher)[], cx: PassCo
   return fuseGraph(graph, matchers, cx);
 }
 
-function fuseGraph(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Graph {
+function fuseGraph(
+  graph: Graph,
+  matchers: ReadonlyMap<string, readonly Matcher[]>,
+  cx: PassContext,
+  holder?: Node,
+): Graph {
   const nodes = nodesOf(graph);
   if (!nodes.some((node) => matchers.has(node.op) || holdsGraphs(node))) return graph;
   let current = fuseBranches(graph, nodes, matchers, cx);
   for (let sweep = 0; sweep < maxSweeps; sweep++) {
-    const { replaced, misses } = findAll(current, matchers, cx);
+    const { replaced, misses } = findAll(current, matchers, cx, holder);
     if (replaced.size === 0) {
       for (const { matcher, node, miss } of misses) reportMiss(cx, matcher, node, miss);
       return current;
@@ -94,7 +101,7 @@ function fuseBranches(
 ): Graph {
   const replaced = new Map<Value, Value>();
   for (const node of nodes) {
-    const next = withBranches(node, cx.arena, (branch) => fuseGraph(branch, matchers, cx));
+    const next = withBranches(node, cx.arena, (branch) => fuseGraph(branch, matchers, cx, node));
     if (next !== node) node.results.forEach((value, i) => replaced.set(value, next.results[i]!));
   }
   return substitute(graph, replaced, cx.arena);
@@ -105,9 +112,14 @@ interface Sweep {
   readonly misses: readonly { readonly matcher: Matcher; readonly node: Node; readonly miss: Miss }[];
 }
 
-function findAll(graph: Graph, matchers: ReadonlyMap<string, readonly Matcher[]>, cx: PassContext): Sweep {
+function findAll(
+  graph: Graph,
+  matchers: ReadonlyMap<string, readonly Matcher[]>,
+  cx: PassContext,
+  holder: Node | undefined,
+): Sweep {
   const uses = usesOf(graph);
-  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses) };
+  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses), holder };
   const replaced = new Map<Value, Value>();
   const taken = new Set<Node>();
   const misses: { matcher: Matcher; node: Node; miss: Miss }[] = [];
