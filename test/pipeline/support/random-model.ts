@@ -1,12 +1,15 @@
 import { Arena, type Build, graphOf } from "../../../src/ir/arena.ts";
+import { everyNode } from "../../../src/ir/cost.ts";
 import { add, type Dim, evaluate, symbol, symbolsOf } from "../../../src/ir/dim.ts";
 import { type DType, isFloat } from "../../../src/ir/dtype.ts";
-import { type Graph, nodesOf, type Value } from "../../../src/ir/graph.ts";
+import type { Graph, Value } from "../../../src/ir/graph.ts";
+import { hashText } from "../../../src/ir/hash.ts";
 import { elementCount, fromNumbers, type HostTensor } from "../../../src/ir/tensor.ts";
 import { sameShape } from "../../../src/ir/types.ts";
 import { activation } from "./blocks/activation.ts";
 import { attend } from "./blocks/attention.ts";
 import { chain, factored } from "./blocks/contraction.ts";
+import { branched } from "./blocks/control.ts";
 import { linear } from "./blocks/linear.ts";
 import { detour } from "./blocks/movement.ts";
 import { norm } from "./blocks/norm.ts";
@@ -38,7 +41,8 @@ export interface RandomModel {
   readonly weights: ReadonlyMap<string, HostTensor>;
 }
 
-function maker(seed: number): Maker {
+/** What a random model starts from: no values yet. */
+export function maker(seed: number): Maker {
   const draw = drawing(seed);
   const arena = new Arena();
   const b = arena.build;
@@ -73,9 +77,10 @@ const blocks: readonly (readonly [weight: number, block: Block])[] = [
   [3, detour],
   [2, chain],
   [2, factored],
+  [1, (m, x) => branched(m, x, [attend, norm, activation, linear, detour])],
 ];
 
-function pickBlock({ draw }: Maker): Block {
+export function pickBlock({ draw }: Maker): Block {
   const total = blocks.reduce((sum, [weight]) => sum + weight, 0);
   let at = draw.next() * total;
   return blocks.find(([weight]) => (at -= weight) < 0)![1];
@@ -118,15 +123,18 @@ function outputsOf(m: Maker, x: Value): (readonly [string, Value])[] {
   return values.map((value, i) => [`out${i}`, value] as const);
 }
 
-function weightsFor(graph: Graph): Map<string, HostTensor> {
-  const params = nodesOf(graph).filter(({ op }) => op === "param");
-  return new Map(
-    params.map(({ attrs, results }, i) => {
-      const { dtype, shape } = results[0]!.type;
-      return [String(attrs.get("name")), randomTensor(drawing(1000 + i), dtype, shape as readonly number[])];
-    }),
-  );
+/** A tensor for every parameter; it depends on the parameter alone. */
+export function weightsFor(graph: Graph): Map<string, HostTensor> {
+  const params = everyNode(graph).filter(({ op }) => op === "param");
+  return new Map(params.map(({ results }) => [nameOf(results[0]!), weightFor(results[0]!)]));
 }
+
+export const weightFor = (param: Value): HostTensor =>
+  randomTensor(named(param, 0), param.type.dtype, param.type.shape as readonly number[]);
+
+const nameOf = ({ node }: Value) => String(node.attrs.get("name"));
+const named = (leaf: Value, seed: number) =>
+  drawing(Number.parseInt(hashText(`${seed} ${leaf.node.op} ${nameOf(leaf)}`).slice(0, 8), 16));
 
 /** Floats about a normal distribution, bools with some rows all false, integers 0 … 2. */
 function randomTensor(draw: Draw, dtype: DType, dims: readonly number[], open = false): HostTensor {
@@ -141,14 +149,15 @@ function randomTensor(draw: Draw, dtype: DType, dims: readonly number[], open = 
   return fromNumbers(dtype, dims, draws);
 }
 
+/** A tensor for every input; it depends on the input, the sizes and the seed alone. */
 export const feedsFor = (graph: Graph, sizes: ReadonlyMap<string, number>, seed: number): Map<string, HostTensor> =>
-  new Map(
-    graph.inputs.map(({ node, type }, i) => {
-      const dims = type.shape.map((dim) => evaluate(dim, sizes));
-      const name = String(node.attrs.get("name"));
-      return [name, randomTensor(drawing(seed * 64 + i), type.dtype, dims, name.startsWith("open"))];
-    }),
-  );
+  new Map(graph.inputs.map((input) => [nameOf(input), feedFor(input, sizes, seed)]));
+
+export function feedFor(input: Value, sizes: ReadonlyMap<string, number>, seed: number): HostTensor {
+  const { dtype, shape } = input.type;
+  const dims = shape.map((dim) => evaluate(dim, sizes));
+  return randomTensor(named(input, seed), dtype, dims, nameOf(input).startsWith("open"));
+}
 
 export const symbolsOfInputs = (graph: Graph): readonly string[] => [
   ...new Set(graph.inputs.flatMap(({ type }) => type.shape.flatMap((dim) => [...symbolsOf(dim)]))),
