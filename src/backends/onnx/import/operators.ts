@@ -1,5 +1,6 @@
 import type { Conversion } from "./node.ts";
 import { attentionConversions } from "./ops/attention.ts";
+import { contribAttention } from "./ops/contrib-attention.ts";
 import { controlConversions } from "./ops/control.ts";
 import { contribElementwise, elementwiseConversions } from "./ops/elementwise.ts";
 import { indexingConversions } from "./ops/indexing.ts";
@@ -36,7 +37,15 @@ const domains: ReadonlyMap<string, ReadonlyMap<string, Conversion>> = new Map([
   ["", withContents(standard)],
   [
     "com.microsoft",
-    new Map(Object.entries({ ...contribElementwise, ...contribNorms, ...contribProducts, ...contribRotary })),
+    new Map(
+      Object.entries({
+        ...contribElementwise,
+        ...contribNorms,
+        ...contribProducts,
+        ...contribRotary,
+        ...contribAttention,
+      }),
+    ),
   ],
 ]);
 
