@@ -140,3 +140,38 @@ test.each(cases)("$form", async ({ opType = "MultiHeadAttention", operands, resu
   const { opaque } = await roundTrip(model, Object.fromEntries(given));
   expect(opaque).toEqual([]);
 });
+
+const half = (rows: number) => f(rows, 2);
+
+test.each<Case>([
+  {
+    form: "turned, positions of each token",
+    operands: [q, fromNumbers("i64", [2, 3], [0, 1, 2, 4, 5, 6]), half(9), half(9)],
+  },
+  { form: "turned from a position on", operands: [q, fromNumbers("i64", [1], [3]), half(9), half(9)] },
+  {
+    form: "turned, heads first, neighbours",
+    operands: [f(2, 2, 3, 4), fromNumbers("i64", [1], [0]), half(9), half(9)],
+    attributes: { interleaved: int(1) },
+  },
+  {
+    form: "turned in part",
+    operands: [f(2, 3, 16), fromNumbers("i64", [2, 3], [2, 1, 0, 4, 5, 6]), half(9), half(9)],
+    attributes: { num_heads: int(2), rotary_embedding_dim: int(4) },
+  },
+])("$form", async ({ operands, attributes = {} }) => {
+  const given = operands.map((tensor, i) => [`x${i}`, tensor!] as const);
+  const infos = given.map(([name, { dtype, dims }]) => info(name, dtype, dims));
+  const made = node(
+    "RotaryEmbedding",
+    given.map(([name]) => name),
+    ["y"],
+    attributes,
+    "com.microsoft",
+  );
+  const { opaque } = await roundTrip(
+    modelOf(graph([made], infos, [info("y", "f32", undefined)])),
+    Object.fromEntries(given),
+  );
+  expect(opaque).toEqual([]);
+});
