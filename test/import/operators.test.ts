@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { importModel } from "../../src/backends/onnx/import/import.ts";
 import { conversionOf } from "../../src/backends/onnx/import/operators.ts";
 import type { OnnxAttribute } from "../../src/backends/onnx/schema.ts";
 import type { HostTensor } from "../../src/ir/tensor.ts";
@@ -52,6 +53,32 @@ const old: readonly OldCase[] = [
     stored: [stored("s", [2], 2, 3), stored("b", [2], 1, -1), stored("m", [2], 0.5, 0.25), stored("v", [2], 2, 0.5)],
   },
 ];
+
+test("what other domains call by a name of the standard is another operator", () => {
+  const made = node("Neg", ["x"], ["y"], {}, "elsewhere");
+  const conv = node("Conv", ["x", "x"], ["y"], {}, "elsewhere");
+  for (const one of [made, conv]) {
+    const model = modelOf(graph([one], [info("x", "f32", [1, 1, 3])], [info("y", "f32", undefined)]));
+    const opsetImports = [...model.opsetImports, { domain: "elsewhere", version: 1 }];
+    expect(() => importModel({ ...model, opsetImports })).toThrow(/has no type of ours/);
+  }
+});
+
+/** Sizes that types of kept operators claim are what the runtime gives. */
+test.each([
+  ["all axes of a product", node("ReduceProd", ["x"], ["y"], { keepdims: int(0) })],
+  ["no axis of a product", node("ReduceProd", ["x", "none"], ["y"], { noop_with_empty_axes: int(1) })],
+  ["an empty list of axes", node("ReduceProd", ["x", "none"], ["y"])],
+  [
+    "the last of the largest",
+    node("ArgMax", ["x"], ["y"], { axis: int(1), keepdims: int(0), select_last_index: int(1) }),
+  ],
+])("%s", async (_, made) => {
+  const none = tensor("none", "i64", [0], []);
+  const output = { name: "y", type: undefined };
+  const imported = await roundTrip(modelOf(graph([made], [info("x", "f32", [2, 3])], [output], [none])), x(2, 3));
+  expect(imported.opaque).toHaveLength(1);
+});
 
 test.each(old)(
   "$opType of opset $opset",

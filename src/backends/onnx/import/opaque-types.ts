@@ -108,9 +108,9 @@ const quantized = (cx: NodeContext): DType => (cx.has(2) ? typeOf(cx, 2).dtype :
 
 const reduced: TypeRule = (cx) => {
   const { dtype, shape } = typeOf(cx, 0);
-  const axes = cx.ints("axes") ?? cx.numbersOrUndefined(1);
-  if (!axes) return unmodelled("its axes are known at run time only");
-  const gone = new Set(axes.map((axis) => cx.axis(axis, shape.length)));
+  const given = cx.ints("axes") ?? (cx.has(1) ? cx.numbers(1) : []);
+  const all = given.length === 0 && !cx.flag("noop_with_empty_axes", false);
+  const gone = new Set(all ? shape.keys() : given.map((axis) => cx.axis(axis, shape.length)));
   const kept = cx.flag("keepdims", true);
   return [{ dtype, shape: shape.flatMap((dim, i) => (!gone.has(i) ? [dim] : kept ? [1] : [])) }];
 };
@@ -142,6 +142,7 @@ const loop: TypeRule = (cx) => {
 };
 
 const scan: TypeRule = (cx) => {
+  if (cx.opset < 9) return unmodelled("it has an axis of batches");
   const body = cx.graph("body");
   const states = cx.inputs.length - cx.int("num_scan_inputs", 0);
   if (cx.ints("scan_output_axes")?.some((axis) => axis !== 0)) return unmodelled("it stacks along another axis");
@@ -151,8 +152,43 @@ const scan: TypeRule = (cx) => {
   });
 };
 
-/** Types of operators that stay as they are, by name; in both domains names mean one thing. */
-const rules: Readonly<Record<string, TypeRule>> = {
+/** Element type and shape of the first operand; the attribute `name` gives another element type. */
+const sameButDType =
+  (name: string): TypeRule =>
+  (cx) => [withDType(cx.dtype(name, typeOf(cx, 0).dtype), typeOf(cx, 0))];
+
+const arg: TypeRule = (cx) => {
+  const { shape } = typeOf(cx, 0);
+  const axis = cx.axis(cx.int("axis", 0), shape.length);
+  const kept = cx.flag("keepdims", true) ? [1] : [];
+  return [{ dtype: "i64", shape: [...shape.slice(0, axis), ...kept, ...shape.slice(axis + 1)] }];
+};
+
+/** All steps, then the last one of each state; sequences come before batches. */
+const recurrent: TypeRule = (cx) => {
+  const { dtype, shape } = typeOf(cx, 0);
+  if (cx.int("layout", 0) !== 0) return unmodelled("its batches come first");
+  const [length, batch] = shape as [Dim, Dim];
+  const [directions, , hidden] = typeOf(cx, 2).shape as [Dim, Dim, Dim];
+  const last: TensorType = { dtype, shape: [directions, batch, hidden] };
+  return [{ dtype, shape: [length, directions, batch, hidden] }, last, last];
+};
+
+/** Queries apart from keys and values; the cache grows to a length a run tells. */
+const grouped: TypeRule = (cx) => {
+  const q = typeOf(cx, 0);
+  if (!cx.has(1) || !cx.has(3) || cx.isUsed(3)) return unmodelled("it is packed, has no cache, or gives its scores");
+  const past = typeOf(cx, 3);
+  const total = unknown(cx, "total");
+  const present: TensorType = { dtype: past.dtype, shape: past.shape.map((dim, axis) => (axis === 2 ? total : dim)) };
+  return [q, present, present];
+};
+
+/** Domains in whose operators a name means one thing. */
+const domains: ReadonlySet<string> = new Set(["", "com.microsoft"]);
+
+/** Types of operators that stay as they are, by name. */
+const table: Readonly<Record<string, TypeRule>> = {
   Loop: loop,
   Scan: scan,
   Conv: conv(dtypeOfOperand(0)),
@@ -178,7 +214,10 @@ const rules: Readonly<Record<string, TypeRule>> = {
     cx.int("output_dtype", 0) === 0
       ? [withDType(quantized(cx), typeOf(cx, 0))]
       : unmodelled("its element type is an attribute"),
-  DequantizeLinear: (cx) => [withDType(typeOf(cx, 1).dtype, typeOf(cx, 0))],
+  DequantizeLinear: (cx) =>
+    cx.int("output_dtype", 0) === 0
+      ? [withDType(typeOf(cx, 1).dtype, typeOf(cx, 0))]
+      : unmodelled("its element type is an attribute"),
   BatchNormalization: sameAs(0),
   InstanceNormalization: sameAs(0),
   GroupNormalization: sameAs(0),
@@ -205,10 +244,19 @@ const rules: Readonly<Record<string, TypeRule>> = {
   ScatterElements: sameAs(0),
   Scatter: sameAs(0),
   TensorScatter: sameAs(0),
-  RandomNormalLike: sameAs(0),
-  RandomUniformLike: sameAs(0),
-  Bernoulli: sameAs(0),
-  Dropout: (cx) => [typeOf(cx, 0), withDType("bool", typeOf(cx, 0))],
+  CumProd: sameAs(0),
+  ReverseSequence: sameAs(0),
+  RandomNormalLike: sameButDType("dtype"),
+  RandomUniformLike: sameButDType("dtype"),
+  Bernoulli: sameButDType("dtype"),
+  BitCast: sameButDType("to"),
+  ArgMax: arg,
+  ArgMin: arg,
+  RNN: recurrent,
+  GRU: recurrent,
+  LSTM: recurrent,
+  GroupQueryAttention: grouped,
+  Dropout: (cx) => [typeOf(cx, 0), cx.opset < 10 ? typeOf(cx, 0) : withDType("bool", typeOf(cx, 0))],
   RotaryEmbedding: sameAs(0),
   LayerNormalization: sameAs(0),
   Add: elementwise,
@@ -296,18 +344,22 @@ const rules: Readonly<Record<string, TypeRule>> = {
       { dtype: "i64", shape: cut },
     ];
   },
+  CenterCropPad: openAxes,
   DepthToSpace: openAxes,
   SpaceToDepth: openAxes,
   MultiHeadAttention: (cx) => {
     const q = typeOf(cx, 0);
-    if (q.shape.length !== 3 || !cx.has(2) || cx.isUsed(1)) return unmodelled("it is packed or keeps a cache");
+    if (q.shape.length !== 3 || !cx.has(2) || typeOf(cx, 2).shape.length !== 3 || cx.isUsed(1))
+      return unmodelled("it is packed or keeps a cache");
     return [{ dtype: q.dtype, shape: [q.shape[0]!, q.shape[1]!, typeOf(cx, 2).shape.at(-1)!] }];
   },
 };
 
+const rules: ReadonlyMap<string, TypeRule> = new Map(Object.entries(table));
+
 /** Types of a node's results as its operator gives them; throws `Unmodelled` where that is not known. */
 export function opaqueTypes(cx: NodeContext): Types {
-  const rule = rules[cx.node.opType];
+  const rule = domains.has(cx.node.domain) ? rules.get(cx.node.opType) : undefined;
   return rule ? rule(cx) : unmodelled(`the type of ${cx.node.opType} is not known`);
 }
 

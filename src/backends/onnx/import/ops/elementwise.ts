@@ -237,6 +237,7 @@ export const elementwiseConversions: Readonly<Record<string, Conversion>> = {
       return unmodelled("it drops elements at random");
     const x = cx.operand(0);
     if (!cx.isUsed(1)) return x;
+    if (cx.opset < 10) return unmodelled("its mask has the element type of its operand");
     return [x, cx.b.broadcast(cx.b.scalar(1, "bool"), { shape: x.type.shape })];
   },
 };
