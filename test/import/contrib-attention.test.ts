@@ -175,3 +175,22 @@ test.each<Case>([
   );
   expect(opaque).toEqual([]);
 });
+
+test("grouped attention stays as it is, and its cache grows to a length of its own", async () => {
+  const given: Readonly<Record<string, HostTensor>> = {
+    q: f(1, 2, 32),
+    k: scaled(0.5, f(1, 2, 16)),
+    v: f(1, 2, 16),
+    pastK: f(1, 2, 3, 8),
+    pastV: scaled(1, f(1, 2, 3, 8)),
+    last: fromNumbers("i32", [1], [4]),
+    total: fromNumbers("i32", [1], [5]),
+  };
+  const infos = Object.entries(given).map(([name, { dtype, dims }]) => info(name, dtype, dims));
+  const attributes = { num_heads: int(4), kv_num_heads: int(2) };
+  const made = node("GroupQueryAttention", Object.keys(given), ["y", "keys", "values"], attributes, "com.microsoft");
+  const after = node("Neg", ["keys"], ["less"]);
+  const outputs = ["y", "values", "less"].map((name) => ({ name, type: undefined }));
+  const { opaque } = await roundTrip(modelOf(graph([made, after], infos, outputs)), given);
+  expect(opaque.map(({ operator }) => operator)).toEqual(["com.microsoft.GroupQueryAttention"]);
+});

@@ -7,7 +7,7 @@ import type { Compiled } from "../../../src/compile.ts";
 import { everyNode } from "../../../src/ir/cost.ts";
 import type { HostTensor } from "../../../src/ir/tensor.ts";
 import { verifyGraph } from "../../../src/ir/verify.ts";
-import { reference } from "../../../src/verify.ts";
+import { reference } from "../../../src/reference.ts";
 import type { Report } from "../../pipeline/support/differential.ts";
 
 function imported(file: Uint8Array) {
