@@ -199,7 +199,7 @@ async function runCandidates(
 
 /**
  * What outputs should be: by the float64 evaluator where that is quick, else by the runtime computing in float64. With
- * operators only the runtime has, what the file gives as it is.
+ * operators only the runtime has, what the file gives as it is; without a file, the naive graph.
  */
 export async function referenceOutputs(
   naive: Compiled,
@@ -207,8 +207,10 @@ export async function referenceOutputs(
   dims: ReadonlyMap<string, number>,
   file?: string,
 ): Promise<{ readonly reference: RunReport["reference"]; readonly expected: ReadonlyMap<string, HostTensor> }> {
-  if (file !== undefined && everyNode(naive.declared).some(({ op }) => op === "opaque"))
+  if (everyNode(naive.declared).some(({ op }) => op === "opaque")) {
+    if (file === undefined) return runtimeReference(naive, feeds);
     return { reference: "file as it is", expected: await runFile(file, feeds) };
+  }
   const flops = evaluate(costOf(naive.declared).flops, dims);
   if (flops <= referenceFlops)
     return { reference: "float64 reference", expected: reference(naive.declared, feeds, naive.weights) };

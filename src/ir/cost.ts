@@ -2,7 +2,7 @@ import { attrRecord, opDef } from "./arena.ts";
 import type { AttrSpecs } from "./attrs.ts";
 import { foldableNodes } from "./constness.ts";
 import { decompositionOf } from "./decomposition.ts";
-import { type Dim, max, mul, substitute, sum } from "./dim.ts";
+import { type Dim, max, mul, substitute, sum, symbolsOf } from "./dim.ts";
 import type { Graph, Node } from "./graph.ts";
 import { nodesOf, type Value } from "./graph.ts";
 import type { CostContext } from "./op-def.ts";
@@ -30,13 +30,13 @@ export interface CostOptions {
 
 /**
  * The cost of `graph`. Of the branches of an `if`, the expected one counts, else the dearer. Sizes known only at run time
- * count as the most they can be.
+ * count as the most they can be, and as `unlimitedSize` where nothing limits them.
  */
 export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
   const foldable = options.foldable ?? foldableNodes(graph);
   const order = nodesOf(graph);
   const running = order.filter((node) => !foldable.has(node) && !isLeaf(node));
-  const limits = new Map(order.flatMap((node) => [...(opDef(node.op).limits?.(costContext(node)) ?? [])]));
+  const limits = limitsOf(graph);
   const held = new Set<Value>();
   const hold = (value: Value) => {
     if (foldable.has(value.node)) held.add(value);
@@ -54,6 +54,26 @@ export function costOf(graph: Graph, options: CostOptions = {}): GraphCost {
     paramBytes: total(params.map(bytesOf)),
     heldBytes: total([...held].map(({ type }) => bytesOf(type))),
   };
+}
+
+/** What a size counts as that only a run tells and nothing limits. */
+const unlimitedSize = 128;
+
+/** The most that symbols can be which a graph's nodes bind as they run, in the symbols of its inputs. */
+function limitsOf(graph: Graph): ReadonlyMap<string, Dim> {
+  const known = new Set(graph.inputs.flatMap(({ type }) => type.shape.flatMap(symbolsOf)));
+  const binders = everyNode(graph).filter(({ op }) => opDef(op).traits.includes("binds"));
+  const limits = new Map<string, Dim>();
+  for (const node of binders)
+    for (const [name, limit] of opDef(node.op).limits?.(costContext(node)) ?? [])
+      if (!known.has(name)) limits.set(name, max(limits.get(name) ?? 0, limit));
+  const names = binders.flatMap(({ results }) => results.flatMap(({ type }) => type.shape.flatMap(symbolsOf)));
+  const unlimited = new Map(names.filter((name) => !known.has(name)).map((name) => [name, unlimitedSize]));
+  for (const name of unlimited.keys()) if (!limits.has(name)) limits.set(name, unlimitedSize);
+  const open = (dim: Dim) => symbolsOf(dim).some((name) => limits.has(name));
+  for (let round = 0; round < limits.size && [...limits.values()].some(open); round++)
+    for (const [name, limit] of limits) limits.set(name, substitute(limit, limits));
+  return new Map(Array.from(limits, ([name, limit]) => [name, substitute(limit, unlimited)]));
 }
 
 const isLeaf = (node: Node) => opDef(node.op).traits.includes("leaf");

@@ -1,5 +1,5 @@
 import { attr, optional } from "../attrs.ts";
-import { add, type Dim, product, sub, sum } from "../dim.ts";
+import { add, type Dim, product, sub, sum, unify } from "../dim.ts";
 import { defineOp, type RefTensor } from "../op-def.ts";
 import { broadcastStrides, gatherStrided } from "../reference/broadcast.ts";
 import { elementCount } from "../tensor.ts";
@@ -52,6 +52,11 @@ export const movement = {
       const { dtype, shape } = types[0]!;
       require(attrs.shape.length === shape.length, "C1", `${showShape(attrs.shape)} for ${showShape(shape)}`);
       return { dtype, shape: attrs.shape };
+    },
+    limits: ({ types, attrs: { shape } }) => {
+      const limits = new Map<string, Dim>();
+      shape.forEach((dim, axis) => void unify(dim, types[0]!.shape[axis]!, limits));
+      return limits;
     },
     evaluate: ([x]) => x!,
     follow: (_, __, axis) => axis,
