@@ -1,0 +1,358 @@
+"""Small random models, exported to ONNX by PyTorch's two exporters, and what `qkv` makes of them.
+
+    python bench/peers/exports.py [--only NAME] [--keep FOLDER]
+
+Of each: how far outputs are from PyTorch's, by way of compiling, and how many of its attentions were found. Fails
+beyond 1e-4, or where one was not found. Heads are odd in number, grouped or alone; batch and length are symbols.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+import transformers as hf
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+ROOT = Path(__file__).parents[2]
+VOCAB = 83
+WAYS = {"naive": ["--naive"], "ort-cpu": [], "onnx": ["--target", "onnx"]}
+
+
+class Wrapped(nn.Module):
+    """A model of tensors by name, in a fixed order, to a tuple of tensors."""
+
+    def __init__(self, model, names, call):
+        super().__init__()
+        self.model, self.names, self.call = model, names, call
+
+    def forward(self, *tensors):
+        return self.call(self.model, dict(zip(self.names, tensors)))
+
+
+def transformer(kind, configuration, **options):
+    """A model of transformers by its kind of attention."""
+    def make(attention):
+        return kind(configuration(**options, attn_implementation=attention))
+    return make
+
+
+hidden = lambda model, feeds: model(**feeds, return_dict=True, **({"use_cache": False} if "use_cache" in vars(model.config) else {}))[0]
+
+
+def cached(model, feeds):
+    """Logits, and the keys and values of every layer, after those given as past_key_values.N.key and .value."""
+    past = hf.DynamicCache()
+    layers = sum(name.endswith(".key") for name in feeds)
+    for i in range(layers):
+        past.update(feeds.pop(f"past.{i}.key"), feeds.pop(f"past.{i}.value"), i)
+    answer = model(**feeds, past_key_values=past, use_cache=True)
+    cache = answer.past_key_values
+    return (answer[0], *(tensor for layer in cache.layers for tensor in (layer.keys, layer.values)))
+
+
+ids = lambda batch, seq: torch.randint(3, VOCAB, (batch, seq))
+
+
+def tokens(batch, seq):
+    return dict(input_ids=ids(batch, seq))
+
+
+def right(batch, seq):
+    mask = torch.ones(batch, seq, dtype=torch.int64)
+    mask[-1, seq * 2 // 3:] = 0
+    return dict(input_ids=ids(batch, seq), attention_mask=mask)
+
+
+def left(batch, seq):
+    mask = torch.ones(batch, seq, dtype=torch.int64)
+    mask[0, :seq // 3] = 0
+    return dict(input_ids=ids(batch, seq), attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0))
+
+
+def both(batch, seq):
+    return right(batch, seq) | {f"decoder_{key}": value for key, value in tokens(batch, seq - 4).items()}
+
+
+def audio(batch, seq):
+    return dict(input_features=torch.randn(batch, 8, 32), decoder_input_ids=ids(batch, seq))
+
+
+def past(layers, kv_heads, width, positions=False):
+    def make(batch, seq):
+        before = seq // 2
+        feeds = dict(input_ids=ids(batch, seq - before), attention_mask=torch.ones(batch, seq, dtype=torch.int64))
+        if positions:
+            feeds["position_ids"] = torch.arange(before, seq).repeat(batch, 1)
+        for i in range(layers):
+            for what in ("key", "value"):
+                feeds[f"past.{i}.{what}"] = torch.randn(batch, kv_heads, before, width)
+        return feeds
+    return make
+
+
+def sizes(**more):
+    return dict(vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5,
+                num_key_value_heads=1, head_dim=8, max_position_embeddings=128, bos_token_id=1, eos_token_id=2,
+                pad_token_id=0) | more
+
+
+def encoder(**more):
+    return dict(vocab_size=VOCAB, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3,
+                max_position_embeddings=64, pad_token_id=0) | more
+
+
+def seq2seq(**more):
+    return dict(vocab_size=VOCAB, d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=3,
+                decoder_attention_heads=3, encoder_ffn_dim=40, decoder_ffn_dim=40, max_position_embeddings=64,
+                pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_eos_token_id=2) | more
+
+
+class Plain(nn.Module):
+    """F.scaled_dot_product_attention between projections, its mask and options as given."""
+
+    def __init__(self, d=30, heads=5, causal=False, scale=None):
+        super().__init__()
+        self.heads, self.causal, self.scale = heads, causal, scale
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+
+    def forward(self, x, mask=None):
+        batch, seq, d = x.shape
+        q, k, v = self.qkv(x).view(batch, seq, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal, scale=self.scale)
+        return self.out(y.transpose(1, 2).reshape(batch, seq, d))
+
+
+class Einsum(nn.Module):
+    def __init__(self, d=30, heads=5):
+        super().__init__()
+        self.heads = heads
+        self.q, self.k, self.v = nn.Linear(d, d), nn.Linear(d, d, bias=False), nn.Linear(d, d)
+
+    def forward(self, x, mask=None):
+        split = lambda y: y.unflatten(-1, (self.heads, -1))
+        scores = torch.einsum("bqhd,bkhd->bhqk", split(self.q(x)), split(self.k(x))) / 6 ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        return torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), split(self.v(x))).flatten(-2)
+
+
+class ByHand(nn.Module):
+    """minGPT's attention: a triangle stored as a buffer, cut to the length."""
+
+    def __init__(self, d=30, heads=3):
+        super().__init__()
+        self.heads, self.c_attn, self.c_proj = heads, nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.register_buffer("bias", torch.tril(torch.ones(64, 64)).view(1, 1, 64, 64))
+
+    def forward(self, x):
+        b, t, c = x.size()
+        q, k, v = self.c_attn(x).split(c, dim=2)
+        q, k, v = (y.view(b, t, self.heads, c // self.heads).transpose(1, 2) for y in (q, k, v))
+        att = (q @ k.transpose(-2, -1)) * (1.0 / k.size(-1) ** 0.5)
+        att = F.softmax(att.masked_fill(self.bias[:, :, :t, :t] == 0, float("-inf")), dim=-1)
+        return self.c_proj((att @ v).transpose(1, 2).contiguous().view(b, t, c))
+
+
+class Relative(nn.Module):
+    """Scores with a learned bias per head and distance, in batches of heads (bmm)."""
+
+    def __init__(self, d=20, heads=2):
+        super().__init__()
+        self.heads, self.p = heads, nn.Linear(d, 3 * d)
+        self.bias = nn.Embedding(127, heads)
+
+    def forward(self, x):
+        b, t, c = x.shape
+        q, k, v = (y.reshape(b, t, self.heads, -1).permute(0, 2, 1, 3).reshape(b * self.heads, t, -1) for y in self.p(x).chunk(3, -1))
+        at = torch.arange(t)
+        bias = self.bias(at[None, :] - at[:, None] + 63).permute(2, 0, 1)
+        scores = torch.bmm(q * (c // self.heads) ** -0.5, k.transpose(1, 2)).view(b, self.heads, t, t) + bias
+        probs = scores.softmax(-1).view(b * self.heads, t, t)
+        return torch.bmm(probs, v).view(b, self.heads, t, -1).transpose(1, 2).reshape(b, t, c)
+
+
+class Decoder(nn.Module):
+    def __init__(self, norm_first):
+        super().__init__()
+        layer = nn.TransformerDecoderLayer(24, 3, 40, batch_first=True, norm_first=norm_first)
+        self.layers = nn.TransformerDecoder(layer, 2)
+
+    def forward(self, x, memory):
+        causal = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        return self.layers(x, memory, tgt_mask=causal, tgt_is_causal=True)
+
+
+floats = lambda d: lambda batch, seq: dict(x=torch.randn(batch, seq, d))
+eager = lambda make: lambda attention: make()
+one = lambda model, feeds: model(**feeds)
+
+
+def with_mask(dtype, d=30):
+    def make(batch, seq):
+        mask = torch.rand(batch, 1, seq, seq) > 0.3
+        mask |= torch.eye(seq, dtype=torch.bool)
+        return dict(x=torch.randn(batch, seq, d), mask=mask if dtype == torch.bool else torch.where(mask, torch.randn(1), -torch.inf))
+    return make
+
+
+multi_head = lambda model, feeds: model(feeds["x"], feeds["x"], feeds["x"], key_padding_mask=feeds.get("mask"), need_weights=False)[0]
+padding = lambda batch, seq: dict(x=torch.randn(batch, seq, 30), mask=torch.arange(seq).expand(batch, seq) >= seq * 2 // 3)
+stack = lambda **more: nn.TransformerEncoder(nn.TransformerEncoderLayer(30, 5, 40, batch_first=True, **more), 2, enable_nested_tensor=False)
+
+# name: (model by kind of attention, call, inputs, attentions)
+CASES = {
+    "bert": (transformer(hf.BertModel, hf.BertConfig, **encoder()), hidden, right, 2),
+    "bert-types": (transformer(hf.BertModel, hf.BertConfig, **encoder()), hidden, lambda b, s: right(b, s) | dict(token_type_ids=torch.ones(b, s, dtype=torch.int64)), 2),
+    "roberta": (transformer(hf.RobertaModel, hf.RobertaConfig, **encoder(pad_token_id=1)), hidden, right, 2),
+    "distilbert": (transformer(hf.DistilBertModel, hf.DistilBertConfig, vocab_size=VOCAB, dim=21, n_heads=3, n_layers=2, hidden_dim=34, max_position_embeddings=64), hidden, right, 2),
+    "electra": (transformer(hf.ElectraModel, hf.ElectraConfig, **encoder(embedding_size=12)), hidden, right, 2),
+    "albert": (transformer(hf.AlbertModel, hf.AlbertConfig, **encoder(embedding_size=12)), hidden, right, 2),
+    "deberta": (transformer(hf.DebertaV2Model, hf.DebertaV2Config, **encoder(relative_attention=False)), hidden, right, 2),
+    "mpnet": (transformer(hf.MPNetModel, hf.MPNetConfig, **encoder()), hidden, right, 2),
+    "vit": (transformer(hf.ViTModel, hf.ViTConfig, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4), hidden, lambda b, s: dict(pixel_values=torch.randn(b, 3, 16, 16)), 2),
+    "clip-text": (transformer(hf.CLIPTextModel, hf.CLIPTextConfig, **encoder()), hidden, right, 2),
+    "modernbert": (transformer(hf.ModernBertModel, hf.ModernBertConfig, **encoder(hidden_size=24, num_hidden_layers=4, local_attention=6, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2)), hidden, right, 4),
+    "t5": (transformer(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=VOCAB, d_model=20, d_kv=6, d_ff=32, num_layers=2, num_heads=3, feed_forward_proj="gated-gelu"), hidden, both, 6),
+    "bart": (transformer(hf.BartModel, hf.BartConfig, **seq2seq()), hidden, both, 6),
+    "marian": (transformer(hf.MarianModel, hf.MarianConfig, **seq2seq()), hidden, both, 6),
+    "whisper": (transformer(hf.WhisperModel, hf.WhisperConfig, **seq2seq(num_mel_bins=8, max_source_positions=16, max_target_positions=64)), hidden, audio, 6),
+    "gpt2": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "gpt2-left": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), hidden, left, 2),
+    "gpt2-past": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), cached, past(2, 5, 7), 2),
+    "gpt-neo": (transformer(hf.GPTNeoForCausalLM, hf.GPTNeoConfig, vocab_size=VOCAB, hidden_size=21, num_layers=2, num_heads=3, attention_types=[[["global", "local"], 1]], window_size=5, max_position_embeddings=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "gpt-neox": (transformer(hf.GPTNeoXForCausalLM, hf.GPTNeoXConfig, vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5, max_position_embeddings=64, rotary_pct=0.5, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "gptj": (transformer(hf.GPTJForCausalLM, hf.GPTJConfig, vocab_size=VOCAB, n_embd=40, n_layer=2, n_head=5, n_positions=64, rotary_dim=4, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "opt": (transformer(hf.OPTForCausalLM, hf.OPTConfig, vocab_size=VOCAB, hidden_size=21, ffn_dim=34, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64, word_embed_proj_dim=21), hidden, right, 2),
+    "bloom": (transformer(hf.BloomForCausalLM, hf.BloomConfig, vocab_size=VOCAB, hidden_size=21, n_layer=2, n_head=3, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "llama": (transformer(hf.LlamaForCausalLM, hf.LlamaConfig, **sizes()), hidden, right, 2),
+    "llama-tokens": (transformer(hf.LlamaForCausalLM, hf.LlamaConfig, **sizes(hidden_size=42, num_attention_heads=6, num_key_value_heads=3)), hidden, tokens, 2),
+    "llama-left": (transformer(hf.LlamaForCausalLM, hf.LlamaConfig, **sizes(hidden_size=42, num_attention_heads=6, num_key_value_heads=3)), hidden, left, 2),
+    "llama-past": (transformer(hf.LlamaForCausalLM, hf.LlamaConfig, **sizes(hidden_size=42, num_attention_heads=6, num_key_value_heads=2)), cached, past(2, 2, 8, True), 2),
+    "mistral": (transformer(hf.MistralForCausalLM, hf.MistralConfig, **sizes(hidden_size=36, num_attention_heads=3, num_key_value_heads=3, sliding_window=5)), hidden, right, 2),
+    "mistral-past": (transformer(hf.MistralForCausalLM, hf.MistralConfig, **sizes(sliding_window=None)), cached, past(2, 1, 8), 2),
+    "qwen2": (transformer(hf.Qwen2ForCausalLM, hf.Qwen2Config, **sizes(hidden_size=40, num_attention_heads=5)), hidden, right, 2),
+    "qwen3": (transformer(hf.Qwen3ForCausalLM, hf.Qwen3Config, **sizes(hidden_size=35, num_attention_heads=7, head_dim=6)), hidden, right, 2),
+    "qwen3-past": (transformer(hf.Qwen3ForCausalLM, hf.Qwen3Config, **sizes(hidden_size=35, num_attention_heads=7, head_dim=6)), cached, past(2, 1, 6), 2),
+    "gemma2": (transformer(hf.Gemma2ForCausalLM, hf.Gemma2Config, **sizes(hidden_size=42, num_attention_heads=6, num_key_value_heads=2, head_dim=14, sliding_window=3, query_pre_attn_scalar=20, attn_logit_softcapping=2.0, final_logit_softcapping=1.5)), hidden, right, 2),
+    "gemma3": (transformer(hf.Gemma3ForCausalLM, hf.Gemma3TextConfig, **sizes(num_hidden_layers=3, sliding_window=6, query_pre_attn_scalar=10, layer_types=["sliding_attention", "full_attention", "sliding_attention"])), hidden, right, 3),
+    "phi": (transformer(hf.PhiForCausalLM, hf.PhiConfig, vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5, max_position_embeddings=64), hidden, right, 2),
+    "phi3": (transformer(hf.Phi3ForCausalLM, hf.Phi3Config, **sizes(num_key_value_heads=5)), hidden, right, 2),
+    "olmo2": (transformer(hf.Olmo2ForCausalLM, hf.Olmo2Config, **sizes(num_key_value_heads=5)), hidden, right, 2),
+    "cohere": (transformer(hf.CohereForCausalLM, hf.CohereConfig, **sizes()), hidden, right, 2),
+    "stablelm": (transformer(hf.StableLmForCausalLM, hf.StableLmConfig, **sizes()), hidden, right, 2),
+    "falcon": (transformer(hf.FalconForCausalLM, hf.FalconConfig, vocab_size=VOCAB, hidden_size=40, num_hidden_layers=2, num_attention_heads=5, multi_query=True, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "mha": (eager(lambda: nn.MultiheadAttention(30, 5, batch_first=True)), multi_head, floats(30), 1),
+    "mha-padding": (eager(lambda: nn.MultiheadAttention(30, 5, batch_first=True)), multi_head, padding, 1),
+    "mha-seq-first": (eager(lambda: nn.MultiheadAttention(30, 3)), multi_head, floats(30), 1),
+    "encoder": (eager(stack), lambda model, feeds: model(feeds["x"]), floats(30), 2),
+    "encoder-padding": (eager(lambda: stack(norm_first=True, activation="gelu")), lambda model, feeds: model(feeds["x"], src_key_padding_mask=feeds["mask"]), padding, 2),
+    "decoder": (eager(lambda: Decoder(False)), one, lambda b, s: dict(x=torch.randn(b, s, 24), memory=torch.randn(b, s + 3, 24)), 4),
+    "decoder-pre": (eager(lambda: Decoder(True)), one, lambda b, s: dict(x=torch.randn(b, s, 24), memory=torch.randn(b, s + 3, 24)), 4),
+    "sdpa": (eager(Plain), one, floats(30), 1),
+    "sdpa-scale": (eager(lambda: Plain(scale=0.3)), one, floats(30), 1),
+    "sdpa-causal": (eager(lambda: Plain(causal=True)), one, floats(30), 1),
+    "sdpa-bool": (eager(Plain), one, with_mask(torch.bool), 1),
+    "sdpa-float": (eager(Plain), one, with_mask(torch.float32), 1),
+    "einsum": (eager(Einsum), one, floats(30), 1),
+    "einsum-mask": (eager(Einsum), one, with_mask(torch.bool), 1),
+    "by-hand": (eager(ByHand), one, floats(30), 1),
+    "relative": (eager(Relative), one, floats(20), 1),
+}
+KINDS = ("eager", "sdpa")
+EXPORTERS = ("dynamo", "torchscript")
+
+
+def randomise(model):
+    """Weights far enough from zero that every part counts."""
+    for name, weight in model.named_parameters():
+        nn.init.normal_(weight, 0.1 if "norm" in name.lower() else 0.0, 0.3 if weight.dim() == 1 else 0.2)
+
+
+def variants(name):
+    """Names of a case's exports; PyTorch's own modules have one kind of attention."""
+    kinds = KINDS if CASES[name][1] in (hidden, cached) else ("torch",)
+    return [f"{name}-{kind}-{exporter}" for kind in kinds for exporter in EXPORTERS]
+
+
+def export(variant, folder):
+    """Writes model.onnx, inputs.safetensors and expected.safetensors: `<case>.<name>`."""
+    name, kind, exporter = variant.rsplit("-", 2)
+    make, call, inputs, _ = CASES[name]
+    torch.manual_seed(sum(name.encode()))
+    model = make(kind).eval()
+    randomise(model)
+    if hasattr(model, "tie_weights"):
+        model.tie_weights()
+    feeds = [inputs(2, 13), inputs(3, 17), inputs(1, 31)]
+    names = list(feeds[0])
+    wrapped = Wrapped(model, names, call).eval()
+    with torch.no_grad():
+        answers = [wrapped(*(tensor.clone() for tensor in case.values())) for case in feeds]
+    answers = [answer if isinstance(answer, tuple) else (answer,) for answer in answers]
+    outputs = [f"out{i}" for i in range(len(answers[0]))]
+    moving = {key: [i for i, dim in enumerate(tensor.shape) if any(case[key].shape[i] != dim for case in feeds)]
+              for key, tensor in feeds[0].items()}
+    options = dict(input_names=names, output_names=outputs)
+    if exporter == "dynamo":
+        shapes = tuple({axis: torch.export.Dim.DYNAMIC for axis in moving[key]} for key in names)
+        options |= dict(dynamo=True, dynamic_shapes=(shapes,), verbose=False, external_data=False)
+    else:
+        options |= dict(dynamo=False, opset_version=17, dynamic_axes={key: {axis: f"{key}_{axis}" for axis in axes} for key, axes in moving.items()})
+    with torch.no_grad():
+        torch.onnx.export(wrapped, tuple(feeds[0].values()), folder / "model.onnx", **options)
+    flat = lambda cases: {f"{i}.{key}": value.contiguous() for i, case in enumerate(cases) for key, value in case.items()}
+    save_file(flat(feeds), folder / "inputs.safetensors")
+    save_file(flat([dict(zip(outputs, answer)) for answer in answers]), folder / "expected.safetensors")
+
+
+def qkv(command, *rest, **more):
+    return subprocess.run(["node", ROOT / "dist/src/cli/main.js", command, *rest], check=True, **more)
+
+
+def check(name, folder):
+    """The largest difference of `qkv run` from PyTorch by way of compiling, and how many attentions were found."""
+    expected = load_file(folder / "expected.safetensors")
+    found = {}
+    for way, options in WAYS.items():
+        qkv("run", folder / "model.onnx", "--inputs", folder / "inputs.safetensors",
+            "--outputs", folder / "out.safetensors", *options)
+        answer = load_file(folder / "out.safetensors")
+        found[way] = max((answer[key] - wanted).abs().max().item() for key, wanted in expected.items())
+    passes = json.loads(qkv("explain", folder / "model.onnx", "--json", capture_output=True, text=True).stdout)
+    fired = sum(step["fired"].get("attention", 0) for step in passes)
+    return found | {"attentions": f"{fired}/{CASES[name][3]}"}, fired >= CASES[name][3] and all(found[way] < 1e-4 for way in WAYS)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="names that start with this")
+    parser.add_argument("--keep", help="write the exports here and check nothing")
+    flags = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    failed = False
+    for name in CASES:
+        for variant in [variant for variant in variants(name) if variant.startswith(flags.only or "")]:
+            with tempfile.TemporaryDirectory() as place:
+                folder = Path(flags.keep or place) / variant
+                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    export(variant, folder)
+                except Exception as error:
+                    print(json.dumps({"export": variant, "refused by PyTorch": str(error).splitlines()[0][:160]}), flush=True)
+                    continue
+                if flags.keep:
+                    continue
+                figures, right = check(name, folder)
+                failed |= not right
+                print(json.dumps({"export": variant} | figures), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()
