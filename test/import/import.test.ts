@@ -135,6 +135,20 @@ test("loops stay as they are, with what they read of the graph around them", asy
   await roundTrip(model, { given: numbers("f32", [2]), times: fromNumbers("i64", [], [3]) });
 });
 
+test("a size that stands for another may itself have to be equal to a third", async () => {
+  const model = modelOf(
+    graph(
+      [node("Add", ["a", "b"], ["ab"]), node("Add", ["c", "ab"], ["y"])],
+      [info("a", "f32", ["l"]), info("b", "f32", ["m"]), info("c", "f32", ["n"])],
+      [info("y", "f32", [null])],
+    ),
+  );
+  const feeds = { a: numbers("f32", [3]), b: numbers("f32", [3], 2), c: numbers("f32", [3], 5) };
+  const { equal, graph: imported } = await roundTrip(model, feeds);
+  expect(new Set(imported.inputs.map(({ type }) => type.shape[0])).size).toBe(1);
+  expect(equal.map(({ dim }) => dim)).toEqual([imported.inputs[0]!.type.shape[0], imported.inputs[0]!.type.shape[0]]);
+});
+
 test("sizes that have to be equal get one name; a function's nodes stand in its place", async () => {
   const model: OnnxModel = {
     ...modelOf(

@@ -1,6 +1,6 @@
 import { Arena, graphOf } from "../../../ir/arena.ts";
 import { fail } from "../../../ir/diagnostics.ts";
-import { type Dim, show } from "../../../ir/dim.ts";
+import { type Dim, show, substitute } from "../../../ir/dim.ts";
 import type { Graph } from "../../../ir/graph.ts";
 import { isTensorInfo, type OnnxGraph, type OnnxModel, type OnnxValueInfo } from "../schema.ts";
 import { dtypeName } from "../tensor-data.ts";
@@ -43,6 +43,8 @@ export function importModel(model: OnnxModel): ImportedModel {
       return once(graph, { versionsOf: (node) => versions.get(node) ?? own }, equal);
     } catch (error) {
       if (!(error instanceof Equated)) throw error;
+      const found = new Map([[error.symbol, error.dim]]);
+      for (const [name, dim] of equal) equal.set(name, substitute(dim, found));
       equal.set(error.symbol, error.dim);
     }
   return fail("QKV409", `${startLimit} dimensions have to be equal for this model to run`);
