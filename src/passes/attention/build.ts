@@ -6,7 +6,7 @@ import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, spread } from "./axes.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskOfBias, type PairAxes } from "./causal.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 
@@ -39,13 +39,17 @@ export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss
     at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]),
     at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
   ] as const;
-  const hidden = maskOf(b, collected, roles);
+  const hidden = maskOf(
+    b,
+    collected.masks.flatMap(({ parts }) => parts),
+    roles,
+  );
   const [batch, count, queries] = operands[0].type.shape as [Dim, Dim, Dim];
   const scores = [batch, count, queries, operands[1].type.shape[2]!];
   if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
   const clears = candidate.guarded ? clearsRows(candidate, collected) : false;
   if (typeof clears !== "boolean") return clears;
-  const bias = sumOfBiases(b, collected, clears ? undefined : hidden, roles);
+  const bias = sumOfBiases(b, clears ? { ...collected, masks: [] } : collected, roles);
   const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : undefined;
   const extras = [mask, bias].filter((extra) => extra !== undefined);
   const made = b.attention(...operands, ...extras, { scale, causal: collected.causal });
@@ -103,36 +107,59 @@ interface Collected {
   readonly scale: number;
   readonly causal: boolean;
   readonly biases: readonly Term[];
-  /** Parts of the mask, and what they fill with. */
-  readonly masks: readonly { readonly value: Value; readonly groups: Groups }[];
-  readonly fill: number;
+  /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
+  readonly masks: readonly Conjunction[];
   /** What each mask, the causal one among them, puts in the place of scores. */
   readonly fills: readonly number[];
 }
 
+/** Part of a mask, and where its axes are. */
+interface Part {
+  readonly value: Value;
+  readonly groups: Groups;
+  readonly axes: PairAxes | undefined;
+}
+
+/** Masks of one strength: where several hide a key, it is hidden no deeper than where one does. */
+interface Conjunction {
+  readonly parts: readonly Part[];
+  readonly fill: number;
+}
+
+const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isCausalMask(value, axes);
+
+/**
+ * Whether `attention` may hide later keys by itself. It hides them deeper than any mask, which shows in rows that see
+ * nothing: masks that are finite weigh all their keys alike.
+ */
+function hidesLater(masks: readonly Conjunction[]): boolean {
+  const others = masks.flatMap(({ parts }) => parts.filter((part) => !isTriangle(part)));
+  return (
+    masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) ||
+    others.every(({ value, axes }) => axes !== undefined && seesItself(value, axes))
+  );
+}
+
+function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[] {
+  const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !isTriangle(part)) }));
+  return rest.filter(({ parts }) => parts.length > 0);
+}
+
 function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss {
   let scale = 1;
-  let causal = false;
-  let fill = 0;
-  const fills: number[] = [];
+  const biases: Term[] = [];
+  const triangles: Term[] = [];
+  const added: Conjunction[] = [];
+  const replacing: Part[] = [];
   /** What masks put in the place of scores. */
   let replaced: number | undefined;
-  const biases: Term[] = [];
-  const masks: { value: Value; groups: Groups }[] = [];
   // Steps are nearest the softmax first; going down, what is above multiplies what is below.
   for (const [i, step] of path.steps.entries()) {
     const at = groups[i + 1]!;
     const axes = pairAxes(at, roles);
-    const note = (mask: Value, value: number) => {
-      fill = Math.min(fill, value);
-      fills.push(value);
-      for (const part of conjuncts(mask)) {
-        if (axes && isCausalMask(part, axes)) causal = true;
-        else masks.push({ value: part, groups: at });
-      }
-    };
+    const partsOf = (mask: Value) => conjuncts(mask).map((value) => ({ value, groups: at, axes }));
     if (step.kind === "scale") {
-      if (!(step.factor > 0) && (biases.length > 0 || masks.length > 0 || causal))
+      if (!(step.factor > 0) && biases.length + triangles.length + added.length + replacing.length > 0)
         return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
       scale *= step.factor;
     } else if (step.kind === "mask") {
@@ -144,15 +171,22 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
           at: step.node.results[0]!,
         };
       replaced = other;
-      note(step.keeps ? step.mask : b.not(step.mask), Math.min(step.fill * scale, swallows));
+      replacing.push(...partsOf(step.keeps ? step.mask : b.not(step.mask)));
     } else if (step.kind === "bias") {
+      const term = { value: step.value, groups: at, factor: step.negate ? -scale : scale };
       const mask = step.negate ? undefined : maskOfBias(step.value, isMasked);
-      if (mask) note(mask.mask, mask.fill * scale);
-      else if (axes && !step.negate && isCausalBias(step.value, axes, isMasked)) causal = true;
-      else biases.push({ value: step.value, groups: at, factor: step.negate ? -scale : scale });
+      if (mask && replaced !== undefined) replacing.push(...partsOf(mask.mask));
+      else if (mask) added.push({ parts: partsOf(mask.mask), fill: mask.fill * scale });
+      else if (axes && !step.negate && isCausalBias(step.value, axes, isMasked)) triangles.push(term);
+      else biases.push(term);
     }
   }
-  return { scale, causal, biases, masks, fill, fills };
+  const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
+  const fills = masks.map(({ fill }) => fill);
+  const inside = hidesLater(masks);
+  const causal = inside && (triangles.length > 0 || masks.some(({ parts }) => parts.some(isTriangle)));
+  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), fills };
+  return { scale, causal, biases: [...biases, ...triangles], masks, fills };
 }
 
 /** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */
@@ -167,20 +201,25 @@ export function pairAxes(groups: Groups, roles: Pick<Roles, "query" | "key">): P
 /** The axes of scores: [batch, heads, queries, keys]. */
 const pairGroups = (roles: Roles): Groups => [roles.batch, [...roles.head, ...roles.group], roles.query, [roles.key]];
 
-/** All masks at once, in the order [batch, heads, queries, keys]. */
-function maskOf(b: Build, { masks }: Collected, roles: Roles): Value | undefined {
-  const arranged = masks.map(({ value, groups }) => arrangeBroadcast(b, value, groups, pairGroups(roles), roles.sizes));
+/** Where all parts of a mask are on, in the order [batch, heads, queries, keys]; undefined without parts. */
+function maskOf(b: Build, parts: readonly Part[], roles: Roles): Value | undefined {
+  const arranged = parts.map(({ value, groups }) => arrangeBroadcast(b, value, groups, pairGroups(roles), roles.sizes));
   return arranged.length > 0 ? arranged.reduce((p, q) => b.and(p, q)) : undefined;
 }
 
-/** All that is added to the scores, the mask as zero or very negative, in the order [batch, heads, queries, keys]. */
-function sumOfBiases(b: Build, { biases, fill }: Collected, mask: Value | undefined, roles: Roles): Value | undefined {
+/** All that is added to the scores, masks as zero or very negative, in the order [batch, heads, queries, keys]. */
+function sumOfBiases(
+  b: Build,
+  { biases, masks }: Pick<Collected, "biases" | "masks">,
+  roles: Roles,
+): Value | undefined {
   const { dtype } = roles.q.type;
   const terms = biases.map(({ value, groups, factor }) => {
     const moved = arrangeBroadcast(b, value, groups, pairGroups(roles), roles.sizes);
     return factor === 1 ? moved : b.mul(moved, b.scalar(factor, dtype));
   });
-  if (mask) terms.push(b.select(mask, b.scalar(0, dtype), b.scalar(finite(fill, dtype), dtype)));
+  for (const { parts, fill } of masks)
+    terms.push(b.select(maskOf(b, parts, roles)!, b.scalar(0, dtype), b.scalar(finite(fill, dtype), dtype)));
   return terms.length > 0 ? terms.reduce((p, q) => b.add(p, q)) : undefined;
 }
 

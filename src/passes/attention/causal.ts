@@ -31,6 +31,15 @@ export function isCausalBias(bias: Value, axes: PairAxes, masked: (element: numb
   );
 }
 
+/** Whether a boolean mask certainly lets each query see the key at its own position, as a window does. */
+export function seesItself(mask: Value, axes: PairAxes): boolean {
+  const pair = comparison(mask.node);
+  if (!pair) return false;
+  const [first, second] = [indexFrom(pair.below), indexFrom(pair.above)];
+  if (!first || !second || new Set([first.axis, second.axis, axes.query, axes.key]).size !== 2) return false;
+  return pair.strict ? first.from < second.from : first.from <= second.from;
+}
+
 type Test = (element: number | bigint, at: number) => boolean;
 
 function isTriangle(tensor: HostTensor, axes: PairAxes, on: Test, off: Test = (e, i) => !on(e, i)): boolean {
@@ -46,13 +55,36 @@ function isTriangle(tensor: HostTensor, axes: PairAxes, on: Test, off: Test = (e
   return rows > 1 && columns > 1;
 }
 
-/** `below ≤ above` of a comparison, also where it is written as `not(above < below)`. */
-function comparedIndices(node: Node): { readonly below: Value; readonly above: Value } | undefined {
+interface Comparison {
+  readonly below: Value;
+  readonly above: Value;
+  readonly strict: boolean;
+}
+
+/** `below ≤ above` or `below < above`, also where it is written as the opposite denied. */
+function comparison(node: Node): Comparison | undefined {
   const [first, second] = node.operands;
-  if (node.op === "lessEqual") return { below: first!, above: second! };
-  if (node.op !== "not" || first!.node.op !== "less") return undefined;
-  const [above, below] = first!.node.operands;
-  return { below: below!, above: above! };
+  if (node.op === "lessEqual" || node.op === "less")
+    return { below: first!, above: second!, strict: node.op === "less" };
+  const denied = node.op === "not" ? comparison(first!.node) : undefined;
+  return denied && { below: denied.above, above: denied.below, strict: !denied.strict };
+}
+
+/** `below ≤ above` of a comparison. */
+function comparedIndices(node: Node): Comparison | undefined {
+  const pair = comparison(node);
+  return pair?.strict ? undefined : pair;
+}
+
+/** The axis along which a value is c, c + 1, c + 2, … and that c. */
+function indexFrom(value: Value): { readonly axis: number; readonly from: number } | undefined {
+  const axis = indexAxis(value);
+  if (axis !== undefined) return { axis, from: 0 };
+  const [inner, by] = value.node.operands;
+  const step = value.node.op === "sub" || value.node.op === "add" ? scalarOf(by!) : undefined;
+  const below = step === undefined ? undefined : indexAxis(inner!);
+  if (below === undefined) return undefined;
+  return { axis: below, from: value.node.op === "sub" ? -step! : step! };
 }
 
 /** The axis, counted from the last, along which a value is 0, 1, 2, …; undefined where it is anything else. */
