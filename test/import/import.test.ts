@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/backends/onnx/import/import.ts";
-import type { OnnxModel } from "../../src/backends/onnx/schema.ts";
+import type { OnnxAttribute, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
 import { compile } from "../../src/compile.ts";
 import { Arena } from "../../src/ir/arena.ts";
 import { evaluateGraph } from "../../src/ir/evaluate.ts";
@@ -42,6 +42,63 @@ describe("shapes computed from shapes", () => {
     expect(showType(imported.outputs[0]!.value.type)).toBe("f32[batch, 4, seq, 2]");
     expect(printGraph(imported)).not.toContain("size(");
   });
+});
+
+test("sizes that weights and strides demand are taken to be those", async () => {
+  const model = modelOf(
+    graph(
+      [
+        node("Conv", ["x", "w"], ["slid"], { strides: ints(2), pads: ints(1, 1), kernel_shape: ints(3) }),
+        node("Add", ["slid", "positions"], ["y"]),
+      ],
+      [info("x", "f32", ["batch", "channels", "frames"])],
+      [info("y", "f32", ["batch", 2, 5])],
+      [
+        tensor(
+          "w",
+          "f32",
+          [2, 3, 3],
+          Array.from({ length: 18 }, (_, i) => i - 7),
+        ),
+        tensor("positions", "f32", [2, 5], [...Array(10).keys()]),
+      ],
+    ),
+  );
+  const { graph: imported, equal } = await roundTrip(model, { x: numbers("f32", [2, 3, 10]) });
+  expect(equal).toEqual([
+    { name: "channels", dim: 3 },
+    { name: "frames", dim: 10 },
+  ]);
+  expect(showType(imported.inputs[0]!.type)).toBe("f32[batch, 3, 10]");
+});
+
+test("sizes that differ between branches in one way have one name", async () => {
+  const twice = (name: string) => node("Concat", [name, name], [`${name}2`], { axis: int(0) });
+  const same = (name: string) => node("Neg", [name], [`${name}1`]);
+  const branch = (nodes: readonly OnnxNode[], names: readonly string[]): OnnxAttribute => ({
+    kind: "graph",
+    value: graph(
+      nodes,
+      [],
+      names.map((name) => info(name, "f32", undefined)),
+    ),
+  });
+  const model = modelOf(
+    graph(
+      [
+        node("If", ["go"], ["y", "z"], {
+          then_branch: branch([twice("a"), twice("b")], ["a2", "b2"]),
+          else_branch: branch([same("a"), same("b")], ["a1", "b1"]),
+        }),
+      ],
+      [info("go", "bool", [1]), info("a", "f32", ["n", 2]), info("b", "f32", ["n", 3])],
+      [info("y", "f32", [null, 2]), info("z", "f32", [null, 3])],
+    ),
+  );
+  const [a, b] = [numbers("f32", [5, 2]), numbers("f32", [5, 3])];
+  const runs = [0, 1].map((go) => ({ go: fromNumbers("bool", [1], [go]), a, b }));
+  const { graph: imported } = await roundTrip(model, ...runs);
+  expect(imported.outputs.map(({ value }) => showType(value.type))).toEqual(["f32[y.0, 2]", "f32[y.0, 3]"]);
 });
 
 test("operators the IR lacks stay as they are, and sizes only they tell are bound by them", async () => {

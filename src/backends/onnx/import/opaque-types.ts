@@ -30,6 +30,7 @@ function stretched(cx: NodeContext, a: readonly Dim[], b: readonly Dim[]): reado
 
 function productShape(cx: NodeContext, x: readonly Dim[], y: readonly Dim[]): readonly Dim[] {
   if (x.length < 2 || y.length < 2) return unmodelled("it multiplies vectors");
+  cx.same(x.at(-1)!, y.at(-2)!);
   return [...stretched(cx, x.slice(0, -2), y.slice(0, -2)), x.at(-2)!, y.at(-1)!];
 }
 
@@ -61,6 +62,7 @@ const conv =
   (dtype: (cx: NodeContext) => DType, weight = 1): TypeRule =>
   (cx) => {
     const [x, w] = [typeOf(cx, 0).shape, typeOf(cx, weight).shape];
+    cx.same(x[1]!, mul(w[1]!, cx.int("group", 1)));
     return [{ dtype: dtype(cx), shape: windowShape(cx, x, w[0]!, w.slice(2)) }];
   };
 

@@ -4,6 +4,8 @@ import {
   coefficients,
   type Dim,
   divideExact,
+  evaluate,
+  isStatic,
   mul,
   show,
   sub,
@@ -70,11 +72,29 @@ export class Symbols {
     const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
     const order = [...names.filter((name) => this.#unknown.has(name)), ...names];
     for (const name of order) {
-      const dim = solve(sub(a, b), name);
+      const dim = solve(sub(a, b), name) ?? largest(a, b, name) ?? largest(b, a, name);
       if (dim !== undefined) throw new Equated(name, dim);
     }
     return false;
   }
+}
+
+/** Sizes beyond are not looked for. */
+const largestSize = 2 ** 31;
+
+/**
+ * The largest size of `name` at which a dimension that depends on nothing else, and grows with it, is the number `wanted`: what
+ * a stride leaves of 2999 and of 3000 is the same, and whole windows are what models are made for.
+ */
+function largest(dim: Dim, wanted: Dim, name: string): number | undefined {
+  if (!isStatic(wanted) || symbolsOf(dim).length !== 1) return undefined;
+  let [low, high] = [0, largestSize];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (evaluate(dim, new Map([[name, middle]])) <= wanted) low = middle;
+    else high = middle - 1;
+  }
+  return low > 0 && evaluate(dim, new Map([[name, low]])) === wanted ? low : undefined;
 }
 
 /** The dimension `name` has to be for the difference to be 0, whatever the others are. */

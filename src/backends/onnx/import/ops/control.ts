@@ -1,5 +1,5 @@
 import { graphOf } from "../../../../ir/arena.ts";
-import { type Dim, symbolsOf } from "../../../../ir/dim.ts";
+import { type Dim, show, symbolsOf } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
@@ -15,7 +15,8 @@ const choice: Conversion = (cx) => {
   const outside = cx.symbols.known();
   const branches = [cx.branch(thenGraph), cx.branch(elseGraph)] as const;
   const [left, right] = branches.map(({ results }) => results.map((entry) => entry.value())) as [Value[], Value[]];
-  const shapes = left.map((value, i) => joined(cx, value, right[i], cx.node.outputs[i] ?? "", outside));
+  const named = new Map<string, Dim>();
+  const shapes = left.map((value, i) => joined(cx, value, right[i], cx.node.outputs[i] ?? "", { outside, named }));
   const captured = new Map(
     branches.flatMap(({ captured: pairs }) => pairs.map(({ inner, outer }) => [inner, outer] as const)),
   );
@@ -32,19 +33,29 @@ const choice: Conversion = (cx) => {
   return cx.arena.node("if", [scalar, ...captured.values()], { whenTrue, whenFalse }).results;
 };
 
+interface Sizes {
+  readonly outside: ReadonlySet<string>;
+  /** What stands for a size that is one thing in one branch and another in the other: the same for the same two. */
+  readonly named: Map<string, Dim>;
+}
+
 /** The shape of a result of either branch, as the graph around sees it. */
 function joined(
   cx: NodeContext,
   a: Value,
   b: Value | undefined,
   name: string,
-  outside: ReadonlySet<string>,
+  { outside, named }: Sizes,
 ): readonly Dim[] {
   if (!b || a.type.dtype !== b.type.dtype || a.type.shape.length !== b.type.shape.length)
     return unmodelled("its branches give tensors of different types");
   return a.type.shape.map((dim, axis) => {
-    const shared = dim === b.type.shape[axis] && symbolsOf(dim).every((symbol) => outside.has(symbol));
-    return shared ? dim : cx.symbols.unknown(`${name}.${axis}`);
+    const other = b.type.shape[axis]!;
+    if (dim === other && symbolsOf(dim).every((symbol) => outside.has(symbol))) return dim;
+    const both = `${show(dim)} | ${show(other)}`;
+    const known = named.get(both) ?? cx.symbols.unknown(`${name}.${axis}`);
+    named.set(both, known);
+    return known;
   });
 }
 
