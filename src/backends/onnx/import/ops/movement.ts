@@ -119,6 +119,22 @@ const slice: Conversion = (cx) => {
   return cut;
 };
 
+/** A step that divides the axis picks one of each group of neighbours: a slice of the axis cut into groups. */
+function oneOfEach(
+  cx: NodeContext,
+  x: Value,
+  { axis, start, end, step }: { axis: number; start: number; end: number; step: number },
+): Value | undefined {
+  const { shape } = x.type;
+  const size = shape[axis];
+  if (typeof size !== "number" || step < 2 || size % step !== 0 || start < 0 || start >= step || end < size)
+    return undefined;
+  const kept = [...shape.slice(0, axis), size / step];
+  const groups = cx.b.reshape(x, { shape: [...kept, step, ...shape.slice(axis + 1)] });
+  const picked = cx.b.slice(groups, { axis: axis + 1, start, end: start + 1 });
+  return cx.b.reshape(picked, { shape: [...kept, ...shape.slice(axis + 1)] });
+}
+
 /** Steps other than 1 pick elements one by one, along axes of a known size. */
 function strided(
   cx: NodeContext,
@@ -133,6 +149,11 @@ function strided(
     const axis = cx.axis(given, x.type.shape.length);
     const [size, start, end, step] = [cut.type.shape[axis]!, starts[i]!, ends[i]!, steps[i]!];
     if (!isStatic(size) || !isStatic(start) || !isStatic(end)) return unmodelled("it steps over an axis of open size");
+    const one = oneOfEach(cx, cut, { axis, start, end, step });
+    if (one) {
+      cut = one;
+      return;
+    }
     const places = steppedPlaces(size, start, end, step);
     cut = cx.b.gather(cut, cx.constant("i64", [places.length], places), { axis });
   });
