@@ -1,14 +1,16 @@
 import { type InputSpec, randomInputs } from "./backends/ort/inputs.ts";
 import { attrsOf } from "./ir/arena.ts";
 import { bindDims } from "./ir/bind-dims.ts";
+import { holdsGraphs, subgraphsOf } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
-import { evaluate, symbolsOf } from "./ir/dim.ts";
+import { type Dim, evaluate, isStatic, symbolsOf } from "./ir/dim.ts";
 import { isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
-/** Sizes taken for symbols that nobody gave: one sequence of 128. */
-export const defaultSize = (symbol: string): number => (/^(b|batch\w*|n_batch)$/i.test(symbol) ? 1 : 128);
+/** Sizes taken for symbols that nobody gave: one sequence of 128, or a second of sound. */
+export const defaultSize = (symbol: string): number =>
+  /^(b|batch\w*|n_batch)$/i.test(symbol) ? 1 : /samples$/i.test(symbol) ? 16_000 : 128;
 
 /** The named dimensions of a graph's inputs, in order of appearance. */
 export const symbolsIn = (graph: Graph): readonly string[] => [
@@ -28,8 +30,39 @@ export function checkDims(graph: Graph, given: ReadonlyMap<string, number>): voi
 /** A size for every symbol of the graph's inputs: those given, defaults for the others. Throws QKV504. */
 export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   checkDims(graph, given);
-  return new Map(symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)]));
+  const sizes = symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)] as const);
+  return leavingSome(graph, new Map(sizes), given);
 }
+
+/** Sizes that are looked for end here. */
+const largestSize = 2 ** 24;
+
+/** The sizes, those not given doubled where a window or a stride would leave nothing anywhere in the graph. */
+export function leavingSome(
+  graph: Graph,
+  dims: ReadonlyMap<string, number>,
+  given: ReadonlyMap<string, number> = new Map(),
+): ReadonlyMap<string, number> {
+  const all = new Set(nodesOf(graph).flatMap(({ results }) => results.flatMap(({ type }) => type.shape)));
+  const sizes = new Map(dims);
+  for (const dim of all) {
+    const names = symbolsOf(dim);
+    if (!hasCall(dim) || !names.every((name) => sizes.has(name))) continue;
+    for (const name of names.filter((one) => !given.has(one)))
+      sizes.set(name, grown(dim, sizes, name) ?? sizes.get(name)!);
+  }
+  return sizes;
+}
+
+/** The size of `name`, doubled until the dimension is at least 1; undefined where it does not get there. */
+function grown(dim: Dim, sizes: ReadonlyMap<string, number>, name: string): number | undefined {
+  for (let size = sizes.get(name)!; size < largestSize; size *= 2)
+    if (evaluate(dim, new Map([...sizes, [name, size]])) >= 1) return size;
+  return undefined;
+}
+
+const hasCall = (dim: Dim): boolean =>
+  !isStatic(dim) && dim.terms.some(({ factors }) => factors.some(([{ kind }]) => kind === "call"));
 
 /**
  * A size for every symbol of the graph's inputs, as these tensors have them. Throws QKV240 and QKV241 where they are not
@@ -55,9 +88,10 @@ export function dimsOfFeeds(
 }
 
 /**
- * Random inputs a graph can take: floats are normal, indices stay within what they index, other integers are padding
- * masks of ones and zeros. `varied` floats and integers come in rows of special structure instead: zeros, equal
- * elements, large and tiny ones, masks that hide everything. Depends on nothing but the arguments.
+ * Random inputs a graph can take: floats are normal, indices stay within what they index, position ids are the last
+ * positions there are, other integers are padding masks of ones and zeros. `varied` floats and integers come in rows of
+ * special structure instead: zeros, equal elements, large and tiny ones, masks that hide everything. Depends on nothing
+ * but the arguments.
  */
 export function randomFeeds(
   graph: Graph,
@@ -66,21 +100,25 @@ export function randomFeeds(
   style: "plain" | "varied" = "plain",
 ): Map<string, HostTensor> {
   const limits = indexLimits(graph, dims);
-  const specs = graph.inputs.map((value): InputSpec => {
+  const inputs = graph.inputs.map((value) => {
     const { name, dtype, shape } = attrsOf(value.node, "input");
-    const sizes = shape.map((dim) => evaluate(dim, dims));
+    return { value, name, dtype, dims: shape.map((dim) => evaluate(dim, dims)) };
+  });
+  const length = Math.max(
+    0,
+    ...inputs.filter(({ dtype }) => isInteger(dtype)).map(({ dims: sizes }) => sizes.at(-1) ?? 0),
+  );
+  const specs = inputs.map(({ value, ...spec }): InputSpec => {
     const high = limits.get(value);
     if (style === "varied") {
-      const range = isFloat(dtype) ? {} : { low: 0, high: high ?? 2 };
-      return { name, dtype, dims: sizes, fill: { kind: "rows", ...range } };
+      const range = isFloat(spec.dtype) ? {} : { low: 0, high: high ?? 2 };
+      return { ...spec, fill: { kind: "rows", ...range } };
     }
-    if (!isInteger(dtype)) return { name, dtype, dims: sizes };
-    return {
-      name,
-      dtype,
-      dims: sizes,
-      fill: high === undefined ? { kind: "mask" } : { kind: "integers", low: 0, high },
-    };
+    if (!isInteger(spec.dtype)) return spec;
+    if (high !== undefined) return { ...spec, fill: { kind: "integers", low: 0, high } };
+    if (/position_ids$/.test(spec.name))
+      return { ...spec, fill: { kind: "positions", from: length - (spec.dims.at(-1) ?? 0) } };
+    return { ...spec, fill: { kind: "mask" } };
   });
   return randomInputs(specs, seed);
 }
@@ -94,9 +132,25 @@ function indexLimits(graph: Graph, dims: ReadonlyMap<string, number>): ReadonlyM
   for (const node of nodesOf(graph).toReversed()) {
     if (node.op === "gather" || node.op === "scatter") lower(node.operands[1]!, gatheredSize(node, dims));
     const limit = node.results.map((value) => limits.get(value)).find((found) => found !== undefined);
+    if (holdsGraphs(node)) lowerCaptures(node, dims, lower);
     if (limit !== undefined && passesThrough.has(node.op)) for (const operand of node.operands) lower(operand, limit);
   }
   return limits;
+}
+
+/** What the graphs of a node index with their inputs is indexed with its operands: with the last ones, as many as they take. */
+function lowerCaptures(
+  node: Node,
+  dims: ReadonlyMap<string, number>,
+  lower: (value: Value, limit: number) => void,
+): void {
+  for (const graph of subgraphsOf(node)) {
+    const limits = indexLimits(graph, dims);
+    graph.inputs.forEach((input, i) => {
+      const limit = limits.get(input);
+      if (limit !== undefined) lower(node.operands[i + node.operands.length - graph.inputs.length]!, limit);
+    });
+  }
 }
 
 function gatheredSize(node: Node, dims: ReadonlyMap<string, number>): number {

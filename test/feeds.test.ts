@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { checkDims, completeDims, dimsOfFeeds, randomFeeds, symbolsIn } from "../src/feeds.ts";
 import { cast, concat, embedding, input, model, param, reshape, transpose } from "../src/index.ts";
+import { Arena, graphOf } from "../src/ir/arena.ts";
+import { add, floorDiv, sub, symbol } from "../src/ir/dim.ts";
 import { fromNumbers, toFloat64 } from "../src/ir/tensor.ts";
 
 const tokens = model("tokens", { vocab: 7 }, ({ vocab }) => {
@@ -138,4 +140,53 @@ describe("dims of given inputs", () => {
   ] as const)("%s", (_, feeds, sizes, code) => {
     expect(() => dimsOfFeeds(pair, new Map(Object.entries(feeds)), sizes)).toThrow(expect.objectContaining({ code }));
   });
+});
+
+describe("sizes", () => {
+  const sounds = () => {
+    const arena = new Arena();
+    const x = arena.build.input({ name: "x", dtype: "f32", shape: ["batch", "n"].map(symbol) });
+    const left = add(floorDiv(sub(symbol("n"), 200), 64), 1);
+    const dims = [symbol("batch"), left];
+    const [y] = arena.node("opaque", [x], { code: "", dtypes: "f32", ranks: [2], dims }).results;
+    return graphOf("sounds", [x], [["y", y!]]);
+  };
+
+  test("are doubled where a window would leave nothing, unless they are given", () => {
+    const windowed = sounds();
+    expect(Object.fromEntries(completeDims(windowed, new Map()))).toEqual({ batch: 1, n: 256 });
+    expect(Object.fromEntries(completeDims(windowed, new Map([["n", 100]])))).toEqual({ batch: 1, n: 100 });
+  });
+
+  test("are a second for samples of sound", () => {
+    const { graph: wave } = model("wave", {}, () => ({ y: input("x", "f32", ["num_samples"]) })).build();
+    expect(completeDims(wave, new Map()).get("num_samples")).toBe(16_000);
+  });
+});
+
+test("position ids are the last positions there are", () => {
+  const { graph: step } = model("step", {}, () => {
+    const [at, mask] = [input("position_ids", "i64", ["b", "seq"]), input("mask", "i64", ["b", "all"])];
+    return { at: cast(at, "f32"), seen: cast(mask, "f32") };
+  }).build();
+  const sizes = new Map([
+    ["b", 2],
+    ["seq", 2],
+    ["all", 9],
+  ]);
+  expect([...toFloat64(randomFeeds(step, sizes, 0).get("position_ids")!)]).toEqual([7, 8, 7, 8]);
+});
+
+test("what branches index with what they read of the graph around stays within it", () => {
+  const arena = new Arena();
+  const { build: b } = arena;
+  const ids = b.input({ name: "ids", dtype: "i64", shape: [50] });
+  const go = b.input({ name: "go", dtype: "bool", shape: [] });
+  const inner = b.input({ name: "inner", dtype: "i64", shape: [50] });
+  const branch = (name: string, rows: number) =>
+    graphOf(name, [inner], [["y", b.gather(b.param({ name, dtype: "f32", shape: [rows, 2] }), inner, { axis: 0 })]]);
+  const choice = arena.node("if", [go, ids], { whenTrue: branch("wide", 90), whenFalse: branch("narrow", 5) });
+  const feeds = randomFeeds(graphOf("choice", [go, ids], [["y", choice.results[0]!]]), new Map(), 0);
+  expect(Math.max(...toFloat64(feeds.get("ids")!))).toBe(4);
+  expect([...feeds.get("go")!.data]).toEqual([1]);
 });

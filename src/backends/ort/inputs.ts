@@ -8,6 +8,8 @@ export type Fill =
   | { readonly kind: "normal"; readonly mean?: number; readonly std?: number }
   /** Uniform whole numbers from `low` up to, not including, `high`. */
   | { readonly kind: "integers"; readonly low: number; readonly high: number }
+  /** Whole numbers along the last axis: `from`, the next one, and so on. */
+  | { readonly kind: "positions"; readonly from: number }
   /** Padding mask: along the last axis 1 up to a random length of at least one, then 0. */
   | { readonly kind: "mask" }
   /**
@@ -61,6 +63,7 @@ function randomTensor({ name, dtype, dims, fill = defaultFills[dtype] }: InputSp
 
 function filled(name: string, fill: Fill, length: number, row: number, random: () => number): Float64Array {
   if (fill.kind === "normal") return normal(length, fill.mean ?? 0, fill.std ?? 1, random);
+  if (fill.kind === "positions") return Float64Array.from({ length }, (_, i) => fill.from + (i % row));
   if (fill.kind === "mask") return paddingMask(length, row, random);
   if (fill.kind === "rows" && (fill.low === undefined || fill.high === undefined))
     return rows(length, row, floatRows, random);
