@@ -1,4 +1,5 @@
 import { exportGraph } from "./backends/onnx/export.ts";
+import type { ImportedModel } from "./backends/onnx/import/import.ts";
 import { carriedOpset } from "./backends/onnx/operator-versions.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { shieldInputs } from "./backends/onnx/shield-inputs.ts";
@@ -30,6 +31,9 @@ export interface Declared extends Built {
   readonly tensors?: WeightStore;
   /** The file it came from: what it is compared with. */
   readonly file?: string;
+  /** What the import of that file took to be equal, and the operators it left as they are. */
+  readonly equal?: ImportedModel["equal"];
+  readonly opaque?: ImportedModel["opaque"];
 }
 /** Anything that can be built into a graph: what `model(…)` returns. */
 export type Buildable = Pick<Model, "build">;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { passJson } from "../compare.ts";
-import { compile } from "../compile.ts";
+import { compile, type Declared } from "../compile.ts";
 import { costOf } from "../ir/cost.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { show } from "../ir/dim.ts";
@@ -30,11 +30,30 @@ async function run(path: string, rule: string | undefined, flags: ModelFlags & {
   // Sizes are hints here: formulas stay formulas.
   const { steps } = await compile(declared, { ...options, hints: dimsOf(flags) });
   const chosen = rule === undefined ? steps : steps.filter((step) => concerns(step, rule));
-  if (rule !== undefined && chosen.length === 0)
+  const taken = rule === undefined || rule === importName ? [declared].filter(({ file }) => file !== undefined) : [];
+  if (rule !== undefined && chosen.length === 0 && taken.length === 0)
     fail("QKV502", `no pass or rule "${rule}" was considered here`, { help: `the passes are ${passNames(steps)}` });
-  if (flags.json) return printJson(chosen.map(passJson));
-  process.stdout.write(chosen.map((step) => describe(step, rule)).join("\n"));
+  if (flags.json) return printJson([...taken.map(importJson), ...chosen.map(passJson)]);
+  process.stdout.write([...taken.map(describeImport), ...chosen.map((step) => describe(step, rule))].join("\n"));
 }
+
+const importName = "import";
+
+/** What was made of the file, before any pass. */
+function describeImport({ equal = [], opaque = [] }: Declared): string {
+  const lines = [
+    `${pc.bold(importName)}: The file's operators become ours; those the IR has no ops for stay as they are.`,
+    ...equal.map(({ name, dim }) => `  ${pc.green("taken")}   ${name} = ${show(dim)}`),
+    ...opaque.map(({ operator, reason, count }) => `  ${pc.yellow("kept")}    ${operator} ×${count}: ${reason}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+const importJson = ({ equal = [], opaque = [] }: Declared) => ({
+  name: importName,
+  equal: equal.map(({ name, dim }) => ({ name, dim: show(dim) })),
+  opaque,
+});
 
 const passNames = (steps: readonly PassStep[]) => [...new Set(steps.map(({ pass }) => pass.name))].join(", ");
 
