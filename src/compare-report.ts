@@ -19,6 +19,8 @@ export interface VariantReport {
   readonly maxAbsError: number;
   readonly maxRelError: number;
   readonly equal: boolean;
+  /** Equal only without rounding activations to 8 bits: last bits ahead of such a rounding are whole steps behind it. */
+  readonly unrounded: boolean;
 }
 
 export interface RunReport {

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from "node:os";
+import { type Agreement, agreement, type Contender } from "./agreement.ts";
+import { readModel } from "./backends/onnx/decode.ts";
 import { exportGraph } from "./backends/onnx/export.ts";
-import { compareOutputs } from "./backends/ort/compare-outputs.ts";
 import { type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
 import { nodePlacement } from "./backends/ort/placement.ts";
@@ -43,10 +44,9 @@ export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | 
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-interface Candidate {
+interface Candidate extends Contender {
   readonly name: string;
   readonly model: Uint8Array | string;
-  readonly level: OptimizationLevel;
   readonly cost?: GraphCost;
   readonly params: number;
   readonly compiled?: Compiled;
@@ -120,7 +120,15 @@ function candidate(name: string, compiled: Compiled, level: OptimizationLevel, b
     (total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1),
     0,
   );
-  return { name, model: bytes ?? modelBytes(onnx), level, cost: costOf(compiled.graph), params, compiled };
+  return {
+    name,
+    model: bytes ?? modelBytes(onnx),
+    onnx: typeof bytes === "string" ? () => readModel(bytes) : () => onnx,
+    level,
+    cost: costOf(compiled.graph),
+    params,
+    compiled,
+  };
 }
 
 async function candidatesOf(
@@ -137,7 +145,8 @@ async function candidatesOf(
     candidate("ort", naive, "all", bytes),
     candidate("optimised", optimised, "all"),
   ];
-  if (options.against) list.push({ name: options.against, model: options.against, level: "all", params: 0 });
+  const { against } = options;
+  if (against) list.push({ name: against, model: against, onnx: () => readModel(against), level: "all", params: 0 });
   if (options.ablate) {
     const { runs: _runs, measure: _measure, ...rest } = options;
     const fired = new Set(optimised.steps.flatMap(({ tally }) => [...tally.fired.keys()]));
@@ -165,8 +174,9 @@ async function runCandidates(
   const sessions: Session[] = [];
   try {
     for (const { model, level } of candidates) sessions.push(await openSession(model, { ...session, level }));
-    const comparisons = [];
-    for (const open of sessions) comparisons.push(compareOutputs(expected, await open.run(feeds)));
+    const agreements: Agreement[] = [];
+    for (const [i, one] of candidates.entries())
+      agreements.push(await agreement([candidates[0]!, expected], [one, await sessions[i]!.run(feeds)], feeds));
     const latencies = await measure(
       candidates.map(({ name }, i) => ({ name, session: sessions[i]!, feeds })),
       { ...timing, onProgress: (done, total) => onProgress("timing", done, total) },
@@ -176,7 +186,7 @@ async function runCandidates(
       onProgress("measuring memory", i, candidates.length);
       const peak = options.memory === false ? null : await peakMemory(model, feeds, { ...session, level });
       const placement = await nodePlacement(model, { ...session, level, feeds });
-      const { maxAbsError, maxRelError, equal } = comparisons[i]!;
+      const { maxAbsError, maxRelError, equal, unrounded } = agreements[i]!;
       reports.push({
         name,
         nodes: placement.nodes.length,
@@ -189,6 +199,7 @@ async function runCandidates(
         maxAbsError,
         maxRelError,
         equal,
+        unrounded,
       });
     }
     return reports;

@@ -130,7 +130,8 @@ function indexLimits(graph: Graph, dims: ReadonlyMap<string, number>): ReadonlyM
   const limits = new Map<Value, number>();
   const lower = (value: Value, limit: number) => limits.set(value, Math.min(limit, limits.get(value) ?? limit));
   for (const node of nodesOf(graph).toReversed()) {
-    if (node.op === "gather" || node.op === "scatter") lower(node.operands[1]!, gatheredSize(node, dims));
+    const size = node.op === "gather" || node.op === "scatter" ? gatheredSize(node, dims) : undefined;
+    if (size !== undefined) lower(node.operands[1]!, size);
     const limit = node.results.map((value) => limits.get(value)).find((found) => found !== undefined);
     if (holdsGraphs(node)) lowerCaptures(node, dims, lower);
     if (limit !== undefined && passesThrough.has(node.op)) for (const operand of node.operands) lower(operand, limit);
@@ -153,8 +154,9 @@ function lowerCaptures(
   }
 }
 
-function gatheredSize(node: Node, dims: ReadonlyMap<string, number>): number {
+/** Undefined where only a run tells it. */
+function gatheredSize(node: Node, dims: ReadonlyMap<string, number>): number | undefined {
   const { shape } = node.operands[0]!.type;
-  const { axis } = attrsOf(node, node.op as "gather" | "scatter");
-  return evaluate(shape.at(axis)!, dims);
+  const dim = shape.at(attrsOf(node, node.op as "gather" | "scatter").axis)!;
+  return symbolsOf(dim).every((name) => dims.has(name)) ? evaluate(dim, dims) : undefined;
 }

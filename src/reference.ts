@@ -1,4 +1,5 @@
 import { exportGraph } from "./backends/onnx/export.ts";
+import { unrounded } from "./backends/onnx/unrounded.ts";
 import { type Tolerance, tolerances } from "./backends/ort/compare-outputs.ts";
 import { resolveTarget } from "./compile.ts";
 import { type Arena, opDef } from "./ir/arena.ts";
@@ -22,7 +23,7 @@ export interface Reference {
 
 /**
  * How to compute what a graph answers: in float64, or, where an operation of it has no meaning but the runtime's, by the
- * runtime with its optimiser off.
+ * runtime with its optimiser off and activations not rounded to 8 bits.
  */
 export const referenceFor = (graph: Graph, arena: Arena): ((weights: WeightReader) => Reference) =>
   everyNode(graph).every(({ op }) => isEvaluated(op)) ? float64 : (weights) => inRuntime(weights, arena);
@@ -36,7 +37,8 @@ const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
   outputs: (graph, feeds) => {
     const target = resolveTarget({ naive: true }, graph);
     const given = { arena, target, weights, metadata: new Map(), dims: new Map() };
-    return runModel(exportGraph(graph, given), feeds, { level: "disabled" });
+    const model = exportGraph(graph, given);
+    return runModel(unrounded(model) ?? model, feeds, { level: "disabled" });
   },
   tolerance: tolerances.f32,
 });

@@ -1,4 +1,4 @@
-import { defaultSize, symbolsIn } from "./feeds.ts";
+import { defaultSize, leavingSome, symbolsIn } from "./feeds.ts";
 import { everyNode } from "./ir/cost.ts";
 import { evaluateValues } from "./ir/evaluate.ts";
 import { type Graph, topological, type Value } from "./ir/graph.ts";
@@ -17,11 +17,14 @@ export function sizesToTry(graph: Graph): readonly Sizes[] {
   return Array.from(
     { length: rounds },
     (_, round) =>
-      new Map(
-        symbols.map((name, i) => {
-          if (round === 0) return [name, 1];
-          return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
-        }),
+      leavingSome(
+        graph,
+        new Map(
+          symbols.map((name, i) => {
+            if (round === 0) return [name, 1];
+            return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
+          }),
+        ),
       ),
   );
 }

@@ -1,3 +1,4 @@
+import { unrounded } from "./backends/onnx/unrounded.ts";
 import { compareOutputs, type Tolerance } from "./backends/ort/compare-outputs.ts";
 import { type OptimizationLevel, openSession } from "./backends/ort/session.ts";
 import { randomWeights } from "./backends/weights/random-weights.ts";
@@ -46,7 +47,8 @@ export interface Trial {
  * Evaluates the graph before and after every pass in float64 and the finished file in the runtime at every optimisation
  * level, on seeded inputs over odd sizes and lengths past every branch the passes made; then once more with long sizes
  * frozen, where passes choose otherwise for them. Names the first stage that changes results and, for a pass, the rewrite.
- * Where no weights are given, all are random: zeros and ones would hide mistakes.
+ * Where no weights are given, all are random: zeros and ones would hide mistakes. Activations that the model rounds to 8 bits
+ * are not rounded here: see `unrounded`.
  */
 export const verify = async (model: Buildable | Declared, options: VerifyOptions = {}): Promise<VerifyReport> =>
   (await investigate(model, options)).report;
@@ -198,7 +200,7 @@ async function attempt(run: () => Promise<Tensors>): Promise<Outcome> {
 /** The bytes of the finished file; throws again what writing it has thrown. */
 function fileOf(compiled: Compiled): () => Uint8Array {
   let bytes: Uint8Array | undefined;
-  return () => (bytes ??= modelBytes(compiled.onnx()));
+  return () => (bytes ??= modelBytes(unrounded(compiled.onnx()) ?? compiled.onnx()));
 }
 
 async function runFile(file: () => Uint8Array, level: OptimizationLevel, feeds: Tensors): Promise<Tensors> {

@@ -38,6 +38,7 @@ function planted(lengths: readonly number[], variants: readonly Planted[], dims:
         maxAbsError: 0,
         maxRelError: 0,
         equal,
+        unrounded: false,
       };
     });
     return { report: { dims: { ...dims, seq: length }, reference: "float64 reference", variants: reports }, costs };

@@ -134,10 +134,13 @@ function renderPlacement({ variants }: RunReport): string {
 }
 
 function renderRun(run: RunReport): string {
-  const { dims, reference } = run;
+  const { dims, reference, variants } = run;
   const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
   const table = renderTable(["", ...runColumns], runRows(run)).trimEnd();
-  return `${sizes.join(", ")}; errors against the ${reference}\n${table}`;
+  const note = variants.some(({ unrounded }) => unrounded)
+    ? "\nunrounded: equal without the rounding of activations to 8 bits, which makes whole steps of last bits"
+    : "";
+  return `${sizes.join(", ") || "fixed sizes"}; errors against the ${reference}\n${table}${note}`;
 }
 
 /** What each pass did, one line per rule. */

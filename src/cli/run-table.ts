@@ -29,7 +29,7 @@ export function runRows({ variants }: RunReport): readonly (readonly string[])[]
     showRatio(base, v),
     showRatio(ort, v),
     showError(v.maxAbsError),
-    v.equal ? "yes" : "NO",
+    v.equal ? (v.unrounded ? "unrounded" : "yes") : "NO",
   ]);
 }
 
