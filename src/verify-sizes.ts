@@ -14,18 +14,16 @@ const longSizes = [131, 259, 515, 1027, 2051, 4099] as const;
 export function sizesToTry(graph: Graph): readonly Sizes[] {
   const symbols = symbolsIn(graph);
   if (symbols.length === 0) return [new Map()];
-  return Array.from(
-    { length: rounds },
-    (_, round) =>
-      leavingSome(
-        graph,
-        new Map(
-          symbols.map((name, i) => {
-            if (round === 0) return [name, 1];
-            return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
-          }),
-        ),
+  return Array.from({ length: rounds }, (_, round) =>
+    leavingSome(
+      graph,
+      new Map(
+        symbols.map((name, i) => {
+          if (round === 0) return [name, 1];
+          return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
+        }),
       ),
+    ),
   );
 }
 
