@@ -1,7 +1,8 @@
 import { fail } from "../../../ir/diagnostics.ts";
 import type { OnnxAttribute, OnnxFunction, OnnxGraph, OnnxModel, OnnxNode } from "../schema.ts";
 
-const callLimit = 1_000_000;
+/** Nodes of a model with its functions written out, in all its graphs. */
+const nodeLimit = 2_000_000;
 const depthLimit = 100;
 
 /** A node and the operator sets its operator is of: those of the model, or of the function it stands in. */
@@ -19,10 +20,14 @@ export interface Inlined {
 
 /**
  * The model's graph with every call of one of its functions replaced by the function's nodes. Names within get the call's
- * name in front. Throws QKV408 for functions that call themselves, QKV407 for attributes a call leaves out.
+ * name in front. Throws QKV408 for functions that call themselves, QKV407 for attributes a call leaves out,
+ * QKV409 for more than two million nodes.
  */
 export function inlineFunctions(model: OnnxModel): Inlined {
   const functions = new Map((model.functions ?? []).map((fn) => [key(fn.domain, fn.name, fn.overload), fn]));
+  const calledBy = (node: OnnxNode) => functions.get(key(node.domain, node.opType, node.overload));
+  if (countNodes(model.graph.nodes, calledBy) > nodeLimit)
+    fail("QKV409", `there are more than ${nodeLimit} nodes, those of a function counted for each call`);
   const versions = new Map<OnnxNode, Versions>();
   let calls = 0;
 
@@ -31,7 +36,7 @@ export function inlineFunctions(model: OnnxModel): Inlined {
     nodes: graph.nodes.flatMap((node) => inNode(node, depth, of)),
   });
   const inNode = (node: OnnxNode, depth: number, of: Versions | undefined): readonly OnnxNode[] => {
-    const fn = functions.get(key(node.domain, node.opType, node.overload));
+    const fn = calledBy(node);
     if (fn) return call(fn, node, depth);
     const attributes = new Map([...node.attributes].map(([name, value]) => [name, inAttribute(value, depth, of)]));
     const copy = { ...node, attributes };
@@ -45,12 +50,33 @@ export function inlineFunctions(model: OnnxModel): Inlined {
     return attribute;
   };
   const call = (fn: OnnxFunction, node: OnnxNode, depth: number): readonly OnnxNode[] => {
-    if (depth >= depthLimit) fail("QKV408", `the function "${fn.name}" calls itself, or calls go ${depthLimit} deep`);
-    if (++calls > callLimit) fail("QKV409", `functions are called more than ${callLimit} times`);
-    const bound = bindCall(fn, node, `${node.outputs.find((name) => name !== "") ?? fn.name}/${calls}/`);
+    checkDepth(fn, depth);
+    const bound = bindCall(fn, node, `${node.outputs.find((name) => name !== "") ?? fn.name}/${++calls}/`);
     return bound.flatMap((inner) => inNode(inner, depth + 1, versionsOf(fn.opsetImports)));
   };
   return { graph: inGraph(model.graph, 0, undefined), versions };
+}
+
+function checkDepth({ name }: OnnxFunction, depth: number): void {
+  if (depth >= depthLimit) fail("QKV408", `the function "${name}" calls itself, or calls go ${depthLimit} deep`);
+}
+
+/** How many nodes there are with calls written out, a call and those of its function's graphs included. */
+function countNodes(nodes: readonly OnnxNode[], calledBy: (node: OnnxNode) => OnnxFunction | undefined): number {
+  const counts = new Map<OnnxFunction, number>();
+  const inFunction = (fn: OnnxFunction, depth: number): number => {
+    checkDepth(fn, depth);
+    const count = counts.get(fn) ?? inNodes(fn.nodes, depth + 1);
+    counts.set(fn, count);
+    return count;
+  };
+  const inNodes = (list: readonly OnnxNode[], depth: number): number =>
+    list.reduce((count, node) => {
+      const fn = calledBy(node);
+      const held = graphsOf(node).reduce((sum, graph) => sum + inNodes(graph.nodes, depth), 0);
+      return count + 1 + held + (fn ? inFunction(fn, depth) : 0);
+    }, 0);
+  return inNodes(nodes, 0);
 }
 
 /** The nodes of a function for one call: its names, and the attributes they refer to, are the call's. */

@@ -10,18 +10,31 @@ import type { Imported } from "./imported.ts";
 export interface Part {
   readonly node: OnnxNode;
   readonly operands: ReadonlyMap<string, Imported>;
+  /** The parts whose values it reads. */
+  readonly reads: readonly Part[];
 }
 
 /** A value whose type is not ours: what computes it is kept until something with a type comes out. */
 export interface Untyped {
-  readonly parts: readonly Part[];
+  readonly part: Part;
   readonly why: string;
 }
 
-export const isUntyped = (entry: Imported | Untyped): entry is Untyped => "parts" in entry;
+export const isUntyped = (entry: Imported | Untyped): entry is Untyped => "part" in entry;
 
-/** Parts in order, each once. */
-export const joinParts = (lists: readonly (readonly Part[])[]): readonly Part[] => [...new Set(lists.flat())];
+/** A part and all it needs, each once, behind what it reads. */
+function withReads(last: Part): readonly Part[] {
+  const seen = new Set<Part>();
+  const order = new Set<Part>();
+  const stack = [last];
+  for (let part = stack.at(-1); part; part = stack.at(-1))
+    if (seen.has(part)) order.add(stack.pop()!);
+    else {
+      seen.add(part);
+      stack.push(...part.reads.filter((read) => !seen.has(read)).toReversed());
+    }
+  return [...order];
+}
 
 /** Two of these are not the same, however equal they look. */
 const random = new Set([
@@ -34,20 +47,21 @@ const random = new Set([
   "Dropout",
 ]);
 
-/** The `opaque` node that does what the parts do and answers the tensors of these names. */
+/** The `opaque` node that does what a part does, with all it needs, and answers the tensors of these names. */
 export function opaqueNode(
   arena: Arena,
-  parts: readonly Part[],
+  part: Part,
   results: readonly { readonly name: string; readonly type: TensorType }[],
   versions: Versions,
 ): readonly Value[] {
+  const parts = withReads(part);
   const operands = new Map(parts.flatMap((part) => [...part.operands]));
   const rename = parts.every(({ node }) => graphsOf(node).length === 0)
     ? shortNames([...operands.keys()], parts, results)
     : (name: string) => name;
   const info = (name: string) => ({ name: rename(name), type: undefined });
   const code: OnnxGraph = {
-    name: parts.at(-1)!.node.opType,
+    name: part.node.opType,
     nodes: parts.map(({ node }) => bare(node, rename)),
     inputs: [...operands.keys()].map(info),
     outputs: results.map(({ name }) => info(name)),

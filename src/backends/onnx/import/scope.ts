@@ -9,7 +9,7 @@ import { type FileTensors, hostOf } from "./file-tensors.ts";
 import { freeNames, graphsOf, type Versions } from "./functions.ts";
 import { clampInteger, contentsLimit, type Imported, ofContents, ofValue } from "./imported.ts";
 import { type Branch, type Converted, NodeContext } from "./node.ts";
-import { isUntyped, joinParts, opaqueNode, type Part, type Untyped } from "./opaque.ts";
+import { isUntyped, opaqueNode, type Part, type Untyped } from "./opaque.ts";
 import { opaqueTypes } from "./opaque-types.ts";
 import { conversionOf } from "./operators.ts";
 import type { Symbols } from "./symbols.ts";
@@ -133,7 +133,10 @@ function tensorEntry(scope: Scope, tensor: OnnxTensor, stored: boolean): Entry {
   if (typeof dtype === "number") {
     const attributes = new Map([["value", { kind: "tensor", value: tensor }]] as const);
     const node: OnnxNode = { opType: "Constant", domain: "", name: "", inputs: [], outputs: [tensor.name], attributes };
-    return { parts: [{ node, operands: new Map() }], why: `"${tensor.name}" has an element type that is not ours` };
+    return {
+      part: { node, operands: new Map(), reads: [] },
+      why: `"${tensor.name}" has an element type that is not ours`,
+    };
   }
   const count = elementCount(dims);
   const trained = stored && (isFloat(dtype) ? count > 1 : (dtype === "i8" || dtype === "u8") && count > contentsLimit);
@@ -263,13 +266,13 @@ function leave(
   const free = graphsOf(node).flatMap((graph) => [...freeNames(graph)]);
   const all = [...named, ...free.map((name) => [name, scope.resolve(name, user)] as const)];
   const operands = new Map(all.flatMap(([name, entry]) => (isUntyped(entry) ? [] : [[name, entry] as const])));
-  const own: Part = { node, operands };
-  const parts = joinParts([...all.flatMap(([, entry]) => (isUntyped(entry) ? [entry.parts] : [])), [own]]);
+  const reads = all.flatMap(([, entry]) => (isUntyped(entry) ? [entry.part] : []));
+  const part: Part = { node, operands, reads };
   const types = node.outputs.map((name, i) =>
     name === "" ? undefined : (ruleType(cx, i) ?? declaredType(scope, name)),
   );
   const typed = node.outputs.flatMap((name, i) => (name !== "" && types[i] ? [{ name, type: types[i] }] : []));
-  const values = typed.length === 0 ? [] : opaqueNode(importer.arena, parts, typed, importer.versionsOf(node));
+  const values = typed.length === 0 ? [] : opaqueNode(importer.arena, part, typed, importer.versionsOf(node));
   typed.forEach(({ name }, i) => {
     importer.arena.hint(values[i]!, { name });
     scope.define(name, ofValue(values[i]!));
@@ -278,7 +281,7 @@ function leave(
     const reason = entries.some((entry) => entry && isUntyped(entry))
       ? why
       : `${user} is left as it is (${why}), and the file does not say the type of "${name}"`;
-    if (name !== "" && !types[i]) scope.define(name, { parts, why: reason });
+    if (name !== "" && !types[i]) scope.define(name, { part, why: reason });
   });
 }
 
