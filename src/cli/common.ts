@@ -10,6 +10,7 @@ import { attrsOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { loadGraph } from "../load-graph.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
+import { printable } from "./render.ts";
 
 /** Options every command that compiles a model takes, as commander hands them over. */
 export interface ModelFlags {
@@ -121,5 +122,5 @@ export const printJson = (value: unknown): void => void process.stdout.write(`${
 
 /** Warnings go to stderr, so that stdout stays what was asked for. */
 export function printWarnings(warnings: readonly string[]): void {
-  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  for (const warning of warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
 }

@@ -8,6 +8,7 @@ import { show } from "../ir/dim.ts";
 import type { PassStep } from "../passes/instruments.ts";
 import type { Refusal } from "../passes/pass.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
+import { printable } from "./render.ts";
 
 export function addExplain(program: Command): void {
   withModelFlags(program.command("explain"))
@@ -44,7 +45,10 @@ function describeImport({ equal = [], opaque = [] }: Declared): string {
   const lines = [
     `${pc.bold(importName)}: The file's operators become ours; those the IR has no ops for stay as they are.`,
     ...equal.map(({ name, dim }) => `  ${pc.green("taken")}   ${name} = ${show(dim)}`),
-    ...opaque.map(({ operator, reason, count }) => `  ${pc.yellow("kept")}    ${operator} ×${count}: ${reason}`),
+    ...opaque.map(
+      ({ operator, reason, count }) =>
+        `  ${pc.yellow("kept")}    ${printable(operator)} ×${count}: ${printable(reason)}`,
+    ),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -20,9 +20,10 @@ const shortPath = (file: string) => {
   return path.startsWith("..") ? file : path;
 };
 
-// Names come from files others wrote: nothing in them may drive the terminal.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const printable = (text: string) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
+/** Names come from files others wrote: nothing in them may drive the terminal. */
+export const printable = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
 
 /** An error as a person reads it: code, message, place, facts, what to do. */
 export function renderError(error: QkvError): string {
