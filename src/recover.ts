@@ -9,11 +9,12 @@ import { canonicalise } from "./passes/canonicalise.ts";
 import { fuseActivation } from "./passes/fuse-activation.ts";
 import { fuseAttention } from "./passes/fuse-attention.ts";
 import { fuseNorm } from "./passes/fuse-norm.ts";
+import { fusePosition } from "./passes/fuse-position.ts";
 import { defaultPassOptions } from "./passes/pass.ts";
 import { runPipeline } from "./passes/pipeline.ts";
 
 /** What finds the functions a person would have written: one spelling of everything, then what has a name of its own. */
-const recovering = [canonicalise, fuseAttention, fuseNorm, fuseActivation, canonicalise];
+const recovering = [canonicalise, fusePosition, fuseAttention, fuseNorm, fuseActivation, canonicalise];
 
 /** Fusions for the sake of a kernel, which compiling makes again. */
 const kernels = ["skip-layer-norm", "skip-rms-norm", "bias-gelu"];

@@ -26,6 +26,10 @@ export function toDim(value: DimLike, what: string): Dim {
   return parseDim(value);
 }
 
+/** A dimension, 0 among them. */
+export const anyDim = (value: unknown, what: string): Dim =>
+  Number.isSafeInteger(value) ? (value as number) : toDim(value as DimLike, what);
+
 /** Throws QKV101 unless `value` is an integer from 1 to 2^53 - 1. */
 export function positiveInteger(value: unknown, what: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;

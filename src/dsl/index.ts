@@ -112,6 +112,7 @@ export {
   type NormOptions,
   rmsNorm,
 } from "./nn.ts";
+export { type OnnxOptions, type OnnxResult, onnx, onnxResults } from "./onnx.ts";
 export { type OpAttributes, op, opResults, type PlainOp } from "./op.ts";
 export {
   indexMatrix,

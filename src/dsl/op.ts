@@ -1,10 +1,9 @@
 import { opDef } from "../ir/arena.ts";
 import type { AttrSpecs, AttrTypes } from "../ir/attrs.ts";
 import { fail } from "../ir/diagnostics.ts";
-import type { Dim } from "../ir/dim.ts";
 import { type OpName, ops } from "../ir/ops/index.ts";
 import { type Builder, run } from "./builder.ts";
-import { describe, toDim } from "./checks.ts";
+import { anyDim, describe } from "./checks.ts";
 import type { DimLike } from "./shape-types.ts";
 import { asTensor, type Tensor, wrap } from "./tensor.ts";
 
@@ -65,7 +64,3 @@ function readAttribute(specs: AttrSpecs, name: string, key: string, value: unkno
     });
   return value;
 }
-
-/** A dimension, 0 among them. */
-const anyDim = (value: unknown, key: string): Dim =>
-  Number.isSafeInteger(value) ? (value as number) : toDim(value as DimLike, key);

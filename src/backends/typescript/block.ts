@@ -27,14 +27,14 @@ export interface FileContext {
   /** What the author calls a value, if anyone ever did. */
   authored(value: Value): string | undefined;
   /** What a value could be called. */
-  suggested(item: Item): string;
+  suggested(item: Item, value: Value): string;
   sizeText(role: SizeRole, value: number): string;
 }
 
 /** Calls that are read more easily under a name, unless the only thing done with them is one more call. */
 const weighty: ReadonlySet<string> = new Set([
   ...["linear", "embedding", "attention", "linearAttention", "layerNorm", "rmsNorm", "einsum", "matmul", "softmax"],
-  ...["param", "scan", "cond", "op", "rope"],
+  ...["param", "scan", "cond", "op", "onnx", "rope"],
 ]);
 const deepest = 4;
 
@@ -130,23 +130,24 @@ export class BlockWriter {
 
   /** `const [a, , c] = …`: results nobody reads have no name. */
   #bindList(item: Item, code: Code): void {
-    const { results, op } = item.node;
+    const { results } = item.node;
     const names = results.map((value) => (this.#uses.has(value) ? this.#fresh(item, value) : ""));
     while (names.at(-1) === "") names.pop();
     this.statements.push({ kind: "bind", target: `const [${names.join(", ").replaceAll(", ,", ",,")}]`, code });
-    // The type checker knows how many there are of a pair only.
-    const mark = op === "topK" ? "" : "!";
+    const callee = item.code.kind === "call" ? item.code.callee : "";
+    // Of a list the type checker does not know how many there are.
+    const mark = ["topK", "onnxResults"].includes(callee) ? "" : "!";
     results.forEach((value, i) => this.scope.name(value, text(`${names[i]}${mark}`)));
   }
 
   /** The author's name of a value that should have one of its own; that of its layer says nothing new. */
   #named(item: Item, value: Value): string | undefined {
     const name = this.cx.authored(value);
-    return this.#passing.has(value) || name === this.cx.suggested(item) ? undefined : name;
+    return this.#passing.has(value) || name === this.cx.suggested(item, value) ? undefined : name;
   }
 
   #fresh(item: Item, value: Value): string {
-    return this.cx.identifiers.fresh(this.cx.authored(value) ?? this.cx.suggested(item));
+    return this.cx.identifiers.fresh(this.cx.authored(value) ?? this.cx.suggested(item, value));
   }
 
   #resolve(code: Code): Code {

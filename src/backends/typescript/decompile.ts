@@ -37,8 +37,10 @@ export interface Decompiled {
 /** A graph as a model file: layers as loops, large constants among the weights, weights called after what they are. */
 export function decompile(given: Graph, arena: Arena, options: DecompileOptions = {}): Decompiled {
   const stored = storeConstants(given, arena);
-  const { graph, renamed } = options.exported ? christen(stored.graph, arena) : { ...stored, renamed: new Map() };
-  return { source: sourceOf(graph, options), tensors: stored.tensors, renamed };
+  if (!options.exported)
+    return { source: sourceOf(stored.graph, options), tensors: stored.tensors, renamed: new Map() };
+  const { graph, renamed, tensors } = christen(stored.graph, arena);
+  return { source: sourceOf(graph, options), tensors: new Map([...stored.tensors, ...tensors]), renamed };
 }
 
 /** q, k and v, as far as they are read by attention alone: their letters are what they are called. */
@@ -60,7 +62,7 @@ function sourceOf(graph: Graph, options: DecompileOptions): string {
     identifiers: new Identifiers([...shadowed, ...settings.map(({ name }) => name)]),
     nameOf,
     authored: (value) => authoredName(options.hints, value),
-    suggested: (item) => roles.get(item.node.results[0]!) ?? suggested(item),
+    suggested: (item, value) => roles.get(value) ?? suggested(item, value),
     sizeText: (role, value) => sizeText(settings, shadowed, role, value),
   };
   const scope = new Scope();
@@ -160,8 +162,15 @@ const resultNames: ReadonlyMap<string, string> = new Map(
   }),
 );
 
+/** Results of operators that give several. */
+const operatorResults: ReadonlyMap<string, readonly string[]> = new Map([
+  ['"DynamicQuantizeLinear"', ["quantized", "scale", "zeroPoint"]],
+]);
+
 /** A variable for what a call makes: after its layer's name, else after what it does. */
-function suggested({ code }: Item): string {
+function suggested({ code }: Item, { index }: Value): string {
+  const operator = code.kind === "call" && code.callee.startsWith("onnx") ? code.args[0] : undefined;
+  if (operator?.kind === "text") return operatorResults.get(operator.text)?.[index] ?? camelCase(operator.text);
   const layer = [...everyPart(code)].find((part) => part.kind === "name");
   if (layer) {
     const words = layer.name.split(".");

@@ -80,7 +80,7 @@ function keptOf(writer: BlockWriter, { body, turns, carried }: Loop): readonly K
       const values = turns.map((list) => list[at]!.node.results[result]!);
       if (!values.some((one) => writer.usesOf(one) > 0 && !final.has(one))) return [];
       const { cx } = writer;
-      return { turns: values, name: cx.identifiers.fresh(plural(cx.authored(value) ?? cx.suggested(item))) };
+      return { turns: values, name: cx.identifiers.fresh(plural(cx.authored(value) ?? cx.suggested(item, value))) };
     }),
   );
 }

@@ -29,6 +29,7 @@ import {
 } from "./code.ts";
 import { cond, scan } from "./control.ts";
 import { readsLengths } from "./formulas.ts";
+import { onnxCall } from "./opaque.ts";
 
 /** How an op is written; what it reads are values, whose names come later. */
 export type Writer = (node: Node) => Code;
@@ -453,7 +454,7 @@ export const operations: Readonly<Record<OpName, Writer>> = {
   silu: unary("silu"),
   biasGelu: anyOp,
   rope,
-  opaque: anyOp,
+  opaque: (node) => onnxCall(node) ?? anyOp(node),
   if: cond,
   scan,
 };
