@@ -1,5 +1,6 @@
 import { groupedHeads } from "./attention/heads.ts";
 import { attentionMatcher } from "./attention/match.ts";
+import { noteAttentions } from "./attention/notes.ts";
 import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 import { softmaxRules } from "./rules/softmax.ts";
@@ -10,5 +11,9 @@ export const attentionStages: Stages = [softmaxRules, [attentionMatcher], [group
 export const fuseAttention: Pass = {
   name: "fuse-attention",
   doc: "Any spelling of softmax attention becomes `attention`; key heads that groups repeat are shared.",
-  run: (graph, cx) => runStages(graph, attentionStages, cx),
+  run(graph, cx) {
+    const fused = runStages(graph, attentionStages, cx);
+    noteAttentions(fused, cx);
+    return fused;
+  },
 };

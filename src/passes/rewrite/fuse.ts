@@ -48,7 +48,7 @@ const isCheap = (node: Node): boolean =>
   (node.results[0] !== undefined && (scalarOf(node.results[0]) !== undefined || isFoldable(node.results[0])));
 
 /** Refuses where a covered node other than the root is also needed outside of the pattern. */
-const exclusiveIn =
+export const exclusiveIn =
   (uses: Uses): Accept =>
   ([root, ...interior]) => {
     const covered = new Set([root, ...interior]);

@@ -1,0 +1,86 @@
+import { subgraphsOf } from "../../ir/cost.ts";
+import { show } from "../../ir/dim.ts";
+import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
+import { attentionExtras, hasFormulas } from "../../ir/ops/attention.ts";
+import type { PassContext } from "../pass.ts";
+import { exclusiveIn } from "../rewrite/fuse.ts";
+import { noteOf } from "../rewrite/report.ts";
+import { attentionMatcher } from "./match.ts";
+import { scorePath } from "./scores.ts";
+
+/** How far from a softmax its products are looked for. */
+const maxSteps = 24;
+
+const placed = (node: Node, cx: PassContext): string => {
+  const { value, location } = noteOf(cx, node);
+  return `%${value}${location ? ` (${location.file}:${location.line}:${location.column})` : ""}`;
+};
+
+/** `attention %y: 8 heads over 2, causal, with a mask`. */
+function describe(node: Node, cx: PassContext): string {
+  const [q, k, , ...extras] = node.operands as [Value, Value, ...Value[]];
+  const [heads, kvHeads] = [q.type.shape[1]!, k.type.shape[1]!];
+  const { mask, bias } = attentionExtras(extras, node.attrs.get("tables") as number | undefined);
+  const parts = [
+    `${show(heads)} ${heads === 1 ? "head" : "heads"}${heads === kvHeads ? "" : ` over ${show(kvHeads)}`}`,
+    ...(node.attrs.get("causal") ? ["causal"] : []),
+    ...(hasFormulas(node) ? ["by formulas"] : []),
+    ...(mask ? ["with a mask"] : []),
+    ...(bias ? ["with a bias"] : []),
+  ];
+  return `attention ${placed(node, cx)}: ${parts.join(", ")}`;
+}
+
+/** The nodes above or below a value up to products, in the order of their distance. */
+function upToProducts(start: Node, next: (node: Node) => readonly Node[]): readonly Node[] {
+  const found = new Set<Node>();
+  let front = new Set(next(start));
+  for (let i = 0; i < maxSteps && front.size > 0; i++) {
+    for (const node of front) found.add(node);
+    const open = [...front].filter(({ op }) => op !== "contract");
+    front = new Set(open.flatMap(next).filter((node) => !found.has(node)));
+  }
+  return [...found];
+}
+
+const movements: ReadonlySet<string> = new Set(["reshape", "transpose", "contract"]);
+
+/** What keeps a softmax between two products from being an attention; undefined where it is not between two. */
+function blockerOf(
+  softmax: Node,
+  uses: Uses,
+  cx: PassContext,
+): { readonly node: Node; readonly why: string } | undefined {
+  const usersOf = ({ results }: Node) =>
+    results.flatMap((value) => (uses.users.get(value) ?? []).map((use) => use.node));
+  const below = upToProducts(softmax, ({ operands }) => operands.map(({ node }) => node));
+  const above = upToProducts(softmax, usersOf);
+  const root = above.find(({ op }) => op === "contract");
+  if (!root || !below.some(({ op }) => op === "contract")) return undefined;
+  const outcome = attentionMatcher.match(root, { ...cx, uses, exclusive: exclusiveIn(uses), holder: undefined });
+  if (outcome && "reason" in outcome) return { node: outcome.at.node, why: outcome.reason };
+  const path = scorePath(softmax.operands[0]!);
+  if ("reason" in path) return { node: path.at.node, why: path.reason };
+  const node = above.find(({ op }) => !movements.has(op)) ?? root;
+  return { node, why: `between the probabilities and the values is ${node.op}` };
+}
+
+/**
+ * What an attention pass tells a reader: each attention there is, and of each softmax between two products that became
+ * none, the operation that stands in the way.
+ */
+export function noteAttentions(graph: Graph, cx: PassContext): void {
+  const open = [graph];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const uses = usesOf(next);
+    for (const node of nodesOf(next)) {
+      open.push(...subgraphsOf(node));
+      if (node.op === "attention") cx.report.note(describe(node, cx));
+      const blocker = node.op === "softmax" ? blockerOf(node, uses, cx) : undefined;
+      if (blocker)
+        cx.report.note(
+          `no attention at ${placed(node, cx)}: ${blocker.why}; blocked by ${blocker.node.op} ${placed(blocker.node, cx)}`,
+        );
+    }
+  }
+}
