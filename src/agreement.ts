@@ -19,14 +19,15 @@ export interface Contender {
 
 /**
  * Compares outputs; where they differ and both models round activations to 8 bits, compares what both give without that
- * rounding. Errors stay those of the outputs given. Throws QKV449 where names, dtypes or dims do not match.
+ * rounding. `compared` leaves of outputs what is to be compared. Errors stay those of the outputs given. Throws QKV449 where names, dtypes or dims do not match.
  */
 export async function agreement(
   [reference, expected]: readonly [Contender, ReadonlyMap<string, HostTensor>],
   [contender, actual]: readonly [Contender, ReadonlyMap<string, HostTensor>],
   feeds: ReadonlyMap<string, HostTensor>,
+  compared: (outputs: ReadonlyMap<string, HostTensor>) => ReadonlyMap<string, HostTensor> = (outputs) => outputs,
 ): Promise<Agreement> {
-  const comparison = compareOutputs(expected, actual);
+  const comparison = compareOutputs(compared(expected), compared(actual));
   if (comparison.equal) return { ...comparison, unrounded: false };
   const [base, other] = [unrounded(reference.onnx()), unrounded(contender.onnx())];
   if (!base || !other) return { ...comparison, unrounded: false };
@@ -34,7 +35,7 @@ export async function agreement(
     await runModel(base, feeds, { level: reference.level }),
     await runModel(other, feeds, { level: contender.level }),
   ];
-  const { equal, outputs } = compareOutputs(wanted, got);
+  const { equal, outputs } = compareOutputs(compared(wanted), compared(got));
   const equalOf = new Map(outputs.map((output) => [output.name, output.equal]));
   return {
     ...comparison,

@@ -27,6 +27,8 @@ export interface RunReport {
   readonly dims: Readonly<Record<string, number>>;
   /** What errors are measured against. */
   readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32" | "file as it is";
+  /** The padding mask where a file, which has no zeros at padding, is among the variants: all are compared at real positions only. */
+  readonly realPositionsOf: string | null;
   readonly variants: readonly VariantReport[];
 }
 

@@ -24,6 +24,7 @@ import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
+import { realPositions } from "./real-positions.ts";
 import { reference } from "./reference.ts";
 import { checkRunnable, modelBytes, runFile, runModel } from "./session.ts";
 
@@ -43,6 +44,8 @@ export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | 
   readonly feeds?: ReadonlyMap<string, HostTensor>;
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
+
+type Outputs = ReadonlyMap<string, HostTensor>;
 
 interface Candidate extends Contender {
   readonly name: string;
@@ -106,9 +109,14 @@ async function compareOnce(
   const candidates = await candidatesOf(built, naive, optimised, dims, options);
   onProgress("computing the reference", 0, 1);
   const { reference: referenceName, expected } = await referenceOutputs(naive, feeds, dims, built.file);
-  const variants = await runCandidates(candidates, feeds, expected, dims, options, timing ?? {}, onProgress);
+  const withFile = candidates.some(({ model }) => typeof model === "string");
+  const real = withFile ? realPositions(naive, feeds) : undefined;
+  const agree = (one: Candidate, outputs: Outputs) =>
+    agreement([candidates[0]!, expected], [one, outputs], feeds, real);
+  const variants = await runCandidates(candidates, feeds, agree, dims, options, timing ?? {}, onProgress);
+  const realPositionsOf = withFile ? (options.unpad ?? null) : null;
   return {
-    report: { dims: Object.fromEntries(dims), reference: referenceName, variants } as RunReport,
+    report: { dims: Object.fromEntries(dims), reference: referenceName, realPositionsOf, variants } as RunReport,
     costs: new Map(candidates.flatMap(({ name, cost }) => (cost ? [[name, cost] as const] : []))),
     compiled: optimised,
   };
@@ -161,7 +169,7 @@ async function candidatesOf(
 async function runCandidates(
   candidates: readonly Candidate[],
   feeds: ReadonlyMap<string, HostTensor>,
-  expected: ReadonlyMap<string, HostTensor>,
+  agree: (one: Candidate, outputs: Outputs) => Promise<Agreement>,
   dims: ReadonlyMap<string, number>,
   options: CompareOptions,
   timing: MeasureOptions,
@@ -175,8 +183,7 @@ async function runCandidates(
   try {
     for (const { model, level } of candidates) sessions.push(await openSession(model, { ...session, level }));
     const agreements: Agreement[] = [];
-    for (const [i, one] of candidates.entries())
-      agreements.push(await agreement([candidates[0]!, expected], [one, await sessions[i]!.run(feeds)], feeds));
+    for (const [i, one] of candidates.entries()) agreements.push(await agree(one, await sessions[i]!.run(feeds)));
     const latencies = await measure(
       candidates.map(({ name }, i) => ({ name, session: sessions[i]!, feeds })),
       { ...timing, onProgress: (done, total) => onProgress("timing", done, total) },

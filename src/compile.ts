@@ -73,6 +73,8 @@ export interface CompileOptions {
 export interface Compiled {
   /** As declared, dims frozen. */
   readonly declared: Graph;
+  /** The padding mask where `declared` has zeros at padding by the option `unpad`. */
+  readonly padding: PaddingMask | undefined;
   readonly graph: Graph;
   readonly arena: Arena;
   readonly target: Target;
@@ -101,7 +103,8 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   checkDims(built, sizes);
   checkIndices(indexChecks, sizes);
   const frozen = substituteDims(arena, built, options.dims ?? new Map());
-  const declared = options.unpad === undefined ? frozen : clearPadding(frozen, maskNamed(frozen, options.unpad), arena);
+  const padding = options.unpad === undefined ? undefined : maskNamed(frozen, options.unpad);
+  const declared = padding ? clearPadding(frozen, padding, arena) : frozen;
   const verified = new WeakSet<Node>();
   verifyGraph(declared, { arena, verified });
   const target = resolveTarget(options, declared);
@@ -123,6 +126,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   const portable = target.contrib || options.naive ? (model: OnnxModel) => model : shieldInputs;
   return {
     declared,
+    padding,
     graph,
     arena,
     target,

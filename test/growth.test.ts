@@ -41,7 +41,15 @@ function planted(lengths: readonly number[], variants: readonly Planted[], dims:
         unrounded: false,
       };
     });
-    return { report: { dims: { ...dims, seq: length }, reference: "float64 reference", variants: reports }, costs };
+    return {
+      report: {
+        dims: { ...dims, seq: length },
+        reference: "float64 reference",
+        realPositionsOf: null,
+        variants: reports,
+      },
+      costs,
+    };
   });
 }
 

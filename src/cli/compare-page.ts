@@ -12,7 +12,7 @@ import type {
 } from "../compare-report.ts";
 import { diffColumns, diffRest, diffRows } from "./diff.ts";
 import { describeCrossover, growthCells, growthColumns, growthNotes, showSweep } from "./growth.ts";
-import { runColumns, runRows } from "./run-table.ts";
+import { runColumns, runRows, runTitle } from "./run-table.ts";
 import { showBytes, showCount, showMs } from "./table.ts";
 
 /** A comparison as one HTML page that needs nothing else: verdict, charts over what was swept, tables, passes. */
@@ -91,11 +91,10 @@ function chartsOf({ runs }: CompareReport, sweep: GrowthReport, crossovers: read
 
 function runsSection(runs: readonly RunReport[]): string {
   const tables = runs.map((run) => {
-    const sizes = Object.entries(run.dims).map(([name, size]) => `${name}=${size}`);
     const rows = runRows(run).map((row) =>
       row.map((text, i): HtmlCell => (i === row.length - 1 && text !== "yes" ? { html: text, class: "wrong" } : text)),
     );
-    return htmlTable(`${sizes.join(", ")}; errors against the ${run.reference}`, ["variant", ...runColumns], rows);
+    return htmlTable(runTitle(run), ["variant", ...runColumns], rows);
   });
   return `<section><h2>Runs</h2>
 <p class="faint">Times are medians over rounds in which the variants took turns. A ratio is shown only where both outputs agree with the reference.</p>

@@ -13,7 +13,7 @@ import { renderDiff } from "./diff.ts";
 import { renderGrowth } from "./growth.ts";
 import { parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
-import { runColumns, runRows } from "./run-table.ts";
+import { runColumns, runRows, runTitle } from "./run-table.ts";
 import { renderTable } from "./table.ts";
 
 interface Flags extends Omit<ModelFlags, "naive"> {
@@ -134,13 +134,11 @@ function renderPlacement({ variants }: RunReport): string {
 }
 
 function renderRun(run: RunReport): string {
-  const { dims, reference, variants } = run;
-  const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
   const table = renderTable(["", ...runColumns], runRows(run)).trimEnd();
-  const note = variants.some(({ unrounded }) => unrounded)
+  const note = run.variants.some(({ unrounded }) => unrounded)
     ? "\nunrounded: equal without the rounding of activations to 8 bits, which makes whole steps of last bits"
     : "";
-  return `${sizes.join(", ") || "fixed sizes"}; errors against the ${reference}\n${table}${note}`;
+  return `${runTitle(run)}\n${table}${note}`;
 }
 
 /** What each pass did, one line per rule. */

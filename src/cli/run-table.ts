@@ -14,6 +14,13 @@ export const runColumns = [
   "equal",
 ] as const;
 
+/** Sizes of a run, and what its errors are measured against. */
+export function runTitle({ dims, reference, realPositionsOf }: RunReport): string {
+  const sizes = Object.entries(dims).map(([name, size]) => `${name}=${size}`);
+  const where = realPositionsOf === null ? "" : `, where ${realPositionsOf} is not 0: a file is not zero at padding`;
+  return `${sizes.join(", ") || "fixed sizes"}; errors against the ${reference}${where}`;
+}
+
 /** A row per variant: its name, then the columns of `runColumns`. */
 export function runRows({ variants }: RunReport): readonly (readonly string[])[] {
   const base = variants.find(({ name }) => name === "naive");

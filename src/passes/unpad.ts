@@ -1,5 +1,5 @@
 import { symbolsBound, symbolsNeeded } from "../ir/binding.ts";
-import { everyNode, flopsOf } from "../ir/cost.ts";
+import { everyNode, flopsOf, holdsGraphs } from "../ir/cost.ts";
 import { type Dim, evaluate, mul, show, sum, symbol, symbolsOf } from "../ir/dim.ts";
 import { type Graph, nodesOf, type Value } from "../ir/graph.ts";
 import { bytesOf } from "../ir/types.ts";
@@ -61,10 +61,16 @@ function dispatched(graph: Graph, unpadded: Graph, mask: PaddingMask, cx: PassCo
 function unpadBy(graph: Graph, mask: PaddingMask, cx: PassContext): Graph {
   const known = knownAtPadding(graph, mask.source);
   const region = regionOf(graph, mask, known);
-  if (!region) return graph;
+  // The option `unpad` leaves outputs that are known.
+  const isDeclared = graph.outputs.some(({ value }) => known.has(value));
+  if (!region) {
+    if (isDeclared && nodesOf(graph).some(holdsGraphs))
+      cx.report.refused(rule, refusals.outside, noteOf(cx, mask.source.node));
+    return graph;
+  }
   if ("reason" in region) {
     const detail = `blocked by ${noteOf(cx, region.at.node).value}`;
-    if (isPaddingMask(graph, known))
+    if (isDeclared || isPaddingMask(graph, known))
       cx.report.refused(rule, region.reason, { ...noteOf(cx, mask.source.node), detail });
     return graph;
   }

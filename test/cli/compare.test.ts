@@ -58,6 +58,7 @@ describe("--json", () => {
       runs: [3, 65].map((seq) => ({
         dims: { seq },
         reference: "float64 reference",
+        realPositionsOf: null,
         variants: ["naive", "ort", "optimised"].map((name) => variant(name, number)),
       })),
       passes: report.passes.map(() => ({

@@ -27,6 +27,8 @@ export interface Blocked {
 
 export const refusals = {
   mixes: "padded positions reach others",
+  inside: "a branch or a loop reads tokens; graphs inside a graph are left as they are",
+  outside: "no projection of tokens lies outside branches and loops",
   seen: "an attention sees padded keys",
   first: "the first position of each sequence is read, which may be padding; with unpad it is zero there",
   little: "too little work for each token to move it",
@@ -115,9 +117,10 @@ export const varyingAxes = (node: Node, operand: number): readonly number[] =>
 
 /** The axes tokens end up on, where all operands that carry them agree. */
 function commonAxes(state: State, node: Node, carrying: readonly number[]): TokenAxes | Blocked {
+  if (holdsGraphs(node)) return blocked(node, refusals.inside);
   const found = carrying.map((i) => followTokens(node, i, axesOf(state, node.operands[i]!)!));
   const [axes] = found;
-  const agree = axes && !holdsGraphs(node) && found.every((each) => each && sameAxes(each, axes));
+  const agree = axes && found.every((each) => each && sameAxes(each, axes));
   return agree ? axes : blocked(node);
 }
 
