@@ -24,6 +24,7 @@ const variant = (name: string, peakBytes: unknown = null) => ({
   maxAbsError: number,
   maxRelError: number,
   equal: true,
+  unrounded: false,
 });
 
 const isTextOrNull = (value: unknown) => value === null || typeof value === "string";
@@ -69,6 +70,7 @@ describe("--json", () => {
         notes: expect.any(Array),
         ms: number,
       })),
+      diff: null,
       growth: [
         {
           symbol: "seq",
