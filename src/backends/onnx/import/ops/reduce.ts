@@ -1,4 +1,4 @@
-import { isStatic, product } from "../../../../ir/dim.ts";
+import { product } from "../../../../ir/dim.ts";
 import { isFloat } from "../../../../ir/dtype.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import { lastExchanged } from "../../../../ir/ops/indexing.ts";
@@ -96,11 +96,7 @@ const normalised =
 /** Operators that make one number of many, and what normalises by such numbers. */
 export const reduceConversions: Readonly<Record<string, Conversion>> = {
   ReduceSum: reduction(summed, 13),
-  ReduceMean: reduction((cx, x, by) => {
-    if (by.axes.every((axis) => isStatic(x.type.shape[axis]!)) && x.type.dtype.startsWith("i"))
-      return unmodelled("it is a mean of integers");
-    return cx.b.reduceMean(x, by);
-  }),
+  ReduceMean: reduction((cx, x, by) => cx.b.reduceMean(x, by)),
   ReduceMax: reduction((cx, x, by) => cx.b.reduceMax(x, by)),
   ReduceMin: reduction((cx, x, by) => cx.b.reduceMin(x, by)),
   ReduceSumSquare: reduction(summed, 18, squared),
