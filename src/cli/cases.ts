@@ -12,8 +12,8 @@ export interface Case {
 export const inputNames = (tensors: Tensors): ReadonlySet<string> =>
   new Set([...tensors.keys()].flatMap((name) => [name, split(name)[1]]));
 
-/** A case that cannot be run, and the inputs it lacks. */
-export interface Incomplete {
+/** A case that lacks inputs of the model. */
+export interface Incomplete extends Case {
   readonly name: string;
   readonly missing: readonly string[];
 }

@@ -46,6 +46,7 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
+  if (extname(path) !== ".onnx") fail("QKV501", `${path} is no ONNX file`, { help: "give a file ending in .onnx" });
   const files = outputFiles(flags);
   const model = importModel(readModel(path));
   const name = basename(path, extname(path));

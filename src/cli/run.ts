@@ -8,7 +8,7 @@ import { completeDims, randomFeeds } from "../feeds.ts";
 import { attrsOf } from "../ir/arena.ts";
 import type { HostTensor } from "../ir/tensor.ts";
 import { checkLengths, checkRunnable, modelBytes } from "../session.ts";
-import { type Case, casesOf, inputNames } from "./cases.ts";
+import { type Case, casesOf, type Incomplete, inputNames } from "./cases.ts";
 import { dimsOf, type ModelFlags, openModel, printWarnings, withModelFlags } from "./common.ts";
 import { parseNatural } from "./options.ts";
 
@@ -42,44 +42,75 @@ Examples:
     .action(run);
 }
 
+/** A compiled model and the runs it is for: optional inputs make another graph of it. */
+interface Batch {
+  readonly compiled: Compiled;
+  readonly cases: readonly Case[];
+}
+
 async function run(path: string, flags: Flags): Promise<void> {
   const ep = await requireProvider(flags.ep);
   const given = flags.inputs === undefined ? undefined : readTensors(flags.inputs);
-  const { declared, options } = await openModel(path, flags, given && inputNames(given));
-  const compiled = await compile(declared, { ...options, dims: dimsOf(flags) });
-  const cases = given ? complete(given, compiled) : [{ name: undefined, inputs: random(compiled, options.seed) }];
-  const bytes = modelBytes(compiled.onnx());
-  printWarnings(compiled.warnings());
   const threads = flags.threads === undefined ? {} : { threads: parseNatural("--threads", flags.threads) };
-  for (const { inputs } of cases) {
-    checkLengths(compiled, inputs);
-    checkRunnable(compiled.onnx(), inputs);
-  }
+  const batches = await batchesOf(path, flags, given);
+  for (const { compiled, cases } of batches)
+    for (const { inputs } of cases) {
+      checkLengths(compiled, inputs);
+      checkRunnable(compiled.onnx(), inputs);
+    }
   const outputs = new Map<string, HostTensor>();
-  const session = await openSession(bytes, { ep, ...threads });
-  try {
-    for (const { name, inputs } of cases)
-      for (const [output, tensor] of await session.run(inputs))
-        outputs.set(name === undefined ? output : `${name}.${output}`, tensor);
-  } finally {
-    await session.close();
+  for (const { compiled, cases } of batches) {
+    const bytes = modelBytes(compiled.onnx());
+    const session = await openSession(bytes, { ep, ...threads });
+    try {
+      for (const { name, inputs } of cases)
+        for (const [output, tensor] of await session.run(inputs))
+          outputs.set(name === undefined ? output : `${name}.${output}`, tensor);
+    } finally {
+      await session.close();
+    }
+    if (ep !== "cpu") await reportPlacement(bytes, ep, cases[0]!.inputs);
   }
+  printWarnings(batches[0]!.compiled.warnings());
   if (flags.outputs !== undefined) writeTensors(flags.outputs, outputs);
   else process.stdout.write(formatTensors(outputs));
-  if (ep !== "cpu") await reportPlacement(bytes, ep, cases[0]!.inputs);
 }
 
-/** The cases of a file; those that lack an input of the model are left out with a warning. */
-function complete(given: Feeds, { declared }: Compiled): readonly Case[] {
-  const names = declared.inputs.map(({ node }) => attrsOf(node, "input").name);
-  const { cases, incomplete } = casesOf(given, names);
-  printWarnings(incomplete.map(({ name, missing }) => `the case "${name}" lacks ${missing.join(", ")}: left out`));
-  return cases;
+async function compileFor(path: string, flags: Flags, inputs?: ReadonlySet<string>): Promise<Compiled> {
+  const { declared, options } = await openModel(path, flags, inputs);
+  return compile(declared, { ...options, dims: dimsOf(flags) });
 }
+
+/**
+ * What there is to run: the cases that have every input any of them has, then the others, each with the optional inputs
+ * it has. Cases that lack an input the model needs are left out with a warning.
+ */
+async function batchesOf(path: string, flags: Flags, given: Feeds | undefined): Promise<readonly Batch[]> {
+  const first = await compileFor(path, flags, given && inputNames(given));
+  if (!given) return [{ compiled: first, cases: [{ name: undefined, inputs: random(first, flags) }] }];
+  const { cases, incomplete } = casesOf(given, inputsOf(first));
+  const batches: Batch[] = [{ compiled: first, cases }];
+  const alike = new Map<string, Incomplete[]>();
+  for (const one of incomplete) {
+    const key = JSON.stringify([...one.inputs.keys()].sort());
+    alike.set(key, [...(alike.get(key) ?? []), one]);
+  }
+  for (const others of alike.values()) {
+    const names = new Set(others[0]!.inputs.keys());
+    const compiled = await compileFor(path, { ...flags, types: false }, names);
+    const missing = inputsOf(compiled).filter((name) => !names.has(name));
+    if (missing.length === 0) batches.push({ compiled, cases: others });
+    else printWarnings(others.map(({ name }) => `the case "${name}" lacks ${missing.join(", ")}: left out`));
+  }
+  return batches;
+}
+
+const inputsOf = ({ declared }: Compiled): readonly string[] =>
+  declared.inputs.map(({ node }) => attrsOf(node, "input").name);
 
 /** Random inputs; dims given are frozen by now. */
-const random = ({ declared }: Compiled, seed = 0): Feeds =>
-  randomFeeds(declared, completeDims(declared, new Map()), seed);
+const random = ({ declared }: Compiled, { seed }: Flags): Feeds =>
+  randomFeeds(declared, completeDims(declared, new Map()), seed === undefined ? 0 : parseNatural("--seed", seed));
 
 /** Providers leave nodes they lack to the CPU without a word; say so. */
 async function reportPlacement(bytes: Uint8Array, ep: "webgpu" | "cuda", feeds: Feeds) {

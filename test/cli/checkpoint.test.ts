@@ -47,5 +47,19 @@ test("a checkpoint gives settings and weights, the inputs given which of them th
   const inputs = new Set(feeds.keys());
   const open = await session(await compile(llama, { weights: openCheckpoint(at("llama")), inputs }));
   expect(readTensors(at("out.safetensors"))).toEqual(await open.run(feeds));
+
+  const only = (...names: string[]) => names.map((name) => [name, feeds.get(name)!] as const);
+  const named = (prefix: string, ...names: string[]) =>
+    only(...names).map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
+  const all = new Map([...named("bare", "input_ids"), ...named("masked", "input_ids", "attention_mask")]);
+  writeTensors(at("cases.safetensors"), all);
+  await qkvRight([...args.slice(0, -1), at("cases.safetensors"), "--outputs", at("cases-out.safetensors")]);
+  const outputs = readTensors(at("cases-out.safetensors"));
+  expect(outputs.get("masked.logits")).toEqual((await open.run(feeds)).get("logits"));
   await open.close();
+  const bare = await session(
+    await compile(llama, { weights: openCheckpoint(at("llama")), inputs: new Set(["input_ids"]) }),
+  );
+  expect(outputs.get("bare.logits")).toEqual((await bare.run(new Map(only("input_ids")))).get("logits"));
+  await bare.close();
 });

@@ -35,5 +35,6 @@ test("what cannot be read or written leaves nothing behind", async () => {
   expectMistake(await qkv(["import", bad, "-o", join(folder, "bad.ts")]), "QKV401");
   expectMistake(await qkv(["import", bad, "-o", join(folder, "bad.onnx")]), "QKV501");
   expectMistake(await qkv(["import", join(folder, "none.onnx"), "-o", join(folder, "none.ts")]), /QKV4\d\d/);
+  expectMistake(await qkv(["import", "models/minilm.ts", "-o", join(folder, "model.ts")]), "QKV501");
   expect(readdirSync(folder)).toEqual(present);
 });
