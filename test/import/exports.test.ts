@@ -12,7 +12,7 @@ const chosen = [
 ];
 
 test.skipIf(!folder)(
-  "exported models give PyTorch's outputs after import, as they are and optimised",
+  "exported models give PyTorch's outputs after import, as they are and optimised (needs the shared fixtures)",
   { timeout: 60_000 },
   async () => {
     for (const name of chosen) await checkExport(folder!, name);

@@ -64,13 +64,16 @@ describe("an encoder as an ONNX file", () => {
 
 const exports = sharedFixtures("exports");
 
-test.skipIf(!exports)("a mask read position by position is found; a small model is left alone", async () => {
-  const file = join(exports!, "bert-eager-torchscript.onnx");
-  const declared = importModel(readModel(file));
-  const { steps } = await compile(declared, { unpad });
-  const { tally } = steps.find(({ pass }) => pass.name === "unpad")!;
-  expect([...tally.refused.get("unpad")!.keys()]).toEqual(["too little work for each token to move it"]);
-  const compiled = await compile(declared, { unpad, passes: withUnpadAlways });
-  for (const masks of paddedBatches)
-    await expectRealPositions(file, compiled, paddedFeeds(["input_ids", "attention_mask"], masks));
-});
+test.skipIf(!exports)(
+  "a mask read position by position is found; a small model is left alone (needs the shared fixtures)",
+  async () => {
+    const file = join(exports!, "bert-eager-torchscript.onnx");
+    const declared = importModel(readModel(file));
+    const { steps } = await compile(declared, { unpad });
+    const { tally } = steps.find(({ pass }) => pass.name === "unpad")!;
+    expect([...tally.refused.get("unpad")!.keys()]).toEqual(["too little work for each token to move it"]);
+    const compiled = await compile(declared, { unpad, passes: withUnpadAlways });
+    for (const masks of paddedBatches)
+      await expectRealPositions(file, compiled, paddedFeeds(["input_ids", "attention_mask"], masks));
+  },
+);

@@ -54,9 +54,12 @@ async function expectEqual(file: string, name: string): Promise<string> {
 const folder = sharedFixtures("exports");
 const exported = folder ? readdirSync(folder).filter((name) => name.endsWith(".onnx")) : [];
 
-describe.skipIf(!folder)("exported models as source give the outputs of their files", () => {
-  test.each(exported)("%s", async (name) => void (await expectEqual(`${folder}/${name}`, name)));
-});
+describe.skipIf(!folder)(
+  "exported models as source give the outputs of their files (needs the shared fixtures)",
+  () => {
+    test.each(exported)("%s", async (name) => void (await expectEqual(`${folder}/${name}`, name)));
+  },
+);
 
 /** Models others published, and what their source says. */
 const published: readonly (Published & { readonly says: readonly string[] })[] = [

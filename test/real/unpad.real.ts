@@ -11,7 +11,7 @@ import { publishedMiniLm } from "./published.ts";
 const folder = sharedFixtures("exports");
 
 test.skipIf(!folder).each(["bert-eager-dynamo", "bert-eager-torchscript", "bert-sdpa-dynamo", "bert-sdpa-torchscript"])(
-  "%s on real tokens only",
+  "%s on real tokens only (needs the shared fixtures)",
   async (name) => {
     const file = join(folder!, `${name}.onnx`);
     const compiled = await compile(importModel(readModel(file)), { unpad: "attention_mask", passes: withUnpadAlways });
