@@ -88,12 +88,20 @@ export interface GridOfScores {
  * normaliser(score(scale · q kᵀ + bias), masked) v, each step in plain ops; q, k and v are rank 4. Rows that see no key
  * are zero.
  */
-export function attendInSteps(
+export const attendInSteps = (
+  b: Emit,
+  qkv: readonly [Value, Value, Value],
+  program: ScoreProgram,
+  on?: GridOfScores,
+): Value => weighInSteps(b, qkv, program, on).out;
+
+/** The same with the weights of the values, [batch, heads, queries, keys]: those of rows that see no key are any. */
+export function weighInSteps(
   b: Emit,
   [q, k, v]: readonly [Value, Value, Value],
   program: ScoreProgram,
   on?: GridOfScores,
-): Value {
+): { readonly out: Value; readonly weights: Value } {
   const sizes = attentionShapes(q.type, k.type, v.type);
   const { dtype } = q.type;
   const { formulas, normaliser, bias } = program;
@@ -121,9 +129,9 @@ export function attendInSteps(
   const cleared = soft && mask && !again && !on?.noEmptyRows && !isCausalOnly(program, on);
   const back = on ? b.reshape(kept, { shape: flat }) : kept;
   const out = groupedProduct(b, sizes, back, v, "q k", "k d", "q d", sizes.valueWidth);
-  if (!cleared) return out;
+  if (!cleared) return { out, weights: back };
   const seen = seenRows(b, mask);
-  return clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen);
+  return { out: clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen), weights: back };
 }
 
 function normalised(b: Emit, scores: Value, normaliser: string): Value {
@@ -166,9 +174,19 @@ export function addedOn(
   on: GridOfScores,
 ): Value | undefined {
   const mask = maskOn(b, program, on);
-  const own = added === constant(0) ? undefined : castTo(b, lowerOn(b, program, added, wide(dtype), on), dtype);
+  const own = biasOn(b, program, dtype, added, on);
   return mask ? b.select(mask, own ?? b.scalar(0, dtype), b.scalar(lowest[dtype]!, dtype)) : own;
 }
+
+/** What the score function adds, by itself. */
+export const biasOn = (
+  b: Emit,
+  program: ScoreProgram,
+  dtype: DType,
+  added: IndexExpr,
+  on: GridOfScores,
+): Value | undefined =>
+  added === constant(0) ? undefined : castTo(b, lowerOn(b, program, added, wide(dtype), on), dtype);
 
 /** A formula of the program computed on its grid. */
 export function lowerOn(

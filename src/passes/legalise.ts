@@ -23,6 +23,10 @@ const single: Condition = (node) =>
 const attends: Condition = (node, target) => {
   if (hasFormulas(node)) return "kernels take no formulas";
   if (node.attrs.get("normaliser") !== "softmax") return "kernels normalise by softmax only";
+  return weighs(node, target);
+};
+
+const weighs: Condition = (node, target) => {
   // Kernels take √scale of queries and keys alike.
   if (!((node.attrs.get("scale") as number) > 0)) return "kernels need a positive scale";
   return single(node, target);
@@ -31,6 +35,7 @@ const attends: Condition = (node, target) => {
 /** What kernels ask beyond being there. */
 const conditions: Readonly<Record<string, Condition>> = {
   attention: attends,
+  attentionWithWeights: weighs,
   packedAttention: attends,
   gelu: single,
   biasGelu: single,

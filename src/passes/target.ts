@@ -51,6 +51,7 @@ const standardSince: readonly (readonly [op: OpName, opset: number])[] = [
   ["rmsNorm", 23],
   ["rope", 23],
   ["attention", 23],
+  ["attentionWithWeights", 23],
   ["packedAttention", 23],
 ];
 
@@ -69,13 +70,15 @@ const contribKernels: readonly OpName[] = [
 const standardKernels = (opset: number): readonly OpName[] =>
   standardSince.filter(([, since]) => since <= opset).map(([op]) => op);
 
+const attentions: ReadonlySet<OpName> = new Set(["attention", "attentionWithWeights", "packedAttention"]);
+
 /** Standard ONNX at an operator set of 17 to 26: no custom ops, and attention spelled out, because runtimes differ in it. */
 export const onnxTarget = (opset = 23): Target => ({
   name: "onnx",
   doc: "standard ONNX, no custom ops",
   opset,
   contrib: false,
-  kernels: new Set(standardKernels(opset).filter((op) => op !== "attention" && op !== "packedAttention")),
+  kernels: new Set(standardKernels(opset).filter((op) => !attentions.has(op))),
   choices: {
     packAttention: false,
     mergeProjectionsUpTo: 0,

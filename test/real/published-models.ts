@@ -174,14 +174,14 @@ export const publishedModels: readonly PublishedModel[] = [
     package: { ...whisper, file: "models/Xenova/whisper-tiny/onnx/encoder_model_quantized.onnx" },
     opaque: ["ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"],
     // Its attention weights are outputs.
-    finds: { softmax: 4, skipLayerNorm: 8, layerNorm: 1, biasGelu: 4, size: 0 },
+    finds: { attentionWithWeights: 4, softmax: 0, skipLayerNorm: 8, layerNorm: 1, biasGelu: 4, size: 0 },
     runs: [randomInputs([floats("input_features", [1, 80, 3000], 0.5)], 4)],
   },
   {
     name: "Whisper tiny, decoder",
     package: { ...whisper, file: "models/Xenova/whisper-tiny/onnx/decoder_model_merged_quantized.onnx" },
     opaque: rounding,
-    finds: { softmax: 16, skipLayerNorm: 24, layerNorm: 2, biasGelu: 8, size: 0 },
+    finds: { attentionWithWeights: 16, softmax: 0, skipLayerNorm: 24, layerNorm: 2, biasGelu: 8, size: 0 },
     runs: decoderSteps.map(steps({ layers: 4, heads: 6, width: 384, vocabulary: 51_865 })),
   },
   {
@@ -189,7 +189,7 @@ export const publishedModels: readonly PublishedModel[] = [
     package: { ...moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx" },
     opaque: ["Conv", "DynamicQuantizeLinear", "MatMulInteger"],
     respelled: ["InstanceNormalization"],
-    finds: { attention: 6, layerNorm: 13, biasGelu: 6, gelu: 2, softmax: 0, size: 0 },
+    finds: { attention: 6, rope: 12, layerNorm: 13, biasGelu: 6, gelu: 2, softmax: 0, size: 0 },
     runs: (
       [
         [1, 1999],
@@ -201,7 +201,7 @@ export const publishedModels: readonly PublishedModel[] = [
     name: "Moonshine tiny, decoder",
     package: { ...moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx" },
     opaque: rounding,
-    finds: { attention: 18, packedAttention: 6, layerNorm: 37, silu: 12, softmax: 0 },
+    finds: { attention: 18, packedAttention: 6, rope: 24, layerNorm: 37, silu: 12, softmax: 0 },
     runs: decoderSteps.map(steps({ layers: 6, heads: 8, width: 288, vocabulary: 32_768 })),
   },
 ];

@@ -442,6 +442,7 @@ export const operations: Readonly<Record<OpName, Writer>> = {
   softmax: alongAxis("softmax"),
   logSoftmax: alongAxis("logSoftmax"),
   attention,
+  attentionWithWeights: anyOp,
   packedAttention,
   linearAttention,
   layerNorm: norm("layerNorm"),

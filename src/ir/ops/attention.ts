@@ -5,6 +5,7 @@ import {
   everything,
   type ScoreProgram,
   tablesOf,
+  weighInSteps,
 } from "../attend.ts";
 import { type Attrs, attr, optional } from "../attrs.ts";
 import { add, type Dim, divideExact, mul, product } from "../dim.ts";
@@ -43,6 +44,9 @@ const constraints = {
 };
 
 const normalisers: readonly string[] = ["softmax", "sigmoid", "sum", "none"];
+
+/** Attributes of an attention without formulas. */
+const plain = { normaliser: "softmax", mask: everything, score: theScore(), prob: theScore(), tables: 0 } as const;
 
 type Infer = InferContext<typeof attentionAttrs>;
 
@@ -150,6 +154,32 @@ export const attention = {
     decompose: (b, operands, attrs) => {
       const [q, k, v] = operands as [Value, Value, Value];
       return attendInSteps(b, [q, k, v], scoreProgram(operands as [Value, Value, Value], attrs));
+    },
+  }),
+  attentionWithWeights: defineOp({
+    name: "attentionWithWeights",
+    doc: "Attention that answers its weights too, softmax(scale · q kᵀ + bias), causal: [batch, heads, queries, keys].",
+    operands: ["q", "k", "v", "bias?"],
+    attrs: { scale: attentionAttrs.scale, causal: attentionAttrs.causal },
+    traits: ["composite"],
+    constraints: {
+      C1: constraints.C1,
+      C2: constraints.C2,
+      C3: constraints.C3,
+      C4: "the bias has the element type of q and stretches to [batch, heads, queries, keys]",
+    },
+    infer: (cx) => {
+      const [q, k, v, bias] = cx.types as [TensorType, TensorType, TensorType, TensorType?];
+      const out = inferRank4({ ...cx, attrs: { ...plain, ...cx.attrs } }, q, k, v);
+      cx.require(bias?.dtype !== "bool", "C4", "the bias is bool");
+      return [out, { dtype: q.dtype, shape: [...q.shape.slice(0, 3), k.shape[2]!] }];
+    },
+    cost: ({ types, attrs }) => attentionCost(attentionShapes(types[0]!, types[1]!, types[2]!), { ...plain, ...attrs }),
+    decompose: (b, operands, attrs) => {
+      const qkv = operands.slice(0, 3) as [Value, Value, Value];
+      const program = scoreProgram(operands as [Value, Value, Value], { ...plain, ...attrs });
+      const { out, weights } = weighInSteps(b, qkv, program);
+      return [out, weights];
     },
   }),
   packedAttention: defineOp({

@@ -30,17 +30,49 @@ export function regroup(groups: Groups, shape: readonly Dim[], sizes: Sizes): Gr
   return last || rest.length === 0 ? made : undefined;
 }
 
+/**
+ * How a reshape that no grouping follows cuts labels: of each label cut, the sizes of its parts. Undefined where the
+ * borders of labels and axes do not meet.
+ */
+export function cutsBy(groups: Groups, shape: readonly Dim[], sizes: Sizes): ReadonlyMap<string, Dim[]> | undefined {
+  const labels = groups.flat();
+  const cuts = new Map<string, Dim[]>();
+  let at = 0;
+  for (let axis = 0; axis < shape.length; ) {
+    const [label, dim] = [labels[at], shape[axis]!];
+    if (label === undefined || dim === 1) {
+      if (dim !== 1) return undefined;
+      axis++;
+      continue;
+    }
+    const merged = firstThat(labels.length - at, (n) => sizeOf(labels.slice(at, at + n), sizes) === dim);
+    if (merged) {
+      [at, axis] = [at + merged, axis + 1];
+      continue;
+    }
+    const cut = firstThat(shape.length - axis, (n) => product(shape.slice(axis, axis + n)) === sizes.get(label));
+    if (!cut) return undefined;
+    cuts.set(label, shape.slice(axis, axis + cut));
+    [at, axis] = [at + 1, axis + cut];
+  }
+  return cuts.size > 0 && labels.slice(at).every((label) => sizes.get(label) === 1) ? cuts : undefined;
+}
+
+const firstThat = (most: number, holds: (n: number) => boolean): number | undefined =>
+  Array.from({ length: most }, (_, i) => i + 1).find(holds);
+
 export const reshaped = (b: Build, value: Value, shape: readonly Dim[]): Value =>
   sameShape(value.type.shape, shape) ? value : b.reshape(value, { shape });
 
 export const transposed = (b: Build, value: Value, perm: readonly number[]): Value =>
   isIdentity(perm) ? value : b.transpose(value, { perm });
 
-/** A tensor whose axes are `labels`, with its axes ordered and merged as `wanted`. */
+/** A tensor whose elements lie along `labels`, with its axes ordered and merged as `wanted`. */
 export function arrange(b: Build, value: Value, labels: readonly string[], wanted: Groups, sizes: Sizes): Value {
   const perm = wanted.flat().map((label) => labels.indexOf(label));
   const shape = wanted.map((group) => sizeOf(group, sizes));
-  return reshaped(b, transposed(b, value, perm), shape);
+  const apart = labels.map((label) => sizes.get(label)!);
+  return reshaped(b, transposed(b, reshaped(b, value, apart), perm), shape);
 }
 
 /** The reverse: a tensor whose axes are `groups` as one whose axes are `labels`. */

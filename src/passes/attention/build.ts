@@ -5,10 +5,11 @@ import type { Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import { arrange, arrangeBroadcast, type Groups, spread } from "./axes.ts";
+import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
 import { conjuncts, isCausalBias, isCausalMask, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
+import { meansOfUnseen } from "./unseen.ts";
 
 const maskedBelow = -1e4;
 /**
@@ -20,13 +21,19 @@ const swallows = -1e38;
 export const ownMasks = "each score has a mask of its own: kernels would take it as a second tensor of that size";
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
+/** What takes the place of an attention's result, and of its weights where they are asked for. */
+export interface Attended {
+  readonly out: Value;
+  readonly weights?: Value;
+}
+
 /** Builds the composite a candidate stands for: movement, `attention` on rank 4, movement back. */
-export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss {
+export function buildAttention(candidate: Candidate, arena: Arena, withWeights: boolean): Attended | Miss {
   const b = arena.build;
   const { roles, values } = candidate;
   const q = stripScale(b, roles.q);
   const k = stripScale(b, roles.k);
-  const collected = collect(candidate, b);
+  const collected = collect(candidate, b, withWeights);
   if ("reason" in collected) return collected;
   const scale = q.scale * k.scale * collected.scale;
   if (!(scale > 0 && Number.isFinite(scale)))
@@ -49,12 +56,30 @@ export function buildAttention(candidate: Candidate, arena: Arena): Value | Miss
   if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
   const clears = candidate.guarded ? clearsRows(candidate, collected) : false;
   if (typeof clears !== "boolean") return clears;
-  const bias = sumOfBiases(b, clears ? { ...collected, masks: [] } : collected, roles);
-  const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : undefined;
+  const averages = !clears && collected.averages;
+  const bias = sumOfBiases(b, clears || averages ? { ...collected, masks: [] } : collected, roles);
+  const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : averages ? hidden : undefined;
   const extras = [mask, bias].filter((extra) => extra !== undefined);
-  const made = b.attention(...operands, ...extras, { scale, causal: collected.causal });
-  arena.inherit(candidate.root.results[0]!, made);
-  return spread(b, made, [roles.batch, heads, roles.query, roles.valueWidth], roles.outLabels, roles.sizes);
+  const attrs = { scale, causal: collected.causal };
+  const back = (value: Value, last: readonly string[], labels: readonly string[], like: Value): Value => {
+    arena.inherit(like, value);
+    return reshaped(b, spread(b, value, [roles.batch, heads, roles.query, last], labels, roles.sizes), like.type.shape);
+  };
+  const root = candidate.root.results[0]!;
+  if (withWeights) {
+    const [out, weights] = arena.node("attentionWithWeights", [...operands, ...extras], attrs).results as [
+      Value,
+      Value,
+    ];
+    const softmax = candidate.softmax.results[0]!;
+    return {
+      out: back(out, roles.valueWidth, roles.outLabels, root),
+      weights: back(weights, [roles.key], candidate.groups[0]!.flat(), softmax),
+    };
+  }
+  const attended = b.attention(...operands, ...extras, attrs);
+  const made = averages ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], hidden!)) : attended;
+  return { out: back(made, roles.valueWidth, roles.outLabels, root) };
 }
 
 /** Whether rows that see nothing are zero; where masks are finite, such rows weigh their keys alike instead. */
@@ -111,6 +136,8 @@ interface Collected {
   readonly masks: readonly Conjunction[];
   /** What each mask, the causal one among them, puts in the place of scores. */
   readonly fills: readonly number[];
+  /** The causal mask is taken out of one that is finite: rows that see nothing are the mean of the values. */
+  readonly averages: boolean;
 }
 
 /** Part of a mask, and where its axes are. */
@@ -140,12 +167,27 @@ function hidesLater(masks: readonly Conjunction[]): boolean {
   );
 }
 
+/**
+ * Whether rows that see nothing weigh all keys alike under masks one of which is causal: there is one conjunction, so deep
+ * that it swallows scores, and what else is in it hides keys from all queries alike.
+ */
+function averagesUnseen(masks: readonly Conjunction[]): boolean {
+  const [mask, ...more] = masks;
+  if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return false;
+  const others = mask.parts.filter((part) => !isTriangle(part));
+  return others.length < mask.parts.length && others.every(hidesFromAll);
+}
+
+/** A mask of keys, the same for every query. */
+const hidesFromAll = ({ value, axes }: Part): boolean =>
+  axes !== undefined && (value.type.shape.at(-1 - axes.query) ?? 1) === 1;
+
 function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[] {
   const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !isTriangle(part)) }));
   return rest.filter(({ parts }) => parts.length > 0);
 }
 
-function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss {
+function collect({ path, groups, roles }: Candidate, b: Build, withWeights: boolean): Collected | Miss {
   let scale = 1;
   const biases: Term[] = [];
   const triangles: Term[] = [];
@@ -183,10 +225,14 @@ function collect({ path, groups, roles }: Candidate, b: Build): Collected | Miss
   }
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
   const fills = masks.map(({ fill }) => fill);
-  const inside = hidesLater(masks);
+  const hides = hidesLater(masks);
+  // What is added to a replaced score still counts; a mask that is added swallows it.
+  const swallowed = triangles.length === 0 && (biases.length === 0 || replaced === undefined);
+  const averages = !withWeights && !hides && swallowed && averagesUnseen(masks);
+  const inside = hides || averages;
   const causal = inside && (triangles.length > 0 || masks.some(({ parts }) => parts.some(isTriangle)));
-  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), fills };
-  return { scale, causal, biases: [...biases, ...triangles], masks, fills };
+  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), fills, averages };
+  return { scale, causal, biases: [...biases, ...triangles], masks, fills, averages };
 }
 
 /** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */

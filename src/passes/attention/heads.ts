@@ -5,7 +5,7 @@ import { hasFormulas } from "../../ir/ops/attention.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { arrange } from "./axes.ts";
-import { movedUp } from "./match.ts";
+import { movedUp } from "./labels.ts";
 
 const swapped = [0, 2, 1, 3];
 const isSwap = (node: Node): boolean =>
@@ -17,7 +17,7 @@ const refuse = (at: Value, reason: string): Miss => ({ depth: 4, reason, at });
  * A tensor `[batch, heads, length, width]` without the copies of its heads: made from fewer by repeating each in place, and
  * moved since. Undefined where it was not.
  */
-function withoutCopies(b: Build, value: Value): Value | undefined {
+export function withoutCopies(b: Build, value: Value): Value | undefined {
   const moves: Node[] = [];
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "transpose") {
@@ -53,7 +53,7 @@ function withoutCopies(b: Build, value: Value): Value | undefined {
 export const groupedHeads: Matcher = {
   name: "attention-grouped-heads",
   formula: "attention(q, repeat(k), repeat(v)) = attention(q, k, v) with fewer key heads",
-  roots: ["attention"],
+  roots: ["attention", "attentionWithWeights"],
   refuses: ["only one of keys and values repeats its heads"],
   match(root, { arena }) {
     const [q, k, v, ...extras] = root.operands as [Value, Value, Value];
@@ -62,7 +62,7 @@ export const groupedHeads: Matcher = {
     if (!keys && !values) return undefined;
     if (!keys || !values || keys.type.shape[1] !== values.type.shape[1])
       return refuse(root.results[0]!, "only one of keys and values repeats its heads");
-    const node = arena.node("attention", [q, keys, values, ...extras], Object.fromEntries(root.attrs));
+    const node = arena.node(root.op, [q, keys, values, ...extras], Object.fromEntries(root.attrs));
     return { values: node.results, covered: [root] };
   },
 };

@@ -2,10 +2,11 @@ import type { Node, Value } from "../../ir/graph.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import type { Groups, Sizes } from "./axes.ts";
+import type { Groups } from "./axes.ts";
 import { buildAttention, ownMasks } from "./build.ts";
+import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
-import { moved, type ScorePath, type Step, scorePath, specOf } from "./scores.ts";
+import { type ScorePath, scorePath } from "./scores.ts";
 
 /** Everything known about an attention before it is built. */
 export interface Candidate {
@@ -64,8 +65,8 @@ export const attentionMatcher: Matcher = {
     ownMasks,
     "masks fill with minus infinity and with …: a row that sees nothing is either",
     "the softmax runs over more than the keys",
-    "`softmax` is also a graph output",
-    "`softmax` is also used outside the pattern",
+    "`contract` is also a graph output",
+    "`contract` is also used outside the pattern",
   ],
   match(root, cx) {
     const at = root.operands.findIndex((operand) => probabilities(operand));
@@ -74,10 +75,12 @@ export const attentionMatcher: Matcher = {
     const candidate = analyse(root, at);
     if (isMiss(candidate)) return candidate;
     const shared = cx.exclusive(candidate.covered);
-    if (shared) return { depth: candidate.covered.length, ...shared };
-    const built = buildAttention(candidate, cx.arena);
+    const weights = candidate.softmax.results[0]!;
+    if (shared && (shared.at !== weights || candidate.guarded)) return { depth: candidate.covered.length, ...shared };
+    const built = buildAttention(candidate, cx.arena, shared !== undefined);
     if (isMiss(built)) return built;
-    return { values: [built], covered: candidate.covered } satisfies Fusion;
+    const also = built.weights && ([[weights, built.weights]] as const);
+    return { values: [built.out], covered: candidate.covered, ...(also && { also }) } satisfies Fusion;
   },
 };
 
@@ -90,46 +93,15 @@ function analyse(root: Node, at: number): Candidate | Miss {
   const { product } = path;
   if (product.operands.length !== 2)
     return miss(product.results[0]!, `the scores are a product of ${product.operands.length} operands`);
-  const sizes = labelSizes(product);
-  const groups = groupsAlong(path.steps, specOf(product).result, sizes);
-  if (isMiss(groups)) return groups;
+  const scores = labelled(product, path.steps, moves);
+  if (isMiss(scores)) return scores;
+  const groups = scores.steps;
   const rank = softmax.results[0]!.type.shape.length;
   const axis = ((softmax.attrs.get("axis") as number) + rank) % rank;
   const normalised = groups[0]![axis]!;
   if (normalised.length !== 1) return miss(softmax.results[0]!, "the softmax runs over more than the keys");
-  const probs = movedUp(groups[0]!, moves, sizes);
-  if (!probs) return miss(softmax.results[0]!, "the probabilities are cut apart");
-  const roles = rolesOf({ product, root, at, key: normalised[0]!, probs, sizes });
+  const roles = rolesOf({ scores, root, at, key: normalised[0]! });
   if (isMiss(roles)) return roles;
   const covered = [root, ...moves, ...guard, softmax, ...path.steps.map(({ node }) => node), product];
   return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, guarded: guard.length > 0, covered };
-}
-
-/** Sizes of the labels of a product. */
-export function labelSizes(product: Node): Sizes {
-  const spec = specOf(product);
-  const sizes = new Map<string, Value["type"]["shape"][number]>();
-  product.operands.forEach((operand, i) =>
-    spec.operands[i]!.forEach((label, axis) => sizes.set(label, operand.type.shape[axis]!)),
-  );
-  return sizes;
-}
-
-/** Groups of each step's result, from the product up; then turned round, so that the first belongs to the softmax. */
-export function groupsAlong(steps: readonly Step[], result: readonly string[], sizes: Sizes): readonly Groups[] | Miss {
-  const all: Groups[] = [result.map((label) => [label])];
-  for (const step of [...steps].reverse()) {
-    const last = all.at(-1)!;
-    const next = step.kind === "move" ? moved(last, step.node, sizes) : last;
-    if (!next) return miss(step.node.results[0]!, "a reshape of the scores cuts their axes apart");
-    all.push(next);
-  }
-  return all.reverse();
-}
-
-/** Groups after movements, the last of which is the first in the list. */
-export function movedUp(groups: Groups, moves: readonly Node[], sizes: Sizes): Groups | undefined {
-  let current: Groups | undefined = groups;
-  for (const node of [...moves].reverse()) current = current && moved(current, node, sizes);
-  return current;
 }

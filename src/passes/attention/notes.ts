@@ -24,9 +24,10 @@ function describe(node: Node, cx: PassContext): string {
   const parts = [
     `${show(heads)} ${heads === 1 ? "head" : "heads"}${heads === kvHeads ? "" : ` over ${show(kvHeads)}`}`,
     ...(node.attrs.get("causal") ? ["causal"] : []),
-    ...(hasFormulas(node) ? ["by formulas"] : []),
+    ...(node.op === "attention" && hasFormulas(node) ? ["by formulas"] : []),
     ...(mask ? ["with a mask"] : []),
     ...(bias ? ["with a bias"] : []),
+    ...(node.op === "attentionWithWeights" ? ["answering its weights"] : []),
   ];
   return `attention ${placed(node, cx)}: ${parts.join(", ")}`;
 }
@@ -43,6 +44,7 @@ function upToProducts(start: Node, next: (node: Node) => readonly Node[]): reado
   return [...found];
 }
 
+const attentions: ReadonlySet<string> = new Set(["attention", "attentionWithWeights"]);
 const movements: ReadonlySet<string> = new Set(["reshape", "transpose", "contract"]);
 
 /** What keeps a softmax between two products from being an attention; undefined where it is not between two. */
@@ -75,7 +77,7 @@ export function noteAttentions(graph: Graph, cx: PassContext): void {
     const uses = usesOf(next);
     for (const node of nodesOf(next)) {
       open.push(...subgraphsOf(node));
-      if (node.op === "attention") cx.report.note(describe(node, cx));
+      if (attentions.has(node.op)) cx.report.note(describe(node, cx));
       const blocker = node.op === "softmax" ? blockerOf(node, uses, cx) : undefined;
       if (blocker)
         cx.report.note(

@@ -1,7 +1,8 @@
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { Miss } from "../rewrite/match.ts";
-import type { Groups, Sizes } from "./axes.ts";
+import type { Sizes } from "./axes.ts";
+import type { Labelled } from "./labels.ts";
 import { specOf } from "./scores.ts";
 
 /** What each label of an attention means. Labels are those of the product of queries and keys. */
@@ -26,21 +27,19 @@ export interface Roles {
 }
 
 interface Question {
-  readonly product: Node;
+  readonly scores: Labelled;
   readonly root: Node;
   /** Which operand of the root the probabilities are. */
   readonly at: number;
   readonly key: string;
-  readonly probs: Groups;
-  readonly sizes: Sizes;
 }
 
 const refuse = (at: Value, reason: string): Miss => ({ depth: 5, reason, at });
 const repeats = (labels: readonly string[]): boolean => new Set(labels).size !== labels.length;
 
 /** Reads the roles of labels off two contractions; a reason where they are not those of an attention. */
-export function rolesOf({ product, root, at, key, probs, sizes }: Question): Roles | Miss {
-  const first = specOf(product);
+export function rolesOf({ scores: first, root, at, key }: Question): Roles | Miss {
+  const { product } = first;
   const keySide = first.operands.findIndex((labels) => labels.includes(key));
   const qLabels = first.operands[1 - keySide]!;
   const kLabels = first.operands[keySide]!;
@@ -51,7 +50,7 @@ export function rolesOf({ product, root, at, key, probs, sizes }: Question): Rol
   const summed = [...qLabels, ...kLabels].filter((label) => !first.result.includes(label));
   if (width.length === 0 || summed.some((label) => !qLabels.includes(label) || !kLabels.includes(label)))
     return refuse(here, "queries and keys share no axis that is summed");
-  const names = renamed(root, at, probs, sizes);
+  const names = renamed(root, at, first);
   if ("reason" in names) return names;
   const { vLabels, outLabels } = names;
   const others = first.result.filter((label) => label !== key);
@@ -60,7 +59,7 @@ export function rolesOf({ product, root, at, key, probs, sizes }: Question): Rol
   const shared = others.filter((label) => kLabels.includes(label));
   const free = others.filter((label) => !kLabels.includes(label));
   const group = free.slice(0, -1);
-  const head = headOf(shared, group, sizes);
+  const head = headOf(shared, group, first.sizes);
   return {
     q: product.operands[1 - keySide]!,
     k: product.operands[keySide]!,
@@ -109,19 +108,22 @@ function headOf(shared: readonly string[], group: readonly string[], sizes: Size
 }
 
 /** Labels of v and of the result, in the names of the product of queries and keys. */
-function renamed(root: Node, at: number, probs: Groups, sizes: Sizes) {
+function renamed(root: Node, at: number, { outer, sizes }: Labelled) {
   const spec = specOf(root);
-  const names = new Map<string, string>();
+  const names = new Map<string, readonly string[]>();
   for (const [axis, label] of spec.operands[at]!.entries()) {
-    const group = probs[axis]!;
-    if (group.length !== 1) return refuse(root.results[0]!, "axes of the probabilities are merged");
     if (names.has(label)) return refuse(root.results[0]!, "an axis occurs twice in one operand");
-    names.set(label, group[0]!);
+    names.set(label, outer[axis]!);
   }
   const all = new Map<string, Dim>(sizes);
-  const rename = (label: string): string => names.get(label) ?? `value.${label}`;
+  const rename = (label: string): readonly string[] => names.get(label) ?? [`value.${label}`];
   const values = root.operands[1 - at]!;
-  const vLabels = spec.operands[1 - at]!.map(rename);
-  vLabels.forEach((label, axis) => all.set(label, values.type.shape[axis]!));
-  return { vLabels, outLabels: spec.result.map(rename), sizes: all as Sizes };
+  spec.operands[1 - at]!.forEach((label, axis) => {
+    if (!names.has(label)) all.set(rename(label)[0]!, values.type.shape[axis]!);
+  });
+  return {
+    vLabels: spec.operands[1 - at]!.flatMap(rename),
+    outLabels: spec.result.flatMap(rename),
+    sizes: all as Sizes,
+  };
 }

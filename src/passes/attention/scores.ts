@@ -4,7 +4,6 @@ import { sameShape } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import { type Groups, regroup, type Sizes } from "./axes.ts";
 
 /** One step between the product of queries and keys and the softmax, nearest the softmax first. */
 export type Step =
@@ -114,9 +113,3 @@ function leadsDirectly(value: Value): boolean {
 }
 
 export const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);
-
-/** The groups of a tensor after a movement of it; undefined where labels are cut. */
-export function moved(groups: Groups, node: Node, sizes: Sizes): Groups | undefined {
-  if (node.op === "reshape") return regroup(groups, node.results[0]!.type.shape, sizes);
-  return (node.attrs.get("perm") as readonly number[]).map((axis) => groups[axis]!);
-}

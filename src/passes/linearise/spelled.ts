@@ -2,10 +2,10 @@ import { attrsOf, type Build } from "../../ir/arena.ts";
 import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
-import { arrange, type Groups, type Sizes, spread } from "../attention/axes.ts";
+import { arrange, reshaped, spread } from "../attention/axes.ts";
 import { pairAxes } from "../attention/build.ts";
 import { isCausalMask } from "../attention/causal.ts";
-import { groupsAlong, labelSizes, movedUp } from "../attention/match.ts";
+import { type Labelled, labelled } from "../attention/labels.ts";
 import { type Roles, rolesOf } from "../attention/roles.ts";
 import { scorePath, specOf } from "../attention/scores.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
@@ -35,11 +35,7 @@ function zeroOrOne(value: Value): Value | undefined {
 /** Weights spelled out: products of queries and keys, masked, scaled and moved. */
 interface Weights extends Masked {
   readonly scale: number;
-  readonly product: Node;
-  readonly sizes: Sizes;
-  /** Axes where the mask is applied, and of the weights as they are used. */
-  readonly inner: Groups;
-  readonly outer: Groups;
+  readonly labels: Labelled;
   readonly covered: readonly Node[];
 }
 
@@ -63,17 +59,14 @@ function weightsOf(value: Value): Weights | undefined {
     else if (step.kind !== "move") return undefined;
   }
   const { product } = path;
-  const sizes = labelSizes(product);
-  const groups = groupsAlong(path.steps, specOf(product).result, sizes);
-  if ("reason" in groups) return undefined;
-  const outer = movedUp(
-    groups[0]!,
+  const labels = labelled(
+    product,
+    path.steps,
     above.filter(({ op }) => op !== "mul"),
-    sizes,
   );
-  if (!outer) return undefined;
+  if ("reason" in labels) return undefined;
   const covered = [...above, current.node, ...path.steps.map(({ node }) => node), product];
-  return { ...masked, scale, product, sizes, inner: groups[0]!, outer, covered };
+  return { ...masked, scale, labels, covered };
 }
 
 /** Causal attention without a softmax, written as products: becomes the composite, for others to compute well. */
@@ -93,7 +86,7 @@ export const causalProducts: Matcher = {
     const weights = at < 0 ? undefined : weightsOf(root.operands[at]!);
     const roles = weights && causalRoles(root, at, weights);
     if (!roles) return undefined;
-    const axes = pairAxes(weights.inner, roles);
+    const axes = pairAxes(weights.labels.steps[0]!, roles);
     const where = root.results[0]!;
     const { above, size } = cx.target.choices.chunks.attention;
     const positions = roles.sizes.get(roles.query[0]!)!;
@@ -108,7 +101,7 @@ export const causalProducts: Matcher = {
     const covered = [root, ...weights.covered];
     const shared = cx.exclusive(covered);
     if (shared) return { depth: 4, ...shared };
-    return { values: [composite(cx.arena.build, root.operands[1 - at]!, roles, weights.scale)], covered };
+    return { values: [composite(cx.arena.build, root, root.operands[1 - at]!, roles, weights.scale)], covered };
   },
 };
 
@@ -121,23 +114,24 @@ function isChosenByLength(holder: Node | undefined, length: Dim): boolean {
 }
 
 /** Roles of the labels, where the root sums over the keys alone. */
-function causalRoles(root: Node, at: number, { product, outer, sizes }: Weights): Roles | undefined {
+function causalRoles(root: Node, at: number, { labels }: Weights): Roles | undefined {
   const { operands, result } = specOf(root);
-  const summed = outer.filter((_, axis) => !result.includes(operands[at]![axis]!));
+  const summed = labels.outer.filter((_, axis) => !result.includes(operands[at]![axis]!));
   const [key, ...more] = summed.flat();
   if (key === undefined || more.length > 0) return undefined;
-  const roles = rolesOf({ product, root, at, key, probs: outer, sizes });
+  const roles = rolesOf({ scores: labels, root, at, key });
   return "reason" in roles || roles.query.length !== 1 ? undefined : roles;
 }
 
-function composite(b: Build, values: Value, roles: Roles, scale: number): Value {
+function composite(b: Build, root: Node, values: Value, roles: Roles, scale: number): Value {
   const { batch, head, group, query, key, width, valueWidth, sizes } = roles;
   const heads = [...head, ...group];
   const q = arrange(b, roles.q, roles.qLabels, [batch, heads, query, width], sizes);
   const k = arrange(b, roles.k, roles.kLabels, [batch, head, [key], width], sizes);
   const v = arrange(b, values, roles.vLabels, [batch, head, [key], valueWidth], sizes);
   const made = b.attention(q, k, v, { scale, causal: true, normaliser: "none" });
-  return spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
+  const out = spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
+  return reshaped(b, out, root.results[0]!.type.shape);
 }
 
 /** A length that is fixed, given or hinted. */

@@ -63,7 +63,8 @@ function timeInBlocks(problem: MaskProblem, numbers: Numbers, rows: number, widt
     held: count * rows * width,
     maskElements: count * rows * width,
     cut: false,
-    copied: numbers.batch * (2 * count * width * perKey + padded),
+    sliced: 0,
+    gathered: numbers.batch * (2 * count * width * perKey + padded),
     nodes: 16,
   });
 }

@@ -80,7 +80,8 @@ function timeOfLayout(
     { batch, queries: structure.queries, keys: structure.keys },
     {
       ...{ pairs, held: pairs, maskElements: pairs, cut: false, nodes: 16 },
-      copied: batch * widths * (2 * count * slots * blockSize * Number(kvHeads) + moved),
+      sliced: 0,
+      gathered: batch * widths * (2 * count * slots * blockSize * Number(kvHeads) + moved),
     },
   );
   return partsOf(structure, apart).reduce((sum, part) => sum + timeOfPart(problem, part, batch), inside);

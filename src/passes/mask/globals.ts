@@ -113,8 +113,16 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
     const keys = columns + back + height + ahead;
     const pairs = count * height * keys;
     const moved = numbers.queries * Number(heads) * (rows > 0 ? 3 : 1);
-    const copied = numbers.batch * widths * (2 * count * keys * Number(kvHeads) + moved);
-    const time = timeOf(problem, numbers, { pairs, held: pairs, maskElements: pairs, cut: false, copied, nodes: 24 });
+    const gathered = numbers.batch * widths * (2 * count * keys * Number(kvHeads) + moved);
+    const time = timeOf(problem, numbers, {
+      pairs,
+      held: pairs,
+      maskElements: pairs,
+      cut: false,
+      sliced: 0,
+      gathered,
+      nodes: 24,
+    });
     return { height, time };
   });
   const apart = rows * numbers.keys;
@@ -123,7 +131,8 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
     held: apart,
     maskElements: 0,
     cut: false,
-    copied: 0,
+    sliced: 0,
+    gathered: 0,
     nodes: 6,
   });
   const choice = choices.reduce((least, one) => (one.time < least.time ? one : least));

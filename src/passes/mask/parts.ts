@@ -1,5 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
-import { addedOn, attendInSteps, everything, type GridOfScores } from "../../ir/attend.ts";
+import { addedOn, attendInSteps, biasOn, everything, type GridOfScores, maskOn } from "../../ir/attend.ts";
 import { type Dim, evaluate, show, sub, sum, symbolsOf } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { maskFacts } from "../../ir/index-analysis/facts.ts";
@@ -72,9 +72,13 @@ export function partOf(problem: MaskProblem, part: Part, shared?: Value): Value 
   const { scale, formulas } = program;
   const own = part.full ? { ...program, formulas: { ...formulas, mask: everything } } : program;
   const on = gridOf(problem, part);
-  if (!isPlain || !(seesItself || part.full)) return attendInSteps(b, [q, k, v], own, { ...on, hiding: shared });
-  const bias = shared ?? addedOn(b, own, dtype, added!, on);
-  return b.attention(q, k, v, ...(bias ? [bias] : []), { scale });
+  if (!isPlain) return attendInSteps(b, [q, k, v], own, { ...on, hiding: shared });
+  // Rows that see nothing are told by a mask, not by a bias.
+  const [mask, bias] =
+    seesItself || part.full
+      ? [undefined, shared ?? addedOn(b, own, dtype, added!, on)]
+      : [maskOn(b, own, on), biasOn(b, own, dtype, added!, on)];
+  return b.attention(q, k, v, ...[mask, bias].filter((extra) => extra !== undefined), { scale });
 }
 
 const joined = (b: Build, x: Value, runs: readonly Run[]): Value => {

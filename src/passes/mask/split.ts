@@ -106,7 +106,8 @@ export function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Par
     held: rows * columns,
     maskElements: full ? 0 : rows * columns,
     cut: true,
-    copied: batch * widths * (columns * Number(kvHeads) + rows * Number(heads)),
+    sliced: batch * widths * (columns * Number(kvHeads) + rows * Number(heads)),
+    gathered: 0,
     nodes: 5 + keys.length + (full ? 0 : formulaNodes(problem)),
   });
 }

@@ -59,6 +59,18 @@ const attention: Production = (m) => {
   return b.attention(q, k, v, ...extras(m, [m.batch, kvHeads * group, queries, keys]), common(draw));
 };
 
+const attentionWithWeights: Production = (m) => {
+  const { draw } = m;
+  const [kvHeads, group, width] = [draw.pick([1, 2]), draw.pick([1, 1, 2]), draw.pick([1, 2, 4])];
+  const keys = draw.pick<Dim>([m.tokens, m.past]);
+  const q = m.of("f32", [m.batch, kvHeads * group, m.tokens, width]);
+  const [k, v] = [m.of("f32", [m.batch, kvHeads, keys, width]), m.of("f32", [m.batch, kvHeads, keys, width])];
+  const bias = draw.chance(0.4) ? [m.of("f32", [m.batch, 1, draw.pick<Dim>([1, m.tokens]), keys])] : [];
+  const attrs = { scale: draw.pick([1, 0.5, -0.5]), causal: draw.chance(0.4) };
+  const { results } = m.arena.node("attentionWithWeights", [q, k, v, ...bias], attrs);
+  return results[draw.int(0, 1)]!;
+};
+
 const packedAttention: Production = (m) => {
   const { draw, b } = m;
   const [kvHeads, group, width] = [draw.pick([1, 2]), draw.pick([1, 2]), draw.pick([1, 2, 4])];
@@ -110,4 +122,4 @@ const rope: Production = (m) => {
   return m.b.rope(x, m.of("f32", half), m.of("f32", half), { interleaved: m.draw.chance(0.5) });
 };
 
-export const attentions = { attention, packedAttention, linearAttention, rope };
+export const attentions = { attention, attentionWithWeights, packedAttention, linearAttention, rope };

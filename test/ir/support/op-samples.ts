@@ -132,6 +132,15 @@ const attentions = [
     tables: 1,
   }),
 ];
+const weighing = [
+  on(heads, scale),
+  on([...heads, "f32[1, 3, 17, 15]"], scale),
+  on([...heads, "f32[1, 1, 17, 15]"], { ...scale, causal: true }),
+  on(["f32[B, 4, S, 8]", "f32[B, 2, S, 8]", "f32[B, 2, S, 8]"], { ...scale, causal: true }),
+  on(["f32[B, 6, S, 8]", "f32[B, 1, T, 8]", "f32[B, 1, T, 3]", "f32[B, 1, 1, T]"], scale),
+  on(["f64[1, 2, 0, 4]", "f64[1, 2, 3, 4]", "f64[1, 2, 3, 4]"], scale),
+  on(["f64[1, 2, 3, 4]", "f64[1, 2, 1, 4]", "f64[1, 2, 1, 4]"], { ...scale, causal: true }),
+];
 const packed = [
   on(["f32[2, 17, 12]", "f32[2, 15, 12]", "f32[2, 15, 24]"], { heads: 3, kvHeads: 3, ...scale }),
   on(["f32[B, S, 32]", "f32[B, T, 16]", "f32[B, T, 16]"], { heads: 4, kvHeads: 2, ...scale, causal: true }),
@@ -320,6 +329,7 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   softmax: alongAxis,
   logSoftmax: alongAxis,
   attention: attentions,
+  attentionWithWeights: weighing,
   packedAttention: packed,
   linearAttention: [
     on(["f32[2, 3, 17, 4]", "f32[2, 3, 17, 4]", "f32[2, 3, 17, 5]"], scale),
@@ -482,6 +492,12 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
   softmax: normaliser,
   logSoftmax: normaliser,
   attention: attentionBreaks,
+  attentionWithWeights: {
+    C1: attentionBreaks.C1,
+    C2: attentionBreaks.C2,
+    C3: attentionBreaks.C3,
+    C4: attentionBreaks.C4,
+  },
   packedAttention: {
     C1: on([flat, flat, "f64[2, 5, 8]"], two),
     C2: on([flat, "f32[2, 6, 8]", flat], two),

@@ -66,11 +66,26 @@ export const forms: Readonly<Record<AttentionForm, Form>> = {
 
 /** Rows that see no key come out as zeros; the mask must have all queries and keys. */
 function standard(problem: Problem): Ref {
-  const { e, packed, heads, kvHeads, type, scale } = problem;
+  const { e, type, q, k, v } = problem;
+  const { mask, attributes } = standardCall(problem);
+  return e.op(type, "Attention", [q, k, v, mask], attributes);
+}
+
+/** The same with its weights: the scores as they are after the softmax. */
+export function standardWithWeights(problem: Problem, weights: Ref["type"]): readonly (Ref | undefined)[] {
+  const { e, type, q, k, v } = problem;
+  const { mask, attributes } = standardCall(problem);
+  const afterSoftmax = { qk_matmul_output_mode: int(3) };
+  const types = [type, undefined, undefined, weights];
+  const [out, , , scores] = e.ops(types, "Attention", [q, k, v, mask], { ...attributes, ...afterSoftmax });
+  return [out, scores];
+}
+
+function standardCall(problem: Problem) {
+  const { packed, heads, kvHeads, scale } = problem;
   const { mask, flag } = standardMask(problem);
   const counts = packed ? { q_num_heads: int(heads as number), kv_num_heads: int(kvHeads as number) } : {};
-  const attributes = { scale: float(scale), is_causal: flag ? int(1) : undefined, ...counts };
-  return e.op(type, "Attention", [problem.q, problem.k, problem.v, mask], attributes);
+  return { mask, attributes: { scale: float(scale), is_causal: flag ? int(1) : undefined, ...counts } };
 }
 
 /** The kernel's causal flag counts from the end where lengths differ; it is only set where they are equal. */

@@ -2,7 +2,7 @@ import type { Attrs } from "../../../ir/attrs.ts";
 import { type Dim, divideExact } from "../../../ir/dim.ts";
 import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
 import { type AttentionCase, type AttentionForm, formsByLength, knownLength } from "./attention-choice.ts";
-import { additiveMask, forms, type Problem } from "./attention-forms.ts";
+import { additiveMask, forms, type Problem, standardWithWeights } from "./attention-forms.ts";
 import type { LowerContext, Lowered, Lowerings } from "./lowering.ts";
 import type { PendingGraph, Ref } from "./ref.ts";
 
@@ -16,6 +16,20 @@ function attentionOf({ e, node, operands, attrs, type }: LowerContext<"attention
     attrs,
   );
 }
+
+/** The standard kernel answers the scores after the softmax where it is asked for them. */
+function weighing({ e, node, operands, attrs, type }: LowerContext<"attentionWithWeights">): Lowered {
+  const [q, k, v] = operands as [Ref, Ref, Ref];
+  const [batch, heads, queries, width] = q.type.shape as [Dim, Dim, Dim, Dim];
+  const [, kvHeads, keys] = k.type.shape as [Dim, Dim, Dim, Dim];
+  const sizes = { batch, heads, kvHeads, queries, keys, width, valueWidth: v.type.shape[3]! };
+  const extras = attentionExtras(node.operands.slice(3));
+  const problem = { e, q, k, v, packed: false, ...sizes, extras, type, ...attrs };
+  if (!e.target.contrib || type.dtype !== "f32" || isEmpty(problem) || !forms.standard.fits(problem)) return undefined;
+  return standardWithWeights(scaled(problem), node.results[1]!.type);
+}
+
+const isEmpty = ({ queries, keys, batch }: Problem): boolean => queries === 0 || keys === 0 || batch === 0;
 
 function packedOf({ e, node, operands, attrs, type }: LowerContext<"packedAttention">): Lowered {
   const [q, k, v] = operands as [Ref, Ref, Ref];
@@ -34,9 +48,8 @@ function packedOf({ e, node, operands, attrs, type }: LowerContext<"packedAttent
 
 /** The best form that can express the problem; undefined, and so plain operators, where none can. */
 function write(given: Problem, { normaliser }: Pick<Attrs<typeof attention.attention.attrs>, "normaliser">): Lowered {
-  const { e, keys, queries, batch, type } = given;
-  const empty = queries === 0 || keys === 0 || batch === 0;
-  if (!e.target.contrib || type.dtype !== "f32" || normaliser !== "softmax" || empty) return undefined;
+  const { e, keys, type } = given;
+  if (!e.target.contrib || type.dtype !== "f32" || normaliser !== "softmax" || isEmpty(given)) return undefined;
   const usable = (form: AttentionForm) => forms[form].fits(given);
   const wished = e.target.attention;
   if (wished && usable(wished)) return forms[wished].write(scaled(given));
@@ -81,5 +94,6 @@ function dispatched(problem: Problem, short: AttentionForm, [from, long]: readon
 
 export const attentionLowerings: Lowerings<keyof typeof attention> = {
   attention: attentionOf,
+  attentionWithWeights: weighing,
   packedAttention: packedOf,
 };

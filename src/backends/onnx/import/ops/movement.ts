@@ -1,4 +1,15 @@
-import { add, atLeast, type Dim, divideExact, isStatic, min, mul, product, show } from "../../../../ir/dim.ts";
+import {
+  add,
+  atLeast,
+  type Dim,
+  divideExact,
+  isStatic,
+  min,
+  mul,
+  product,
+  show,
+  symbolsOf,
+} from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
@@ -34,9 +45,18 @@ const reshape: Conversion = (cx) => {
     x.type.shape,
     dims.filter((dim) => dim !== -1),
   );
-  const rest = divideExact(product(from), product(to)) ?? unmodelled("the size left out does not follow");
+  const rest = divideExact(product(from), product(to)) ?? named(cx, x.type.shape, dims);
   return cx.b.reshape(x, { shape: dims.map((dim) => (dim === -1 ? rest : dim)) });
 };
+
+/** No size follows where an axis has one name and is to have another: models that flatten a mask by the batch of the tokens. */
+function named(cx: NodeContext, from: readonly Dim[], to: readonly Dim[]): never {
+  const axis = to.findIndex((dim, i) => from[i] !== undefined && dim !== from[i] && isName(dim) && isName(from[i]));
+  if (axis >= 0) cx.same(from[axis]!, to[axis]!);
+  return unmodelled("the size left out does not follow");
+}
+
+const isName = (dim: Dim): boolean => !isStatic(dim) && symbolsOf(dim)[0] === show(dim);
 
 const expand: Conversion = (cx) => {
   const x = cx.value(0);

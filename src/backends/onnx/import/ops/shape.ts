@@ -56,10 +56,10 @@ function elementwise(
   };
 }
 
-/** Integer division truncates: the floor, where neither side is negative. */
+/** Integer division truncates: the floor, where neither side is negative. Nothing divides by a size of 0. */
 function quotient(a: Dim, b: Dim): Dim | undefined {
   if (isStatic(a) && isStatic(b)) return b === 0 ? undefined : Math.trunc(a / b);
-  return atLeast(a, 0) && atLeast(b, 1) ? floorDiv(a, b) : isStatic(b) && b !== 0 ? divideExact(a, b) : undefined;
+  return atLeast(a, 0) && atLeast(b, 1) ? floorDiv(a, b) : b !== 0 ? divideExact(a, b) : undefined;
 }
 
 /** Whether two dimensions are equal, where that is certain. */

@@ -1,0 +1,32 @@
+import type { Build } from "../../ir/arena.ts";
+import { type Dim, divideExact } from "../../ir/dim.ts";
+import type { Value } from "../../ir/graph.ts";
+import { withoutCopies } from "./heads.ts";
+
+/**
+ * What causal attention lacks where a finite mask hides every key of a query: such a row weighs all keys alike, later ones
+ * too, and so is the mean of the values. `attention` leaves it zero. q is [batch, heads, queries, width], v
+ * [batch, kvHeads, keys, width], the mask bool [1 | batch, 1 | heads, 1, keys]; the answer stretches to the attention's.
+ */
+export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], mask: Value): Value {
+  const { dtype, shape } = q.type;
+  const [, heads, queries] = shape as [Dim, Dim, Dim];
+  const keys = v.type.shape[2]!;
+  const key = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
+  const query = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
+  const first = b.reduceMin(b.select(mask, key, b.size({ of: keys })), { axes: [-1], keepDims: true });
+  const unseen = b.cast(b.less(query, first), { to: dtype });
+  const mean = b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true });
+  return b.mul(unseen, repeated(b, mean, heads));
+}
+
+/** [batch, kvHeads, 1, width] with each head repeated for the query heads that share it. */
+function repeated(b: Build, x: Value, heads: Dim): Value {
+  const [batch, kvHeads, , width] = x.type.shape as [Dim, Dim, Dim, Dim];
+  const group = divideExact(heads, kvHeads)!;
+  if (group === 1) return x;
+  const wide = b.broadcast(b.reshape(x, { shape: [batch, kvHeads, 1, 1, width] }), {
+    shape: [batch, kvHeads, group, 1, width],
+  });
+  return b.reshape(wide, { shape: [batch, heads, 1, width] });
+}
