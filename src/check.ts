@@ -7,23 +7,27 @@ import { evaluate } from "./ir/dim.ts";
 import { realPositions } from "./real-positions.ts";
 import { runFile, runModel } from "./session.ts";
 
-/** More work than this is not done just to check a file. */
-const flopLimit = 2e10;
+/** More floating-point operations than this are not done just to check a file. */
+const usualLimit = 2e10;
 const checkedSize = 5;
 
 /**
  * Loads a finished model in the runtime and runs it beside the naive one, or the file it came from, on small random
  * inputs. A file is compared at real positions only where the model was declared to have zeros at padding. Throws QKV506
- * where outputs differ (see `agreement`), and what loading throws. Answers false where fixed sizes make the check too
- * expensive.
+ * where outputs differ (see `agreement`), and what loading throws. Answers false where fixed sizes make the check cost
+ * more than `limit` floating-point operations.
  */
 export async function checkAgainst(
   naive: Compiled,
   compiled: Compiled,
-  { seed = 0, file }: { readonly seed?: number; readonly file?: string } = {},
+  {
+    seed = 0,
+    file,
+    limit = usualLimit,
+  }: { readonly seed?: number; readonly file?: string; readonly limit?: number } = {},
 ): Promise<boolean> {
   const dims = leavingSome(naive.declared, new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize])));
-  if (evaluate(costOf(naive.declared).flops, dims) > flopLimit) return false;
+  if (evaluate(costOf(naive.declared).flops, dims) > limit) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);
   const expected = await (file === undefined ? runModel(naive.onnx(), feeds) : runFile(file, feeds));
   const actual = await runModel(compiled.onnx(), feeds);

@@ -53,8 +53,10 @@ function describeImport({ equal = [], opaque = [] }: Declared): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** A report like those of passes: whoever reads all of them finds rules in each. */
 const importJson = ({ equal = [], opaque = [] }: Declared) => ({
   name: importName,
+  rules: { fired: {}, refused: {} },
   equal: equal.map(({ name, dim }) => ({ name, dim: show(dim) })),
   opaque,
 });

@@ -16,6 +16,10 @@ test("an ONNX file becomes a model that compiles to the same, once", { timeout: 
   const text = readFileSync(source, "utf8");
   for (const word of ["attention(", "for (let i = 0; i < layers; i++)", "layerNorm(", "linear("])
     expect(text).toContain(word);
+  const reports = JSON.parse(await qkvRight(["explain", onnx, "--json"]));
+  expect(reports[0]).toEqual({ name: "import", rules: { fired: {}, refused: {} }, equal: [], opaque: [] });
+  for (const { rules } of reports) expect(rules).toMatchObject({ fired: {}, refused: {} });
+
   const again = join(folder, "again.onnx");
   const weights = join(folder, "small.safetensors");
   await qkvRight(["compile", source, "-o", again, "--weights", weights], { types: true });

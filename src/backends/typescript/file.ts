@@ -22,13 +22,18 @@ export function modelFile(parts: ModelParts): string {
 }
 
 function importLine(names: readonly string[]): string {
-  const key = (word: string) => word.replace(/^type /, "").toLowerCase();
-  const sorted = [...new Set(names)].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const sorted = [...new Set(names)].sort((a, b) => (letters(a) < letters(b) ? -1 : 1));
   const line = `import { ${sorted.join(", ")} } from "qkv";\n`;
   return line.length <= lineWidth + 1
     ? line
     : `import {\n${sorted.map((one) => `  ${one},\n`).join("")}} from "qkv";\n`;
 }
+
+/** What the formatter sorts names by: letter by letter, a capital before its small one. */
+const letters = (name: string): string =>
+  [...name.replace(/^type /, "")]
+    .map((letter) => letter.toLowerCase() + (letter === letter.toLowerCase() ? "1" : "0"))
+    .join("");
 
 function declarationOf({ name, settings, shadowed, body, comment }: ModelParts): string {
   const text = layoutStatements(body, 2);

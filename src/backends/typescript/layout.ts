@@ -156,6 +156,7 @@ function layoutStatement(statement: Statement, indent: number): string {
     case "bind":
       return (
         layoutPieces(`${statement.target} =`, statement.code, indent, ["", ""]) ??
+        layoutPattern(statement.target, statement.code, indent) ??
         line(`${statement.target} = `, statement.code)
       );
     case "do":
@@ -167,6 +168,19 @@ function layoutStatement(statement: Statement, indent: number): string {
     case "for":
       return `${pad(indent)}for (${statement.head}) {\n${layoutStatements(statement.body, indent + 2)}${pad(indent)}}\n`;
   }
+}
+
+/** `const [a, b] = …` whose names are too many for a line: a line each. */
+function layoutPattern(target: string, code: Code, indent: number): string | undefined {
+  const names = /^const \[(.*)\]$/.exec(target)?.[1];
+  if (names === undefined) return undefined;
+  const head = `${target} = `;
+  const [first] = layout(code, { column: indent + head.length, indent, reserve: 1 }).split("\n", 1);
+  if (indent + head.length + first!.length <= lineWidth) return undefined;
+  const rows = names.split(",").map((name) => `${pad(indent + 2)}${name.trim()},\n`);
+  const close = "] = ";
+  const words = layout(code, { column: indent + close.length, indent, reserve: 1 });
+  return `${pad(indent)}const [\n${rows.join("")}${pad(indent)}${close}${words};\n`;
 }
 
 /** Operators that are too many for a line: all on the next, or a line for each of what they join. */
