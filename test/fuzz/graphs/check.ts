@@ -54,7 +54,7 @@ export async function checkGraph(make: () => RandomModel, seed: number): Promise
     try {
       const say = (problem: string) => problems.push(`${way}: ${problem}`);
       const { compiled, bytes } = await checkCompiled(make, options, [sizes], say, soundFeeds);
-      checkImport(bytes, compiled, soundFeeds(graph, sizes), say);
+      await checkImport(bytes, compiled, soundFeeds(graph, sizes), say);
     } catch (error) {
       problems.push(`${way}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }

@@ -1,5 +1,6 @@
 import { type Dim, isStatic, product, show } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
+import { type HostTensor, toFloat64 } from "../../../../ir/tensor.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
 
@@ -123,9 +124,46 @@ const scatterNd: Conversion = (cx) => {
 /** Numbers that count from the end where they are negative, from the start. */
 function fromStart(cx: NodeContext, at: Value, size: Dim): Value {
   const wide = at.type.dtype === "i64" ? at : cx.b.cast(at, { to: "i64" });
+  if (countsFromStart(wide, size)) return wide;
   const negative = cx.b.less(wide, cx.b.scalar(0, "i64"));
   return cx.b.select(negative, cx.b.add(wide, sizeOf(cx, size)), wide);
 }
+
+const depthLimit = 24;
+
+/** Whether numbers are known not to be negative, or were counted from the start of `size` already. */
+function countsFromStart({ node }: Value, size?: Dim, depth = 0): boolean {
+  const [x, y, z] = node.operands;
+  if (depth > depthLimit) return false;
+  const below = (value: Value, of?: Dim) => countsFromStart(value, of, depth + 1);
+  switch (node.op) {
+    case "iota":
+    case "size":
+      return true;
+    case "constant":
+      return toFloat64(node.attrs.get("value") as HostTensor).every((element) => element >= 0);
+    case "cast":
+    case "reshape":
+    case "broadcast":
+      return below(x!, size);
+    case "add":
+    case "mul":
+      return below(x!) && below(y!);
+    case "select": {
+      const [low, zero] = x!.node.operands;
+      const [added, count] = y!.node.operands;
+      const guards = x!.node.op === "less" && y!.node.op === "add" && low === z && added === z;
+      return guards && size !== undefined && below(zero!) && isSize(count!, size);
+    }
+    default:
+      return false;
+  }
+}
+
+const isSize = ({ node, type }: Value, dim: Dim): boolean =>
+  node.op === "size"
+    ? node.attrs.get("of") === dim
+    : node.op === "constant" && type.shape.length === 0 && toFloat64(node.attrs.get("value") as HostTensor)[0] === dim;
 
 const sizeOf = (cx: NodeContext, dim: Dim): Value => (isStatic(dim) ? cx.b.scalar(dim, "i64") : cx.b.size({ of: dim }));
 
