@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { decodeModel } from "../../src/backends/onnx/decode.ts";
+import { encodeModel } from "../../src/backends/onnx/encode.ts";
 import { importModel } from "../../src/backends/onnx/import/import.ts";
 import type { OnnxAttribute, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
 import { compile } from "../../src/compile.ts";
+import { attention, input, model } from "../../src/index.ts";
 import { Arena } from "../../src/ir/arena.ts";
 import { evaluateGraph } from "../../src/ir/evaluate.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
@@ -169,6 +172,46 @@ describe("branches", () => {
     const x = numbers("f32", [3, 2]);
     await roundTrip(model, ...[0, 1].map((long) => ({ x, long: fromNumbers("bool", [], [long]) })));
   });
+});
+
+test("a branch for one length leaves the length open", async () => {
+  const declared = model("windowed", {}, () => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => input(name, "f32", [1, 2, "seq", 8]));
+    return { o: attention(q!, k!, v!, { mask: ({ q, k }) => Math.floor(q / 64) === Math.floor(k / 64) }) };
+  });
+  const compiled = await compile(declared.build(), { hints: new Map([["seq", 512]]) });
+  expect(printGraph(compiled.graph)).toContain("if(");
+  const file = decodeModel(encodeModel(compiled.onnx()).model);
+  const qkv = (length: number) =>
+    Object.fromEntries(["q", "k", "v"].map((x) => [x, numbers("f32", [1, 2, length, 8])]));
+  const { graph: imported, equal } = await roundTrip(file, qkv(512), qkv(17));
+  expect(equal.map(({ name }) => name)).not.toContain("seq");
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[1, 2, seq, 8]");
+});
+
+test("a mask flattened by the batch of the tokens has their batch", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["ids"], ["batch"], { start: int(0), end: int(1) }),
+        node("Size", ["mask"], ["all"]),
+        node("Squeeze", ["batch"], ["rows"]),
+        node("Div", ["all", "rows"], ["width"]),
+        node("Concat", ["batch", "rest"], ["shape"], { axis: int(0) }),
+        node("Reshape", ["mask", "shape"], ["flat"]),
+        node("Range", ["zero", "width", "one"], ["places"]),
+        node("Mul", ["flat", "places"], ["y"]),
+      ],
+      [info("ids", "i64", ["b", "s"]), info("mask", "i64", ["m", "n"])],
+      [info("y", "i64", [null, null])],
+      [tensor("rest", "i64", [1], [-1]), tensor("zero", "i64", [], [0]), tensor("one", "i64", [], [1])],
+    ),
+  );
+  const mask = fromNumbers("i64", [2, 3], [1, 1, 0, 1, 1, 1]);
+  const ids = fromNumbers("i64", [2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  const { opaque, graph: imported } = await roundTrip(file, { ids, mask });
+  expect(opaque).toEqual([]);
+  expect(imported.inputs.map(({ type }) => showType(type))).toEqual(["i64[m, s]", "i64[m, n]"]);
 });
 
 test("loops stay as they are, with what they read of the graph around them", async () => {

@@ -33,6 +33,8 @@ export class Equated extends Error {
 export class Symbols {
   readonly #equal: ReadonlyMap<string, Dim>;
   readonly #unknown = new Set<string>();
+  /** What is known while a branch is read that is taken for one size only. */
+  #given: ReadonlyMap<string, number> = new Map();
   readonly #named = new Set<string>();
 
   constructor(equal: ReadonlyMap<string, Dim>) {
@@ -62,18 +64,36 @@ export class Symbols {
     return new Set(this.#named);
   }
 
+  /** Runs `read` while names are known to be numbers, as in a branch that is only taken where they are. */
+  given<T>(sizes: ReadonlyMap<string, number>, read: () => T): T {
+    const around = this.#given;
+    this.#given = new Map([...around, ...sizes]);
+    try {
+      return read();
+    } finally {
+      this.#given = around;
+    }
+  }
+
+  /** A dimension by what is known here. */
+  settled(dim: Dim): Dim {
+    return this.#given.size === 0 ? dim : substitute(dim, this.#given);
+  }
+
   /**
    * Whether both are the same dimension. Where they only may be, throws `Equated`: they are from then on. What only a run
    * tells is given up first, then what stands alone.
    */
   equate(a: Dim, b: Dim): boolean {
-    if (a === b) return true;
+    if (a === b || this.settled(a) === this.settled(b)) return true;
     const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
     const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
     const order = [...names.filter((name) => this.#unknown.has(name)), ...names];
     for (const name of order) {
       const dim = solve(sub(a, b), name) ?? largest(a, b, name) ?? largest(b, a, name);
-      if (dim !== undefined) throw new Equated(name, dim);
+      // What a run tells comes too late for an input.
+      const known = this.#unknown.has(name) || !(dim && symbolsOf(dim).some((each) => this.#unknown.has(each)));
+      if (dim !== undefined && known) throw new Equated(name, dim);
     }
     return false;
   }

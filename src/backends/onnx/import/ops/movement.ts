@@ -11,6 +11,7 @@ import {
   symbolsOf,
 } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
+import { sameShape } from "../../../../ir/types.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
 
@@ -18,7 +19,8 @@ import { unmodelled } from "../unmodelled.ts";
 export function reshapeTo(cx: NodeContext, x: Value, shape: readonly Dim[]): Value {
   const [from, to] = withoutShared(x.type.shape, shape);
   cx.same(product(from), product(to));
-  return cx.b.reshape(x, { shape });
+  const [before, after] = [x.type.shape, shape].map((dims) => dims.map((dim) => cx.symbols.settled(dim)));
+  return cx.b.reshape(sameShape(before!, x.type.shape) ? x : cx.b.refine(x, { shape: before! }), { shape: after! });
 }
 
 /** What two shapes do not have in common, in any order. */
