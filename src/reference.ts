@@ -46,7 +46,7 @@ const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
 /** Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision. */
 const float64 = (weights: WeightReader): Reference => ({
   outputs: async (graph, feeds) => reference(graph, feeds, weights),
-  tolerance: { absolute: 1e-8, relative: 1e-5 },
+  tolerance: { absolute: 1e-8, relative: 1e-5, sameNaN: true },
 });
 
 /** Outputs of a graph in float64 (integers and bools in their own type). */

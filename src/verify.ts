@@ -10,7 +10,7 @@ import { costOf } from "./ir/cost.ts";
 import { evaluate } from "./ir/dim.ts";
 import type { Graph } from "./ir/graph.ts";
 import { toFloat64 } from "./ir/tensor.ts";
-import { maxUlpError } from "./ir/ulp.ts";
+import { maxUlpError as ulpError } from "./ir/ulp.ts";
 import { type Reference, referenceFor, type Tensors } from "./reference.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
@@ -224,9 +224,10 @@ function check(
   if ("error" in actual) return { stage, index, ...failed, error: actual.error };
   const { maxAbsError, maxRelError, equal } = compareOutputs(expected, actual.tensors, tolerance);
   const ulps = graph.outputs.map(({ name, value }) =>
-    maxUlpError(toFloat64(expected.get(name)!), toFloat64(actual.tensors.get(name)!), value.type.dtype),
+    ulpError(toFloat64(expected.get(name)!), toFloat64(actual.tensors.get(name)!), value.type.dtype),
   );
-  return { stage, index, maxAbsError, maxRelError, maxUlpError: worst(ulps), equal };
+  const maxUlpError = Number.isNaN(maxAbsError) ? Number.NaN : worst(ulps);
+  return { stage, index, maxAbsError, maxRelError, maxUlpError, equal };
 }
 
 const worst = (errors: readonly number[]): number =>

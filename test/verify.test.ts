@@ -6,6 +6,7 @@ import { compile } from "../src/compile.ts";
 import { input, model } from "../src/index.ts";
 import { Arena } from "../src/ir/arena.ts";
 import { parseGraph } from "../src/ir/parse.ts";
+import { fromNumbers } from "../src/ir/tensor.ts";
 import type { Pass } from "../src/passes/pass.ts";
 import { verify } from "../src/verify.ts";
 import { sizesPastBranches, sizesToTry } from "../src/verify-sizes.ts";
@@ -48,6 +49,43 @@ describe("verify", () => {
     const sizes = sizesToTry(encoder.build(small).graph);
     expect(Object.fromEntries(sizes[0]!)).toEqual({ batch: 1, seq: 1 });
     expect(new Set(sizes.map((dims) => dims.get("seq"))).size).toBe(sizes.length);
+  });
+});
+
+describe("queries that see nothing, whose softmax is no number", () => {
+  const text = `graph @m(%q: f32[2, 8], %k: f32[3, 8], %v: f32[3, 8], %keep: bool[2, 3]) {
+    %s: f32[2, 3] = contract(%q, %k) {spec = "q d, k d -> q k"}
+    %masked: f32[2, 3] = select(%keep, %s, -inf)
+    %p: f32[2, 3] = softmax(%masked) {axis = -1}
+    %y: f32[2, 8] = contract(%p, %v) {spec = "q k, k d -> q d"}
+    return %y
+  }`;
+  const ofShape = (dims: readonly number[]) =>
+    fromNumbers(
+      "f32",
+      dims,
+      Float64Array.from({ length: dims[0]! * dims[1]! }, (_, i) => Math.sin(i)),
+    );
+  const feeds = new Map([
+    ["q", ofShape([2, 8])],
+    ["k", ofShape([3, 8])],
+    ["v", ofShape([3, 8])],
+    ["keep", fromNumbers("bool", [2, 3], [0, 0, 0, 1, 0, 1])],
+  ]);
+  const verified = async (passes?: readonly Pass[]) => {
+    const arena = new Arena();
+    return verify({ graph: parseGraph(text, arena), arena }, { feeds, ...(passes && { passes }) });
+  };
+
+  test("may be cleared by a kernel, and are then compared no further", async () => {
+    const { guilty, runs } = await verified();
+    expect(guilty).toBeUndefined();
+    expect(runs[0]!.stages.map(({ stage }) => stage)).toContain("fuse-attention");
+    for (const { maxUlpError } of runs[0]!.stages) expect(maxUlpError).not.toBeNaN();
+  });
+
+  test("may not be cleared by a pass", async () => {
+    expect((await verified([planted.nanForgotten])).guilty).toMatchObject({ rule: "nan-forgotten" });
   });
 });
 

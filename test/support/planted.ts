@@ -72,6 +72,18 @@ export const planted = {
         m.root.node.attrs.get("epsilon") === 0 ? undefined : b.rmsNorm(m.value("x"), m.value("y"), { epsilon: 0 }),
     }),
   ),
+  /** Right where every row sees something. */
+  nanForgotten: passOf(
+    rule({
+      name: "nan-forgotten",
+      formula: "softmax(x) = softmax(max(x, -10⁹))",
+      left: t.softmax(x),
+      right: (m, b) =>
+        m.value("x").node.op === "max"
+          ? undefined
+          : b.softmax(b.max(m.value("x"), b.scalar(-1e9, m.root.type.dtype)), { axis: -1 }),
+    }),
+  ),
   /** Makes an op that takes no integers. */
   reluOfAnything: passOf(rule({ name: "relu-of-anything", left: t.max(x, 0), right: t.relu(x) })),
   /** Right as long as biases are zero, as training begins with. */

@@ -22,6 +22,7 @@ test.each([
   ["f32", [0, 0], [0, -0], true],
   ["f32", [nan, 1, inf, -inf], [nan, 1, inf, -inf], true],
   ["f32", [1, nan], [nan, 1], false],
+  ["f32", [1, nan], [1, 0], true],
   ["f32", [inf], [-inf], false],
   ["f32", [1], [inf], false],
   ["f32", [1], [nan], false],
@@ -53,6 +54,8 @@ test("a tolerance of one's own", () => {
   const tolerance = { absolute: 0.5, relative: 0 };
   expect(compareOutputs(y("f32", 1), y("f32", 1.5), tolerance).equal).toBe(true);
   expect(compareOutputs(y("i32", 1), y("i32", 2), { absolute: 5, relative: 0 }).equal).toBe(false);
+  expect(compareOutputs(y("f32", nan), y("f32", 0), { ...tolerance, sameNaN: true }).equal).toBe(false);
+  expect(compareOutputs(y("f32", nan), y("f32", nan), { ...tolerance, sameNaN: true }).equal).toBe(true);
 });
 
 test.each([
