@@ -90,14 +90,14 @@ export function dimsOfFeeds(
 /**
  * Random inputs a graph can take: floats are normal, indices stay within what they index, position ids are the last
  * positions there are, other integers are padding masks of ones and zeros. `varied` floats and integers come in rows of
- * special structure instead: zeros, equal elements, large and tiny ones, masks that hide everything. Depends on nothing
- * but the arguments.
+ * special structure instead: zeros, equal elements, large and tiny ones, masks that hide everything; where `masked`,
+ * integers and bools alone do. Depends on nothing but the arguments.
  */
 export function randomFeeds(
   graph: Graph,
   dims: ReadonlyMap<string, number>,
   seed: number,
-  style: "plain" | "varied" = "plain",
+  style: "plain" | "masked" | "varied" = "plain",
 ): Map<string, HostTensor> {
   const limits = indexLimits(graph, dims);
   const inputs = graph.inputs.map((value) => {
@@ -110,7 +110,7 @@ export function randomFeeds(
   );
   const specs = inputs.map(({ value, ...spec }): InputSpec => {
     const high = limits.get(value);
-    if (style === "varied") {
+    if (style === "varied" || (style === "masked" && !isFloat(spec.dtype))) {
       const range = isFloat(spec.dtype) ? {} : { low: 0, high: high ?? 2 };
       return { ...spec, fill: { kind: "rows", ...range } };
     }

@@ -33,7 +33,8 @@ const isEvaluated = (op: string): boolean => {
   return op === "input" || op === "param" || evaluate !== undefined || decompose !== undefined;
 };
 
-const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
+/** By the runtime with its optimiser off, every composite in simple operators. */
+export const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
   outputs: (graph, feeds) => {
     const target = resolveTarget({ naive: true }, graph);
     const given = { arena, target, weights, metadata: new Map(), dims: new Map() };

@@ -84,6 +84,23 @@ describe("queries that see nothing, whose softmax is no number", () => {
     for (const { maxUlpError } of runs[0]!.stages) expect(maxUlpError).not.toBeNaN();
   });
 
+  test("are tried in the runtime too, where the declared graph gives numbers there", async () => {
+    const arena = new Arena();
+    const graph = parseGraph(
+      `graph @m(%s: f32[b, n, n], %mask: i64[b, n]) {
+        %keep: bool[b, n] = cast(%mask) {to = bool}
+        %row: bool[b, 1, n] = reshape(%keep) {shape = [b, 1, n]}
+        %masked: f32[b, n, n] = select(%row, %s, -3e38)
+        %p: f32[b, n, n] = softmax(%masked) {axis = -1}
+        return %p
+      }`,
+      arena,
+    );
+    expect((await verify({ graph, arena }, { passes: ["canonicalise"] })).guilty).toBeUndefined();
+    const { guilty } = await verify({ graph, arena }, { passes: [planted.hiddenTwice] });
+    expect(guilty).toMatchObject({ stage: "ONNX Runtime, disabled", index: null });
+  });
+
   test("may not be cleared by a pass", async () => {
     expect((await verified([planted.nanForgotten])).guilty).toMatchObject({ rule: "nan-forgotten" });
   });

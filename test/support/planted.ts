@@ -84,6 +84,19 @@ export const planted = {
           : b.softmax(b.max(m.value("x"), b.scalar(-1e9, m.root.type.dtype)), { axis: -1 }),
     }),
   ),
+  /** Right in float64; in float32 minus infinity where a mask hides everything. */
+  hiddenTwice: passOf(
+    rule({
+      name: "hidden-twice",
+      formula: "select(x, y, -3·10³⁸) = select(x, y, -3·10³⁸) + select(x, 0, -3·10³⁸)",
+      left: t.softmax(t.select(x, y, -3e38)),
+      right: (m, b) => {
+        const fill = b.scalar(-3e38, "f32");
+        const once = b.select(m.value("x"), m.value("y"), fill);
+        return b.softmax(b.add(once, b.select(m.value("x"), b.scalar(0, "f32"), fill)), { axis: -1 });
+      },
+    }),
+  ),
   /** Makes an op that takes no integers. */
   reluOfAnything: passOf(rule({ name: "relu-of-anything", left: t.max(x, 0), right: t.relu(x) })),
   /** Right as long as biases are zero, as training begins with. */
