@@ -19,6 +19,8 @@ export interface Reference {
   readonly outputs: (graph: Graph, feeds: Tensors) => Promise<Tensors>;
   /** How nearly two graphs of the same meaning agree. */
   readonly tolerance: Tolerance;
+  /** It is float64, which takes inputs and sizes that runtimes have trouble with. */
+  readonly isExact: boolean;
 }
 
 /**
@@ -42,12 +44,14 @@ export const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
     return runModel(unrounded(model) ?? model, feeds, { level: "disabled" });
   },
   tolerance: tolerances.f32,
+  isExact: false,
 });
 
 /** Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision. */
 const float64 = (weights: WeightReader): Reference => ({
   outputs: async (graph, feeds) => reference(graph, feeds, weights),
   tolerance: { absolute: 1e-8, relative: 1e-5, sameNaN: true },
+  isExact: true,
 });
 
 /** Outputs of a graph in float64 (integers and bools in their own type). */

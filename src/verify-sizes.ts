@@ -27,6 +27,12 @@ export function sizesToTry(graph: Graph): readonly Sizes[] {
   );
 }
 
+/** Each size 0 in turn, the others small. */
+export const sizesOfNothing = (graph: Graph): readonly Sizes[] =>
+  symbolsIn(graph).map((empty, _, symbols) =>
+    leavingSome(graph, new Map(symbols.map((name) => [name, name === empty ? 0 : 3])), new Map([[empty, 0]])),
+  );
+
 /** Longer sizes at which a compiled graph takes branches it takes at none of the sizes before: one for each new choice. */
 export function sizesPastBranches(declared: Graph, compiled: Graph, tried: readonly Sizes[]): readonly Sizes[] {
   const conditions = everyNode(compiled)

@@ -5,17 +5,17 @@ import { randomWeights } from "./backends/weights/random-weights.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
 import { type Blame, blame } from "./bisect.ts";
 import { type Buildable, buildFor, type Compiled, type CompileOptions, type Declared, paramsOf } from "./compile.ts";
-import { dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
+import { fail } from "./ir/diagnostics.ts";
 import { evaluate } from "./ir/dim.ts";
-import { isFloat } from "./ir/dtype.ts";
 import type { Graph } from "./ir/graph.ts";
 import { toFloat64 } from "./ir/tensor.ts";
 import { maxUlpError as ulpError } from "./ir/ulp.ts";
 import { inRuntime, type Reference, referenceFor, type Tensors } from "./reference.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
-import { longer, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
+import { longer } from "./verify-sizes.ts";
+import { type Trial, type Trials, trialOf, trialsOf, trialsOfNothing } from "./verify-trials.ts";
 import { messageOf, type Step, type Watched, watch } from "./watch.ts";
 
 type Sizes = ReadonlyMap<string, number>;
@@ -29,28 +29,14 @@ export interface VerifyOptions extends CompileOptions {
 }
 
 const levels: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "all"];
-const flopLimit = 4e9;
-/** Above this many operations passes are tried with one set of inputs for each set of sizes. */
-const flopsForTwo = 2e8;
 /** Long sizes may take this many. */
 const flopsForLong = 6e8;
 const frozenUpTo = 1027;
 
 /**
- * One set of inputs. Those of special structure are not for the runtime: float32 has its own troubles with them. Masks
- * that hide everything are, `asDeclared`: where the graph as declared gives the same numbers there.
- */
-export interface Trial {
-  readonly dims: Sizes;
-  readonly feeds: Tensors;
-  readonly ofPasses: boolean;
-  readonly ofRuntime: boolean | "asDeclared";
-}
-
-/**
  * Evaluates the graph before and after every pass in float64 and the finished file in the runtime at every optimisation
- * level, on seeded inputs over odd sizes and lengths past every branch the passes made; then once more with long sizes
- * frozen, where passes choose otherwise for them. Names the first stage that changes results and, for a pass, the rewrite.
+ * level, on seeded inputs over odd sizes and lengths past every branch the passes made, and passes where one size is 0;
+ * then once more with long sizes frozen, where passes choose otherwise for them. Names the first stage that changes results and, for a pass, the rewrite.
  * Where no weights are given, all are random: zeros and ones would hide mistakes. Activations that the model rounds to 8 bits
  * are not rounded here: see `unrounded`.
  */
@@ -102,7 +88,7 @@ async function verifyOnce(
 ): Promise<Investigation> {
   const reference = referenceFor(watched.declared, watched.arena)(watched.weights);
   const file = watched.compiled && fileOf(watched.compiled);
-  const { trials, skipped } = options.feeds ? asGiven(watched, options.feeds) : trialsOf(watched, options.seed, frozen);
+  const { trials, skipped } = await trialsFor(watched, options, reference, frozen);
   const checked: { trial: Trial; stages: readonly StageCheck[] }[] = [];
   for (const [i, trial] of trials.entries()) {
     options.onProgress?.("verifying", i, trials.length);
@@ -126,48 +112,27 @@ async function verifyOnce(
   return { report, ...(found && { evidence: { watched, trial: found.trial, ...(step && { step }) } }) };
 }
 
-/** The inputs given as the only trial. Throws as `dimsOfFeeds`. */
-function asGiven({ declared }: Watched, feeds: Tensors): { trials: readonly Trial[]; skipped: readonly Sizes[] } {
-  return { trials: [{ dims: dimsOfFeeds(declared, feeds), feeds, ofPasses: true, ofRuntime: true }], skipped: [] };
+/** Throws QKV513 where no sizes can be tried. */
+async function trialsFor(
+  watched: Watched,
+  options: VerifyOptions & { seed: number },
+  reference: Reference,
+  frozen?: Sizes,
+): Promise<Trials> {
+  if (options.feeds) return trialOf(watched.declared, options.feeds);
+  const usual = trialsOf(watched, options.seed, frozen);
+  if (frozen) return usual;
+  if (usual.trials.length === 0)
+    fail("QKV513", `evaluating @${watched.declared.name} in float64 would take too long`, {
+      help: "leave sizes open, or fix smaller ones with --dims or --set",
+    });
+  return { ...usual, trials: [...usual.trials, ...(await trialsOfNothing(watched, options.seed, reference))] };
 }
 
 /** Random tensors for all parameters, those included that training begins at zero or one. */
 function everyWeightRandom(graph: Graph, seed: number): WeightStore {
   const params = paramsOf(graph).map(({ name, dtype, dims }) => ({ name, dtype, dims }));
   return randomWeights(params, seed);
-}
-
-function trialsOf({ declared, compiled }: Watched, seed: number, frozen?: Sizes) {
-  const odd = frozen ? [] : sizesToTry(declared);
-  const long = frozen ? [frozen] : compiled ? sizesPastBranches(declared, compiled.graph, odd) : [];
-  const trials: Trial[] = [];
-  const skipped: Sizes[] = [];
-  for (const [i, dims] of [...odd, ...long].entries()) {
-    const isLong = i >= odd.length;
-    const flops = evaluate(costOf(declared).flops, dims);
-    if (flops > flopLimit || (isLong && !takes(compiled, dims))) {
-      skipped.push(dims);
-      continue;
-    }
-    const varied = randomFeeds(declared, dims, seed + i, "varied");
-    trials.push({ dims, feeds: varied, ofPasses: true, ofRuntime: false });
-    const [ofPasses, ofRuntime] = [flops <= flopsForTwo, !isLong];
-    if (ofPasses || ofRuntime) trials.push({ dims, feeds: randomFeeds(declared, dims, seed + i), ofPasses, ofRuntime });
-    if (!ofRuntime || declared.inputs.every(({ type }) => isFloat(type.dtype))) continue;
-    const masked = randomFeeds(declared, dims, seed + i, "masked");
-    trials.push({ dims, feeds: masked, ofPasses: false, ofRuntime: "asDeclared" });
-  }
-  return { trials, skipped };
-}
-
-/** Whether every index of a mask or score function stays within its table. */
-function takes(compiled: Compiled | undefined, dims: Sizes): boolean {
-  try {
-    compiled?.checkLengths?.(dims);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function checkStages(

@@ -168,6 +168,7 @@ export const diagnostics = {
   QKV510: code("a mask that cannot be drawn"),
   QKV511: code("no padding mask"),
   QKV512: code("nothing to reduce"),
+  QKV513: code("too large to verify", 3),
   QKV901: code("internal invariant broken", 70),
 } as const;
 

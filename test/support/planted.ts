@@ -2,7 +2,7 @@ import { graphOf } from "../../src/ir/arena.ts";
 import type { Pass } from "../../src/passes/pass.ts";
 import { normalise } from "../../src/passes/rewrite/normalise.ts";
 import { type Rule, rule } from "../../src/passes/rewrite/rule.ts";
-import { loose, t, x, y } from "../../src/passes/rewrite/term.ts";
+import { lastAxis, loose, t, x, y } from "../../src/passes/rewrite/term.ts";
 
 /** A pass with a bug: every output comes out a thousandth too large. */
 export const slightlyWrong: Pass = {
@@ -94,6 +94,18 @@ export const planted = {
         const fill = b.scalar(-3e38, "f32");
         const once = b.select(m.value("x"), m.value("y"), fill);
         return b.softmax(b.add(once, b.select(m.value("x"), b.scalar(0, "f32"), fill)), { axis: -1 });
+      },
+    }),
+  ),
+  /** Right where there is anything to take the greatest of. */
+  nothingForgotten: passOf(
+    rule({
+      name: "nothing-forgotten",
+      formula: "reduceMax(x) = max(reduceMax(x), -10³⁰)",
+      left: t.neg(t.reduceMax(x, { axes: lastAxis, keepDims: true })),
+      right: (m, b) => {
+        const most = b.reduceMax(m.value("x"), { axes: [-1], keepDims: true });
+        return b.neg(b.max(most, b.scalar(-1e30, m.root.type.dtype)));
       },
     }),
   ),

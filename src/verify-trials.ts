@@ -1,0 +1,89 @@
+import type { Compiled } from "./compile.ts";
+import { dimsOfFeeds, randomFeeds } from "./feeds.ts";
+import { costOf } from "./ir/cost.ts";
+import { evaluate } from "./ir/dim.ts";
+import { isFloat } from "./ir/dtype.ts";
+import type { Graph } from "./ir/graph.ts";
+import type { Reference, Tensors } from "./reference.ts";
+import { sizesOfNothing, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
+import type { Watched } from "./watch.ts";
+
+type Sizes = ReadonlyMap<string, number>;
+
+const flopLimit = 4e9;
+/** Above this many operations passes are tried with one set of inputs for each set of sizes. */
+const flopsForTwo = 2e8;
+
+/**
+ * One set of inputs. Those of special structure are not for the runtime: float32 has its own troubles with them. Masks
+ * that hide everything are, `asDeclared`: where the graph as declared gives the same numbers there.
+ */
+export interface Trial {
+  readonly dims: Sizes;
+  readonly feeds: Tensors;
+  readonly ofPasses: boolean;
+  readonly ofRuntime: boolean | "asDeclared";
+}
+
+export interface Trials {
+  readonly trials: readonly Trial[];
+  /** Sizes left out: the reference would take too long, or a table ends before them. */
+  readonly skipped: readonly Sizes[];
+}
+
+/** The inputs given as the only trial. Throws as `dimsOfFeeds`. */
+export function trialOf(declared: Graph, feeds: Tensors): Trials {
+  return { trials: [{ dims: dimsOfFeeds(declared, feeds), feeds, ofPasses: true, ofRuntime: true }], skipped: [] };
+}
+
+/** Seeded inputs over sizes of 1, odd ones and lengths past every branch; or over the sizes that are frozen. */
+export function trialsOf({ declared, compiled }: Watched, seed: number, frozen?: Sizes): Trials {
+  const odd = frozen ? [] : sizesToTry(declared);
+  const long = frozen ? [frozen] : compiled ? sizesPastBranches(declared, compiled.graph, odd) : [];
+  const trials: Trial[] = [];
+  const skipped: Sizes[] = [];
+  for (const [i, dims] of [...odd, ...long].entries()) {
+    const isLong = i >= odd.length;
+    const flops = flopsOf(declared, dims);
+    if (flops > flopLimit || (isLong && !takes(compiled, dims))) {
+      skipped.push(dims);
+      continue;
+    }
+    const varied = randomFeeds(declared, dims, seed + i, "varied");
+    trials.push({ dims, feeds: varied, ofPasses: true, ofRuntime: false });
+    const [ofPasses, ofRuntime] = [flops <= flopsForTwo, !isLong];
+    if (ofPasses || ofRuntime) trials.push({ dims, feeds: randomFeeds(declared, dims, seed + i), ofPasses, ofRuntime });
+    if (!ofRuntime || declared.inputs.every(({ type }) => isFloat(type.dtype))) continue;
+    const masked = randomFeeds(declared, dims, seed + i, "masked");
+    trials.push({ dims, feeds: masked, ofPasses: false, ofRuntime: "asDeclared" });
+  }
+  return { trials, skipped };
+}
+
+/**
+ * Passes where there is nothing along one axis, as along the past of a first step; sizes at which the graph as declared
+ * means nothing are left out. Not for the runtime, whose kernels are not made for it.
+ */
+export async function trialsOfNothing({ declared, compiled }: Watched, seed: number, reference: Reference) {
+  const trials: Trial[] = [];
+  for (const dims of reference.isExact ? sizesOfNothing(declared) : [])
+    try {
+      if (flopsOf(declared, dims) > flopsForTwo || !takes(compiled, dims)) continue;
+      const feeds = randomFeeds(declared, dims, seed);
+      await reference.outputs(declared, feeds);
+      trials.push({ dims, feeds, ofPasses: true, ofRuntime: false });
+    } catch {}
+  return trials;
+}
+
+const flopsOf = (graph: Graph, dims: Sizes): number => evaluate(costOf(graph).flops, dims);
+
+/** Whether every index of a mask or score function stays within its table. */
+function takes(compiled: Compiled | undefined, dims: Sizes): boolean {
+  try {
+    compiled?.checkLengths?.(dims);
+    return true;
+  } catch {
+    return false;
+  }
+}
