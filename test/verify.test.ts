@@ -36,7 +36,7 @@ describe("verify", () => {
     });
     expect(guilty?.stage).toBe("slightly-wrong");
     for (const { dims, stages } of runs) {
-      if (dims["seq"] === 0) continue;
+      if (dims.seq === 0) continue;
       expect(stages.find(({ stage }) => stage === "harmless")?.equal).toBe(true);
       expect(stages.find(({ stage }) => stage === "slightly-wrong")?.equal).toBe(false);
     }
