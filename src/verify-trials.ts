@@ -4,7 +4,7 @@ import { costOf } from "./ir/cost.ts";
 import { evaluate } from "./ir/dim.ts";
 import { isFloat } from "./ir/dtype.ts";
 import type { Graph } from "./ir/graph.ts";
-import type { Reference, Tensors } from "./reference.ts";
+import { inRuntime, type Reference, type Tensors } from "./reference.ts";
 import { sizesOfNothing, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
 import type { Watched } from "./watch.ts";
 
@@ -27,7 +27,7 @@ export interface Trial {
 
 export interface Trials {
   readonly trials: readonly Trial[];
-  /** Sizes left out: the reference would take too long, or a table ends before them. */
+  /** Sizes left out: the reference would take too long, or a table of a mask ends before them. */
   readonly skipped: readonly Sizes[];
 }
 
@@ -74,6 +74,21 @@ export async function trialsOfNothing({ declared, compiled }: Watched, seed: num
       trials.push({ dims, feeds, ofPasses: true, ofRuntime: false });
     } catch {}
   return trials;
+}
+
+/** Whether the graph as declared runs in the runtime, but not at these sizes, as where a table of positions ends before them. */
+export async function refuses({ declared, weights, arena }: Watched, dims: Sizes, seed: number): Promise<boolean> {
+  const { outputs } = inRuntime(weights, arena);
+  const runsAt = async (sizes: Sizes) => {
+    try {
+      await outputs(declared, randomFeeds(declared, sizes, seed));
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if ([...dims.values()].includes(0) || (await runsAt(dims))) return false;
+  return runsAt(sizesToTry(declared)[0]!);
 }
 
 const flopsOf = (graph: Graph, dims: Sizes): number => evaluate(costOf(graph).flops, dims);

@@ -15,7 +15,7 @@ import { inRuntime, type Reference, referenceFor, type Tensors } from "./referen
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
 import { longer } from "./verify-sizes.ts";
-import { type Trial, type Trials, trialOf, trialsOf, trialsOfNothing } from "./verify-trials.ts";
+import { refuses, type Trial, type Trials, trialOf, trialsOf, trialsOfNothing } from "./verify-trials.ts";
 import { messageOf, type Step, type Watched, watch } from "./watch.ts";
 
 type Sizes = ReadonlyMap<string, number>;
@@ -60,7 +60,7 @@ export async function investigate(model: Buildable | Declared, options: VerifyOp
   if (!long) return first;
   const frozen = await watch(built, { ...given, dims: long }).catch(() => undefined);
   if (!frozen || !firesMore(frozen, open)) return first;
-  const { report, ...found } = await verifyOnce(frozen, given, long);
+  const { report, ...found } = await verifyOnce(frozen, given, { dims: long, open });
   const runs = [...first.report.runs, ...report.runs];
   const skipped = [...first.report.skipped, ...report.skipped];
   return { ...found, report: { ...report, runs, skipped } };
@@ -80,20 +80,26 @@ function firesMore(more: Watched, less: Watched): boolean {
   return more.compiled === undefined || [...rulesOf(more)].some((rule) => !known.has(rule));
 }
 
-/** With sizes open, or those frozen that are given. */
+/** With sizes open, or frozen that were `open`. */
 async function verifyOnce(
   watched: Watched,
   options: VerifyOptions & { seed: number },
-  frozen?: Sizes,
+  frozen?: { readonly dims: Sizes; readonly open: Watched },
 ): Promise<Investigation> {
   const reference = referenceFor(watched.declared, watched.arena)(watched.weights);
   const file = watched.compiled && fileOf(watched.compiled);
-  const { trials, skipped } = await trialsFor(watched, options, reference, frozen);
-  const checked: { trial: Trial; stages: readonly StageCheck[] }[] = [];
+  const { trials, skipped } = await trialsFor(watched, options, reference, frozen?.dims);
+  const refused = new Set<Sizes>();
+  const tried: { trial: Trial; stages: readonly StageCheck[] }[] = [];
   for (const [i, trial] of trials.entries()) {
     options.onProgress?.("verifying", i, trials.length);
-    checked.push({ trial, stages: await checkStages(watched, file, trial, reference) });
+    if (refused.has(trial.dims)) continue;
+    const stages = await checkStages(watched, file, trial, reference);
+    const isWrong = !options.feeds && stages.some(({ equal }) => !equal);
+    if (isWrong && (await refuses(frozen?.open ?? watched, trial.dims, options.seed))) refused.add(trial.dims);
+    else tried.push({ trial, stages });
   }
+  const checked = tried.filter(({ trial }) => !refused.has(trial.dims));
   const found = firstGuilty(checked, options.stage);
   if (found) options.onProgress?.("bisecting", trials.length, trials.length);
   const step = found && watched.steps.find(({ index }) => index === found.index);
@@ -101,7 +107,7 @@ async function verifyOnce(
     model: watched.declared.name,
     target: watched.target,
     runs: merged(checked, frozen !== undefined),
-    skipped: skipped.map((dims) => Object.fromEntries(dims)),
+    skipped: [...skipped, ...refused].map((dims) => Object.fromEntries(dims)),
     ...(found && {
       guilty: {
         ...{ stage: found.stage, index: found.index, dims: Object.fromEntries(found.trial.dims) },

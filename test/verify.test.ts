@@ -47,6 +47,21 @@ describe("verify", () => {
     expect((await verify(fixed)).runs.map(({ dims }) => dims)).toEqual([{}]);
   });
 
+  test("sizes past the end of a table are left out", async () => {
+    const text = `graph @m(%x: f32[n, 4]) {
+      %table: f32[20, 4] = param() {name = "table"}
+      %places: i64[n] = iota() {size = n}
+      %rows: f32[n, 4] = gather(%table, %places)
+      %y: f32[n, 4] = add(%x, %rows)
+      return %y
+    }`;
+    const arena = new Arena();
+    const { guilty, runs, skipped } = await verify({ graph: parseGraph(text, arena), arena });
+    expect(guilty).toBeUndefined();
+    expect(runs.slice(0, 4).map(({ dims }) => dims.n)).toEqual([1, 17, 15, 0]);
+    expect(skipped).toEqual([{ n: 33 }]);
+  });
+
   test("sizes at which the reference takes too long are refused", async () => {
     const dims = new Map([["seq", 40_000]]);
     await expect(verify(linearAttention, { dims })).rejects.toMatchObject({ code: "QKV513", exitCode: 3 });

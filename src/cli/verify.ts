@@ -74,7 +74,9 @@ function render({ runs, skipped }: VerifyReport): string {
     return `${showSizes(dims)}${frozen ? ", frozen" : ""}\n${renderTable(["after", "max error", "relative", "ulp", "equal"], rows)}`;
   });
   const left =
-    skipped.length > 0 ? [`${skipped.length} larger sizes left out: the reference would take too long\n`] : [];
+    skipped.length > 0
+      ? [`${skipped.length} larger sizes left out: the reference would take too long, or the model ends before them\n`]
+      : [];
   return [...tables, ...left].join("\n");
 }
 
