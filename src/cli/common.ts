@@ -8,9 +8,10 @@ import { loadModel } from "../dsl/load.ts";
 import type { Model } from "../dsl/model.ts";
 import { attrsOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
+import { jsonText } from "../ir/printable.ts";
 import { loadGraph } from "../load-graph.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
-import { printable } from "./render.ts";
+import { shown, told } from "./render.ts";
 
 /** Options every command that compiles a model takes, as commander hands them over. */
 export interface ModelFlags {
@@ -117,10 +118,13 @@ function checkNamed({ graph }: Declared, named: readonly string[]): void {
 
 export const dimsOf = (flags: ModelFlags): ReadonlyMap<string, number> => parseDims(flags.dims ?? "");
 
+/** Writes a report for people. */
+export const printReport = (text: string): void => void process.stdout.write(shown(text));
+
 /** Writes JSON for scripts: stable key order, one trailing newline. */
-export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+export const printJson = (value: unknown): void => void process.stdout.write(`${jsonText(value, 2)}\n`);
 
 /** Warnings go to stderr, so that stdout stays what was asked for. */
 export function printWarnings(warnings: readonly string[]): void {
-  for (const warning of warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+  for (const warning of warnings) process.stderr.write(`warning: ${told(warning)}\n`);
 }

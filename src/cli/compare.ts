@@ -1,4 +1,4 @@
-import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
@@ -7,7 +7,8 @@ import { readTensors } from "../backends/ort/tensor-files.ts";
 import { compare } from "../compare.ts";
 import type { CompareReport, RunReport } from "../compare-report.ts";
 import { fail } from "../ir/diagnostics.ts";
-import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
+import { jsonText } from "../ir/printable.ts";
+import { dimsOf, type ModelFlags, openModel, printJson, printReport, withModelFlags } from "./common.ts";
 import { comparePage } from "./compare-page.ts";
 import { renderDiff } from "./diff.ts";
 import { renderGrowth } from "./growth.ts";
@@ -15,6 +16,7 @@ import { parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
 import { runColumns, runRows, runTitle } from "./run-table.ts";
 import { renderTable } from "./table.ts";
+import { writeWhole } from "./write-whole.ts";
 
 interface Flags extends Omit<ModelFlags, "naive"> {
   readonly sweep?: readonly string[];
@@ -79,10 +81,10 @@ async function run(path: string, flags: Flags): Promise<void> {
     ...(flags.inputs !== undefined && { feeds: readTensors(flags.inputs) }),
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
   }).finally(line.done);
-  if (flags.json === "-") process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else process.stdout.write(renderReport(report));
-  if (file !== undefined) writeWhole(file, `${JSON.stringify(report, null, 2)}\n`);
-  if (flags.html !== undefined) writeWhole(flags.html, comparePage(report));
+  if (flags.json === "-") printJson(report);
+  else printReport(renderReport(report));
+  if (file !== undefined) writeWhole(file, `${jsonText(report, 2)}\n`, "QKV507");
+  if (flags.html !== undefined) writeWhole(flags.html, comparePage(report), "QKV507");
   const wrong = report.runs.flatMap(({ variants }) =>
     variants.filter(({ name, equal }) => name === "optimised" && !equal),
   );
@@ -100,18 +102,6 @@ function checkPlace(path: string): void {
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (error) {
-    fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-function writeWhole(path: string, text: string): void {
-  // Beside the file first, then in its place: a report is there whole or not at all.
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(temporary, text);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
     fail("QKV507", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

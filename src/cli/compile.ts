@@ -7,7 +7,16 @@ import { compile } from "../compile.ts";
 import { printGraph } from "../ir/print.ts";
 import { printAfter } from "../passes/instruments.ts";
 import { passesNamed } from "../passes/pipeline.ts";
-import { dimsOf, fileOf, type ModelFlags, openModel, printJson, printWarnings, withModelFlags } from "./common.ts";
+import {
+  dimsOf,
+  fileOf,
+  type ModelFlags,
+  openModel,
+  printJson,
+  printReport,
+  printWarnings,
+  withModelFlags,
+} from "./common.ts";
 import { showBytes } from "./table.ts";
 
 interface Flags extends ModelFlags {
@@ -67,5 +76,5 @@ async function run(path: string, flags: Flags): Promise<void> {
       nodes: nodeCount(onnx.graph),
       passes: compiled.steps.map(passJson),
     });
-  process.stdout.write(`${files.join("\n")}\n${nodeCount(onnx.graph)} nodes, ${showBytes(byteLength)}\n`);
+  printReport(`${files.join("\n")}\n${nodeCount(onnx.graph)} nodes, ${showBytes(byteLength)}\n`);
 }

@@ -7,8 +7,7 @@ import { fail } from "../ir/diagnostics.ts";
 import { show } from "../ir/dim.ts";
 import type { PassStep } from "../passes/instruments.ts";
 import type { Refusal } from "../passes/pass.ts";
-import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
-import { printable } from "./render.ts";
+import { dimsOf, type ModelFlags, openModel, printJson, printReport, withModelFlags } from "./common.ts";
 
 export function addExplain(program: Command): void {
   withModelFlags(program.command("explain"))
@@ -35,7 +34,7 @@ async function run(path: string, rule: string | undefined, flags: ModelFlags & {
   if (rule !== undefined && chosen.length === 0 && taken.length === 0)
     fail("QKV502", `no pass or rule "${rule}" was considered here`, { help: `the passes are ${passNames(steps)}` });
   if (flags.json) return printJson([...taken.map(importJson), ...chosen.map(passJson)]);
-  process.stdout.write([...taken.map(describeImport), ...chosen.map((step) => describe(step, rule))].join("\n"));
+  printReport([...taken.map(describeImport), ...chosen.map((step) => describe(step, rule))].join("\n"));
 }
 
 const importName = "import";
@@ -45,10 +44,7 @@ function describeImport({ equal = [], opaque = [] }: Declared): string {
   const lines = [
     `${pc.bold(importName)}: The file's operators become ours; those the IR has no ops for stay as they are.`,
     ...equal.map(({ name, dim }) => `  ${pc.green("taken")}   ${name} = ${show(dim)}`),
-    ...opaque.map(
-      ({ operator, reason, count }) =>
-        `  ${pc.yellow("kept")}    ${printable(operator)} ×${count}: ${printable(reason)}`,
-    ),
+    ...opaque.map(({ operator, reason, count }) => `  ${pc.yellow("kept")}    ${operator} ×${count}: ${reason}`),
   ];
   return `${lines.join("\n")}\n`;
 }

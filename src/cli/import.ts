@@ -9,11 +9,11 @@ import { memoryStore } from "../backends/weights/store.ts";
 import { checkAgainst } from "../check.ts";
 import { compile } from "../compile.ts";
 import { loadModel } from "../dsl/load.ts";
-import { fail } from "../ir/diagnostics.ts";
+import { fail, QkvError } from "../ir/diagnostics.ts";
 import { show } from "../ir/dim.ts";
 import { type Recovered, recover } from "../recover.ts";
 import { withTemporaryFile } from "../temporary-file.ts";
-import { printJson, printWarnings } from "./common.ts";
+import { printJson, printReport, printWarnings } from "./common.ts";
 import { showBytes } from "./table.ts";
 
 interface Flags {
@@ -69,7 +69,7 @@ async function run(path: string, flags: Flags): Promise<void> {
       equal: model.equal.map(equality),
       opaque: model.opaque,
     });
-  process.stdout.write(`${written.join("\n")}\n${recovered.tensors.size} tensors, ${showBytes(byteLength)}\n`);
+  printReport(`${written.join("\n")}\n${recovered.tensors.size} tensors, ${showBytes(byteLength)}\n`);
 }
 
 /** Where source and weights go. Throws QKV501 where the name is not one of a model, or files are there. */
@@ -87,10 +87,22 @@ function outputFiles({ output, force }: Flags): { readonly source: string; reado
 /** Builds the source and runs it beside the file. Throws QKV506 where outputs differ. */
 function check(path: string, model: ImportedModel, { source, tensors }: Recovered): Promise<boolean> {
   return withTemporaryFile("model.ts", source, async (file) => {
-    const built = (await loadModel(file)).build();
+    const built = await loadModel(file)
+      .then((made) => made.build())
+      .catch(unplaced);
     const weights = memoryStore(tensors);
     const declared = await compile(model, { naive: true });
     return checkAgainst(declared, await compile(built, { naive: true, weights }), { file: path });
+  });
+}
+
+/** The file with the mistake is gone when it is told, and was never the user's. */
+function unplaced(error: unknown): never {
+  if (!(error instanceof QkvError)) throw error;
+  const { notes, help } = error.details;
+  throw new QkvError(error.code, `the model in TypeScript cannot be built: ${error.message}`, {
+    ...(notes && { notes }),
+    ...(help !== undefined && { help }),
   });
 }
 

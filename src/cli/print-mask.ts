@@ -1,4 +1,3 @@
-import { writeFileSync } from "node:fs";
 import { maskPng, maskSvg, maskText } from "../backends/report/mask-picture.ts";
 import { factsLine } from "../backends/report/mask-words.ts";
 import type { Declared } from "../compile.ts";
@@ -8,6 +7,7 @@ import { evaluate } from "../ir/dim.ts";
 import { type MaskFacts, maskFacts } from "../ir/index-analysis/facts.ts";
 import { blockStructure, type StructureOptions } from "../ir/index-analysis/structure.ts";
 import { showIndex } from "../ir/index-expr/show.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export interface MaskOptions {
   readonly dims: ReadonlyMap<string, number>;
@@ -44,8 +44,8 @@ export function drawMasks(declared: Declared, options: MaskOptions): string {
     const structure = blockStructure(formula, counts, block, slice);
     if (drawn.size === 0) {
       const caption = { title, facts: [known] };
-      if (options.svg !== undefined) write(options.svg, maskSvg(structure, caption));
-      if (options.png !== undefined) write(options.png, maskPng(structure, caption));
+      if (options.svg !== undefined) writeWhole(options.svg, maskSvg(structure, caption), "QKV510");
+      if (options.png !== undefined) writeWhole(options.png, maskPng(structure, caption), "QKV510");
     }
     const head = scope === "" ? text : `${scope}: ${text}`;
     const picture = maskText(structure, process.stdout.columns ?? 80).trimEnd();
@@ -72,12 +72,4 @@ function sliceOf(
   };
   const names = [...(dependsOn.h ? [`head ${head} of ${H}`] : []), ...(dependsOn.b ? [`batch ${batch} of ${B}`] : [])];
   return { slice, name: names.length > 0 ? `; drawn: ${names.join(", ")}` : "" };
-}
-
-function write(path: string, content: string | Uint8Array): void {
-  try {
-    writeFileSync(path, content);
-  } catch (error) {
-    fail("QKV510", `cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }

@@ -15,7 +15,7 @@ import { type Case, operationsOf } from "../reduce-steps.ts";
 import { referenceFor } from "../reference.ts";
 import { investigate } from "../verify.ts";
 import { sizesToTry } from "../verify-sizes.ts";
-import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
+import { dimsOf, type ModelFlags, openModel, printReport, withModelFlags } from "./common.ts";
 import { progress } from "./progress.ts";
 
 interface Flags extends ModelFlags {
@@ -81,7 +81,7 @@ async function run(path: string, flags: Flags): Promise<void> {
     const operations = `${before} operations became ${operationsOf(smallest).length}`;
     writeFolder(flags.output, smallest, readmeOf(task, smallest, operations));
     line.done();
-    process.stdout.write(`${operations}\n${task.shows}\ncd ${flags.output} && ${task.command(smallest)}\n`);
+    printReport(`${operations}\n${task.shows}\ncd ${flags.output} && ${task.command(smallest)}\n`);
   } finally {
     line.done();
     process.removeListener("SIGINT", interrupted);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { relative } from "node:path";
 import pc from "picocolors";
 import { type ExitCode, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
+import { printable } from "../ir/printable.ts";
 
 /** The source lines around a place, with carets under it; empty where the file cannot be read. */
 export function codeFrame({ file, line, column, endColumn }: SourceLocation): readonly string[] {
@@ -20,21 +21,34 @@ const shortPath = (file: string) => {
   return path.startsWith("..") ? file : path;
 };
 
-/** Names come from files others wrote: nothing in them may drive the terminal. */
-export const printable = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
+const longest = 4_000;
+
+/** What is said of a file: printable, no longer than a screen, and no line of it looks like one of ours. */
+export function told(text: string): string {
+  const short = text.length > longest ? `${text.slice(0, longest)}…` : text;
+  return printable(short).replaceAll("\n", "\n  ");
+}
+
+/** A report with our own colours, where there are any, and otherwise printable. */
+export const shown = (report: string): string =>
+  report
+    .split(pc.isColorSupported ? colours : /$^/)
+    .map((part, i) => (i % 2 === 0 ? printable(part) : part))
+    .join("");
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
+const colours = /(\u001b\[\d+m)/;
 
 /** An error as a person reads it: code, message, place, facts, what to do. */
 export function renderError(error: QkvError): string {
   const { location, notes = [], help } = error.details;
-  const lines = [`${pc.red(pc.bold(`error[${error.code}]`))}${pc.bold(`: ${printable(error.message)}`)}`];
+  const lines = [`${pc.red(pc.bold(`error[${error.code}]`))}${pc.bold(`: ${told(error.message)}`)}`];
   if (location) {
-    lines.push(`  ${pc.blue("-->")} ${shortPath(location.file)}:${location.line}:${location.column}`);
-    lines.push(...codeFrame(location).map((line) => `  ${line}`));
+    lines.push(`  ${pc.blue("-->")} ${printable(shortPath(location.file))}:${location.line}:${location.column}`);
+    lines.push(...codeFrame(location).map((line) => `  ${shown(line)}`));
   }
-  for (const note of notes) lines.push(`   = ${printable(note)}`);
-  if (help) lines.push(`   ${pc.green("help")}: ${printable(help)}`);
+  for (const note of notes) lines.push(`   = ${told(note)}`);
+  if (help) lines.push(`   ${pc.green("help")}: ${told(help)}`);
   return `${lines.join("\n")}\n`;
 }
 

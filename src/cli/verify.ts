@@ -5,7 +5,7 @@ import { fail } from "../ir/diagnostics.ts";
 import { showName } from "../ir/text-names.ts";
 import { verify } from "../verify.ts";
 import type { Guilty, VerifyReport } from "../verify-report.ts";
-import { dimsOf, type ModelFlags, openModel, printJson, withModelFlags } from "./common.ts";
+import { dimsOf, type ModelFlags, openModel, printJson, printReport, withModelFlags } from "./common.ts";
 import { bar, progress } from "./progress.ts";
 import { renderTable, showError } from "./table.ts";
 
@@ -35,7 +35,7 @@ async function run(path: string, flags: ModelFlags & { inputs?: string; json?: b
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
   }).finally(line.done);
   if (flags.json) printJson(report);
-  else process.stdout.write(render(report));
+  else printReport(render(report));
   if (report.guilty) accuse(report.guilty, report);
 }
 

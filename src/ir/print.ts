@@ -8,6 +8,7 @@ import { tensorDigest } from "./hash.ts";
 import { formulaText } from "./index-expr/text.ts";
 import type { IndexExpr } from "./index-expr/types.ts";
 import { elementTexts, showFloat } from "./literals.ts";
+import { jsonText } from "./printable.ts";
 import type { HostTensor } from "./tensor.ts";
 import { type HintSource, nameValues, showName } from "./text-names.ts";
 import { sameShape, showShape, showType, type TensorType } from "./types.ts";
@@ -136,7 +137,7 @@ function isImplied(name: string, spec: AttrSpec, value: AttrValue, type: TensorT
 function attrText({ kind }: AttrSpec, value: AttrValue, level: Level): string {
   switch (kind) {
     case "string":
-      return JSON.stringify(value);
+      return jsonText(value);
     case "float":
       return showFloat(value as number);
     case "dim":
@@ -148,7 +149,7 @@ function attrText({ kind }: AttrSpec, value: AttrValue, level: Level): string {
     case "tensor":
       return tensorText(value as HostTensor);
     case "formula":
-      return JSON.stringify(formulaText(value as IndexExpr));
+      return jsonText(formulaText(value as IndexExpr));
     case "graph":
       return graphLines(value as Graph, level.options, level.indent).join("\n");
     default:

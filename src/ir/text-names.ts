@@ -1,4 +1,5 @@
 import { type Graph, type Hint, type Node, nodesOf, type Value } from "./graph.ts";
+import { jsonText } from "./printable.ts";
 
 /** Where what people call values is looked up. */
 export interface HintSource {
@@ -8,7 +9,7 @@ export interface HintSource {
 const plainName = /^[A-Za-z_][A-Za-z0-9_.]*$/;
 
 /** A name after its sigil: bare where it is an identifier, else as a JSON string. */
-export const showName = (name: string): string => (plainName.test(name) ? name : JSON.stringify(name));
+export const showName = (name: string): string => (plainName.test(name) ? name : jsonText(name));
 
 /**
  * A name for each value of one graph that a line defines, its subgraphs left out. `inline` are the nodes written in

@@ -106,4 +106,4 @@ const quote = (text: string): string =>
   `"${text
     .replace(/[\\"]/g, "\\$&")
     .replaceAll("\n", "\\n")
-    .replace(/\p{Cc}/gu, " ")}"`;
+    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, " ")}"`;

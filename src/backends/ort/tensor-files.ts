@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } fro
 import { basename, dirname, extname, join } from "node:path";
 import { fail } from "../../ir/diagnostics.ts";
 import { allocate, type DType, dtypes, isDType, isFloat, isInteger } from "../../ir/dtype.ts";
+import { jsonText } from "../../ir/printable.ts";
 import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { quoteName } from "../weights/quote-name.ts";
 import { decodeUtf8, openRegular, readRange } from "../weights/regular-file.ts";
@@ -76,7 +77,7 @@ const numberOf = new Map([...[...wordOf].map(([value, word]) => [word, value] as
 export function formatTensors(tensors: ReadonlyMap<string, HostTensor>): string {
   const lines = [...tensors].map(([name, tensor]) => {
     const head = `"dtype": "${tensor.dtype}", "dims": [${tensor.dims.join(", ")}]`;
-    return `  ${JSON.stringify(name)}: { ${head}, "data": [${elementTexts(tensor).join(", ")}] }`;
+    return `  ${jsonText(name)}: { ${head}, "data": [${elementTexts(tensor).join(", ")}] }`;
   });
   return lines.length === 0 ? "{}\n" : `{\n${lines.join(",\n")}\n}\n`;
 }

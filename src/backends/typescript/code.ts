@@ -2,6 +2,7 @@ import { type Dim, show } from "../../ir/dim.ts";
 import { graphDigest } from "../../ir/equal.ts";
 import type { Graph, Value } from "../../ir/graph.ts";
 import { formulaKey, type IndexExpr } from "../../ir/index-expr/types.ts";
+import { jsonText } from "../../ir/printable.ts";
 
 /** What a size is for: sizes of one meaning become a setting of the model. */
 export type SizeRole = "layers" | "heads" | "width" | "vocab" | "epsilon";
@@ -71,7 +72,7 @@ export const options = (entries: Readonly<Record<string, Code | undefined>>): re
 
 /** A text as the formatter writes it: double quotes, unless single ones need fewer escapes. */
 export function quote(words: string): string {
-  const double = JSON.stringify(words);
+  const double = jsonText(words);
   const count = (sign: string) => words.split(sign).length - 1;
   if (count('"') <= count("'")) return double;
   return `'${double.slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;

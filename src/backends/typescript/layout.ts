@@ -1,3 +1,4 @@
+import { jsonText } from "../../ir/printable.ts";
 import { type Code, numberText, type Statement } from "./code.ts";
 
 /** Columns of a line, as everywhere in this project. */
@@ -43,7 +44,7 @@ function within(open: string, items: readonly Code[], close: string): string | u
 const entryText = (key: string, value: string | undefined) =>
   value === undefined ? undefined : key === value ? key : `${keyText(key)}: ${value}`;
 
-export const keyText = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : JSON.stringify(key));
+export const keyText = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : jsonText(key));
 
 /** Lists of lists and of objects are written a line each, however short. */
 const isMatrix = ({ items }: Extract<Code, { kind: "list" }>): boolean => {
