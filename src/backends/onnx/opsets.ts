@@ -1,6 +1,9 @@
 /** The first and the last version of the standard operators models can be written for. */
 export const opsetRange = { first: 17, last: 26 } as const;
 
+/** The last version of the standard operators whose meaning we know. */
+export const newestOpset = 27;
+
 /** The file format version that came with each operator version. */
 export const irVersions: ReadonlyMap<number, number> = new Map([
   [17, 8],

@@ -39,9 +39,12 @@ const defaultFills: Record<DType, Fill> = {
   bool: { kind: "integers", low: 0, high: 2 },
 };
 
+const mostElements = 2 ** 28;
+
 /**
  * Random tensors that depend only on `seed` and each input's own name, dtype, dims and fill: adding or reordering
- * inputs changes no other. Throws QKV451 for dims or ranges that make no sense.
+ * inputs changes no other. Throws QKV451 for dims or ranges that make no sense, QKV453 for
+ * tensors of more than 2^28 elements.
  */
 export function randomInputs(specs: readonly InputSpec[], seed: number): Map<string, HostTensor> {
   if (!Number.isSafeInteger(seed)) fail("QKV451", `seed must be a whole number, not ${seed}`);
@@ -58,6 +61,10 @@ function randomTensor({ name, dtype, dims, fill = defaultFills[dtype] }: InputSp
   if (dims.some((dim) => !Number.isInteger(dim) || dim < 0) || !Number.isSafeInteger(length))
     fail("QKV451", `input \`${name}\` cannot have dims [${dims.join(", ")}]`);
   const random = generator(seed, name);
+  if (length > mostElements)
+    fail("QKV453", `input \`${name}\` of dims [${dims.join(", ")}] is too large to be made up`, {
+      help: "give smaller sizes with --dims, or the inputs themselves with --inputs",
+    });
   return fromNumbers(dtype, dims, filled(name, fill, length, dims.at(-1) ?? 1, random));
 }
 

@@ -79,3 +79,8 @@ test("rows of special structure come by turns", () => {
   for (const wanted of ["000000000", "111111111", "010101010"]) expect(masks).toContain(wanted);
   expect(masks.some((row) => /^1+0+$/.test(row))).toBe(true);
 });
+
+test("tensors no memory holds are not made up", () => {
+  const spec = { name: "x", dtype: "f32", dims: [2 ** 31] } as const;
+  expect(() => randomInputs([spec], 0)).toThrow(expect.objectContaining({ code: "QKV453" }));
+});

@@ -1,3 +1,4 @@
+import { fail } from "../../../ir/diagnostics.ts";
 import type { opaque } from "../../../ir/ops/opaque.ts";
 import type { TensorType } from "../../../ir/types.ts";
 import { graphOfText } from "../proto-text.ts";
@@ -15,14 +16,25 @@ function untyped(info?: OnnxValueInfo): Ref {
   return ref;
 }
 
+/** The tensor of a name; nothing for an input left out. Throws QKV417 where no operator before makes it. */
+const look = (names: Names, name: string): Ref | undefined => (name === "" ? undefined : present(names, name));
+
+const present = (names: Names, name: string): Ref =>
+  names.get(name) ?? fail("QKV417", `the code of an opaque node reads "${name}", which nothing before makes`);
+
 /** The code's operators again, on tensors of this file. */
 function written({ e, attrs, operands, node }: LowerContext<"opaque">): readonly (Ref | undefined)[] {
   const code = graphOfText(attrs.code);
   for (const [domain, version] of code.metadata ?? []) e.importDomain(domain, Number(version));
+  const wanted = [code.inputs.length, code.outputs.length];
+  if (wanted[0] !== operands.length || wanted[1] !== node.results.length)
+    fail("QKV417", `the code of an opaque node has ${wanted[0]} inputs and ${wanted[1]} outputs`, {
+      notes: [`the node has ${operands.length} operands and ${node.results.length} results`],
+    });
   const names = new Map(code.inputs.map(({ name }, i) => [name, operands[i]!] as const));
   const types = new Map(code.outputs.map(({ name }, i) => [name, node.results[i]!.type] as const));
   for (const inner of code.nodes) {
-    const inputs = inner.inputs.map((name) => names.get(name));
+    const inputs = inner.inputs.map((name) => look(names, name));
     const results = inner.outputs.map((name) => (name === "" ? undefined : resultRef(types.get(name))));
     const attributes = attributesOf(inner, names);
     e.append({ opType: inner.opType, domain: inner.domain, inputs, outputs: results, attributes });
@@ -30,7 +42,7 @@ function written({ e, attrs, operands, node }: LowerContext<"opaque">): readonly
       if (results[i]) names.set(name, results[i]);
     });
   }
-  return code.outputs.map(({ name }) => names.get(name));
+  return code.outputs.map(({ name }) => present(names, name));
 }
 
 const resultRef = (type: TensorType | undefined): Ref => (type ? new Ref(type) : untyped());
@@ -53,7 +65,7 @@ function body(graph: OnnxGraph, outer: Names): PendingGraph {
   });
   const wanted = new Map(graph.outputs.map((info) => [info.name, info] as const));
   for (const node of graph.nodes) {
-    const given = node.inputs.map((name) => names.get(name));
+    const given = node.inputs.map((name) => look(names, name));
     const attributes = attributesOf(node, names);
     const outputs = node.outputs.map((name) => {
       const info = wanted.get(name);
@@ -61,7 +73,7 @@ function body(graph: OnnxGraph, outer: Names): PendingGraph {
     });
     nodes.push({ opType: node.opType, domain: node.domain, inputs: given, outputs, attributes, source: undefined });
   }
-  return { name: graph.name, inputs, nodes, outputs: graph.outputs.map(({ name }) => names.get(name)!) };
+  return { name: graph.name, inputs, nodes, outputs: graph.outputs.map(({ name }) => present(names, name)) };
 }
 
 function named(info: OnnxValueInfo, names: Map<string, Ref>): Ref {
