@@ -9,13 +9,15 @@ import { runFile, runModel } from "./session.ts";
 
 /** More floating-point operations than this are not done just to check a file. */
 const usualLimit = 2e10;
+/** Nor are more bytes read and written. */
+const mostBytes = 2 ** 33;
 const checkedSize = 5;
 
 /**
  * Loads a finished model in the runtime and runs it beside the naive one, or the file it came from, on small random
  * inputs. A file is compared at real positions only where the model was declared to have zeros at padding. Throws QKV506
  * where outputs differ (see `agreement`), and what loading throws. Answers false where fixed sizes make the check cost
- * more than `limit` floating-point operations.
+ * more than `limit` floating-point operations, or move more bytes than memory holds.
  */
 export async function checkAgainst(
   naive: Compiled,
@@ -27,7 +29,8 @@ export async function checkAgainst(
   }: { readonly seed?: number; readonly file?: string; readonly limit?: number } = {},
 ): Promise<boolean> {
   const dims = leavingSome(naive.declared, new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize])));
-  if (evaluate(costOf(naive.declared).flops, dims) > limit) return false;
+  const { flops, bytes } = costOf(naive.declared);
+  if (evaluate(flops, dims) > limit || evaluate(bytes, dims) > mostBytes) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);
   const expected = await (file === undefined ? runModel(naive.onnx(), feeds) : runFile(file, feeds));
   const actual = await runModel(compiled.onnx(), feeds);

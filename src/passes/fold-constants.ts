@@ -31,7 +31,8 @@ function coneOf(value: Value, planned: ReadonlyMap<Value, Plan>): Cone {
   let bytes = folded.reduce((sum, part) => sum + Number(bytesOf(part.type)), 0);
   let work = folded.reduce((most, part) => Math.max(most, planned.get(part)!.cone.work), 0);
   for (const node of nodes) {
-    if (node.operands.length === 0) bytes += Number(bytesOf(node.results[0]!.type));
+    // Counting takes no place in a file, however far.
+    if (node.operands.length === 0 && node.op !== "iota") bytes += Number(bytesOf(node.results[0]!.type));
     work += evaluateDim(flopsOf(node), noDims);
     for (const { type } of node.results) work += elementCount(type.shape as readonly number[]);
   }

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { importModel } from "../../src/backends/onnx/import/import.ts";
-import type { OnnxFunction, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
+import type { OnnxAttribute, OnnxFunction, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
 import { compile } from "../../src/compile.ts";
 import { fromNumbers } from "../../src/ir/tensor.ts";
 import { runModel } from "../../src/session.ts";
-import { graph, info, modelOf, node, tensor } from "./support.ts";
+import { graph, info, int, modelOf, node, tensor } from "./support.ts";
 
 const io = [[info("x", "f32", [2])], [info("y", "f32", [2])]] as const;
 const refused = (code: string, message?: RegExp) =>
@@ -58,6 +58,45 @@ test("an operator no one knows is kept, and refused by the runtime in one error"
   expect(imported.opaque).toEqual([{ operator: "Unheard", reason: "the IR has no op for it", count: 1 }]);
   const { onnx } = await compile(imported);
   await expect(runModel(onnx(), new Map([["x", fromNumbers("f32", [2], [1, 2])]]))).rejects.toThrow(refused("QKV441"));
+});
+
+test("a graph without outputs, or whose output is of another type than it says, is refused", () => {
+  const negated = [node("Neg", ["x"], ["y"])];
+  expect(() => importModel(modelOf(graph([], io[0], [])))).toThrow(refused("QKV402", /no outputs/));
+  expect(() => importModel(modelOf(graph(negated, io[0], [info("y", "i64", [2])])))).toThrow(
+    refused("QKV402", /says that "y" is i64\[2\]; it is f32\[2\]/),
+  );
+});
+
+test.each<readonly [string, readonly string[], Readonly<Record<string, OnnxAttribute>>]>([
+  ["Concat", [], { axis: int(0) }],
+  ["Where", [], {}],
+  ["Einsum", [], { equation: { kind: "string", value: "->" } }],
+  ["Split", ["x"], { axis: int(0), num_outputs: int(2 ** 40) }],
+  ["Conv", ["x", "x", "x"], {}],
+  ["InstanceNormalization", ["x", "x", "x"], {}],
+  ["Constant", ["x"], {}],
+] as const)(
+  "%s with operands or attributes it cannot have is kept for the runtime to refuse",
+  (opType, inputs, attrs) => {
+    const { opaque } = importModel(modelOf(graph([node(opType, inputs, ["y"], attrs)], ...io)));
+    expect(opaque.map(({ operator }) => operator)).toEqual([opType]);
+  },
+);
+
+test("a count of 2^40 is counted by nobody", async () => {
+  const scalar = (name: string, value: number) => tensor(name, "i64", [], [value]);
+  const file = modelOf(
+    graph(
+      [node("Range", ["from", "to", "by"], ["r"]), node("Cast", ["r"], ["y"], { to: int(1) })],
+      [],
+      [info("y", "f32", [null])],
+      [scalar("from", 0), scalar("to", 2 ** 40), scalar("by", 1)],
+    ),
+  );
+  const compiled = await compile(importModel(file));
+  expect(compiled.graph.outputs[0]?.value.type.shape).toEqual([2 ** 40]);
+  expect(() => compiled.onnx()).not.toThrow();
 });
 
 const named = (first: string, second: string) =>

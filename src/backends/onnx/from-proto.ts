@@ -1,6 +1,7 @@
 import { fail } from "../../ir/diagnostics.ts";
 import { attributeTypes, maxGraphDepth } from "./attributes.ts";
 import { parseReference } from "./external-data.ts";
+import { newestOpset } from "./opsets.ts";
 import type {
   AttributeProto,
   FunctionProto,
@@ -78,6 +79,8 @@ function opsets(imports: readonly OperatorSetIdProto[], where: string): OnnxOpse
     const domain = standardDomain(written);
     const number = Number(version ?? 0n);
     if (number < 1 || number > 2 ** 31) fail("QKV403", `${where} imports version ${version} of "${domain}"`);
+    if (domain === "" && number > newestOpset)
+      fail("QKV403", `${where} imports opset ${version}; versions up to ${newestOpset} can be read`);
     if (seen.has(domain)) fail("QKV402", `${where} imports the operators of "${domain}" twice`);
     seen.add(domain);
     return { domain, version: number };
@@ -266,7 +269,10 @@ export function tensorFromProto(proto: TensorProto, resolve: ResolveExternal): O
   if (proto.segment !== undefined) fail("QKV404", `${where} is a segment of a tensor, which nothing can join`);
   const base = { name: proto.name, dtype, dims };
   if (isStringType(dtype)) return { ...base, ...stringData(proto, dims, where), ...meta(proto) };
-  return { ...base, bytes: tensorBytes(proto, dtype, dims, where, resolve), ...meta(proto) };
+  const bytes = tensorBytes(proto, dtype, dims, where, resolve);
+  if (dtype === "bool" && bytes instanceof Uint8Array && bytes.some((byte) => byte > 1))
+    fail("QKV404", `${where} has bytes that are neither 0 nor 1`);
+  return { ...base, bytes, ...meta(proto) };
 }
 
 function listedCount(proto: TensorProto): number {

@@ -31,7 +31,8 @@ const startLimit = 200;
  * Reads a model into the IR. Operators the IR has ops for become ours; all others stay as they are in `opaque` nodes,
  * in order and with their operands, and are run by the runtime alone. Shapes computed from shapes become dimensions.
  *
- * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names), QKV408 for functions that call
+ * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names, no outputs or outputs of another type than
+ * declared), QKV408 for functions that call
  * themselves, QKV418 for inputs and outputs of types that are not ours.
  */
 export function importModel(model: OnnxModel): ImportedModel {
@@ -74,6 +75,7 @@ function once(
   const inputs = graph.inputs.flatMap((info) => (stored.has(info.name) ? [] : [declare(info, importer)]));
   inputs.forEach(({ name, value }) => scope.define(name, ofValue(value)));
   convertNodes(scope, graph);
+  if (graph.outputs.length === 0) fail("QKV402", "the graph has no outputs");
   const outputs = graph.outputs.map(({ name }) => {
     const entry = scope.resolve(name, `the output "${name}"`);
     if (isUntyped(entry)) return fail("QKV418", `the output "${name}" has no type of ours: ${entry.why}`);
@@ -114,17 +116,17 @@ function declare(info: OnnxValueInfo, { arena, symbols }: Importer) {
   return { name, value };
 }
 
-/** Notes where the file says something else of a result than follows from its operators. */
+/** Notes where the file says another shape of a result than follows from its operators. Throws QKV402 for another type: no runtime takes it. */
 function compareDeclared(info: OnnxValueInfo, { type }: Imported, { warn }: Importer): void {
   if (!isTensorInfo(info)) return;
   const declared = `${dtypeName(info.dtype)}[${info.shape?.map((dim) => String(dim ?? "?")).join(", ") ?? "…"}]`;
+  const contradiction = `the file says that "${info.name}" is ${declared}; it is ${type.dtype}[${type.shape.map(show).join(", ")}]`;
+  if (info.dtype !== type.dtype) fail("QKV402", contradiction);
   const differs =
-    info.dtype !== type.dtype ||
-    (info.shape !== undefined &&
-      (info.shape.length !== type.shape.length ||
-        info.shape.some(
-          (dim, i) => typeof dim === "number" && typeof type.shape[i] === "number" && dim !== type.shape[i],
-        )));
-  if (differs)
-    warn(`the file says that "${info.name}" is ${declared}; it is ${type.dtype}[${type.shape.map(show).join(", ")}]`);
+    info.shape !== undefined &&
+    (info.shape.length !== type.shape.length ||
+      info.shape.some(
+        (dim, i) => typeof dim === "number" && typeof type.shape[i] === "number" && dim !== type.shape[i],
+      ));
+  if (differs) warn(contradiction);
 }

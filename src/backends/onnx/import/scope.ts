@@ -157,7 +157,7 @@ function tensorEntry(scope: Scope, tensor: OnnxTensor, stored: boolean): Entry {
 
 function convertNode(scope: Scope, node: OnnxNode): void {
   const { importer } = scope;
-  if (node.opType === "Constant" && node.domain === "") {
+  if (node.opType === "Constant" && node.domain === "" && node.inputs.length === 0) {
     defineConstant(scope, node);
     return;
   }
@@ -194,9 +194,16 @@ function tryConvert(scope: Scope, cx: NodeContext): string | undefined {
     defineResults(scope, node, converted);
     return undefined;
   } catch (error) {
-    if (error instanceof Unmodelled || (error instanceof QkvError && error.code === "QKV210")) return error.message;
-    throw error;
+    return reasonOf(error);
   }
+}
+
+/** Why a node cannot be said, or its type told. Throws what is no such reason. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Unmodelled || (error instanceof QkvError && error.code === "QKV210")) return error.message;
+  // Conversions read the operands and axes every such operator has; this is how JavaScript says that one is not there.
+  if (error instanceof TypeError || error instanceof RangeError) return "it is not as such an operator is";
+  throw error;
 }
 
 function defineResults(scope: Scope, node: OnnxNode, converted: Converted): void {
@@ -290,8 +297,8 @@ function ruleType(cx: NodeContext | undefined, result: number) {
   try {
     return opaqueTypes(cx)[result];
   } catch (error) {
-    if (error instanceof Unmodelled) return undefined;
-    throw error;
+    reasonOf(error);
+    return undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 import { attrsOf } from "../../../ir/arena.ts";
 import { fail, invariant } from "../../../ir/diagnostics.ts";
+import type { Dim } from "../../../ir/dim.ts";
 import { allocate, type TypedArray } from "../../../ir/dtype.ts";
 import type { Node, Value } from "../../../ir/graph.ts";
 import { castTensor, elementCount, fromNumbers, type HostTensor, hostTensor } from "../../../ir/tensor.ts";
@@ -88,9 +89,10 @@ export class HostValues {
 }
 
 const isLeaf = (node: Node): boolean =>
-  node.op === "param" ||
-  node.op === "constant" ||
-  (node.op === "iota" && typeof node.results[0]!.type.shape[0] === "number");
+  node.op === "param" || node.op === "constant" || (node.op === "iota" && isShort(node.results[0]!.type.shape[0]!));
+
+/** Longer counts are left to the runtime, as those of symbolic length are. */
+const isShort = (size: Dim): boolean => typeof size === "number" && size <= 2 ** 20;
 
 const isMove = (node: Node): boolean =>
   node.op === "transpose" ||

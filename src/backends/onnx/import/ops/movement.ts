@@ -210,7 +210,9 @@ export function splitSizes(cx: NodeContext, size: Dim): readonly Dim[] {
       : cx.has(1)
         ? (cx.contents(1) ?? unmodelled("its sizes are known at run time only"))
         : undefined;
-  return given ?? equalParts(size, cx.int("num_outputs") ?? cx.node.outputs.length);
+  const { length } = cx.node.outputs;
+  if (cx.int("num_outputs", length) !== length) return unmodelled("it has more or fewer results than it says");
+  return given ?? equalParts(size, length);
 }
 
 const split: Conversion = (cx) => {
