@@ -36,7 +36,8 @@ const frozenUpTo = 1027;
 /**
  * Evaluates the graph before and after every pass in float64 and the finished file in the runtime at every optimisation
  * level, on seeded inputs over odd sizes and lengths past every branch the passes made, and passes where one size is 0;
- * then once more with long sizes frozen, where passes choose otherwise for them. Names the first stage that changes results and, for a pass, the rewrite.
+ * then once more with long sizes frozen, where passes choose otherwise for them. Names the first stage that changes
+ * results and, for a pass, the rewrite.
  * Where no weights are given, all are random: zeros and ones would hide mistakes. Activations that the model rounds to 8 bits
  * are not rounded here: see `unrounded`.
  */

