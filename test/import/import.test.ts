@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { decodeModel } from "../../src/backends/onnx/decode.ts";
 import { encodeModel } from "../../src/backends/onnx/encode.ts";
-import { importModel } from "../../src/backends/onnx/import/import.ts";
-import type { OnnxAttribute, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
+import { type ImportedModel, importModel } from "../../src/backends/onnx/import/import.ts";
+import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
 import { compile } from "../../src/compile.ts";
 import { attention, input, model } from "../../src/index.ts";
 import { Arena } from "../../src/ir/arena.ts";
@@ -11,6 +11,7 @@ import { parseGraph } from "../../src/ir/parse.ts";
 import { printGraph } from "../../src/ir/print.ts";
 import { fromNumbers } from "../../src/ir/tensor.ts";
 import { showType } from "../../src/ir/types.ts";
+import { runModel } from "../../src/session.ts";
 import { graph, info, int, ints, modelOf, node, numbers, roundTrip, tensor } from "./support.ts";
 
 describe("shapes computed from shapes", () => {
@@ -303,6 +304,33 @@ describe("graphs that are none", () => {
     await roundTrip(modelOf(graph([node("Neg", ["t"], ["y"]), node("Abs", ["x"], ["t"])], ...io)), {
       x: numbers("f32", [2]),
     });
+  });
+
+  test("and those of graphs that are kept, which the runtime wants in order", async () => {
+    const feeds = { x: numbers("f32", [2]), times: fromNumbers("i64", [], [3]) };
+    const held = (of: OnnxGraph): OnnxAttribute => ({ kind: "graph", value: of });
+    const loop = (order: (nodes: readonly OnnxNode[]) => readonly OnnxNode[]) => {
+      const branch = (result: string, ...nodes: readonly OnnxNode[]) =>
+        held(graph(order(nodes), [], [info(result, "f32", [2])]));
+      const choice = node("If", ["still"], ["next"], {
+        then_branch: branch("minus", node("Add", ["acc", "twice"], ["sum"]), node("Neg", ["sum"], ["minus"])),
+        else_branch: branch("same", node("Identity", ["acc"], ["same"])),
+      });
+      const body = graph(
+        order([node("Add", ["x", "x"], ["twice"]), node("Identity", ["go"], ["still"]), choice]),
+        [info("i", "i64", []), info("go", "bool", []), info("acc", "f32", [2])],
+        [info("still", "bool", []), info("next", "f32", [2])],
+      );
+      const nodes = [node("Loop", ["times", "", "x"], ["y"], { body: held(body) })];
+      return modelOf(graph(nodes, [info("times", "i64", []), ...io[0]], io[1]));
+    };
+    const sorted = await roundTrip(
+      loop((nodes) => nodes),
+      feeds,
+    );
+    const unsorted = importModel(loop((nodes) => nodes.toReversed()));
+    const outputs = async (of: ImportedModel) => runModel((await compile(of)).onnx(), new Map(Object.entries(feeds)));
+    expect(await outputs(unsorted)).toEqual(await outputs(sorted));
   });
 
   test("a result that is not what the file says is said", () => {

@@ -12,6 +12,7 @@ import { type Branch, type Converted, NodeContext } from "./node.ts";
 import { isUntyped, opaqueNode, type Part, type Untyped } from "./opaque.ts";
 import { opaqueTypes } from "./opaque-types.ts";
 import { conversionOf } from "./operators.ts";
+import { sorted, withSortedBodies } from "./order.ts";
 import type { Symbols } from "./symbols.ts";
 import { Unmodelled } from "./unmodelled.ts";
 
@@ -90,40 +91,7 @@ export function convertNodes(scope: Scope, graph: OnnxGraph): void {
   if (graph.sparseInitializers?.length)
     fail("QKV418", `"${graph.sparseInitializers[0]!.values.name}" is a sparse tensor`);
   for (const tensor of graph.initializers) scope.define(tensor.name, tensorEntry(scope, tensor, true));
-  for (const node of sorted(scope, graph)) convertNode(scope, node);
-}
-
-/** The nodes, operands first; in the file's order where it is such an order already. */
-function sorted(scope: Scope, graph: OnnxGraph): readonly OnnxNode[] {
-  const reads = new Map(
-    graph.nodes.map((node) => [node, [...node.inputs, ...graphsOf(node).flatMap((inner) => [...freeNames(inner)])]]),
-  );
-  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const state = new Map<OnnxNode, "open" | "done">();
-  const order: OnnxNode[] = [];
-  for (const root of graph.nodes) {
-    const stack = [{ node: root, next: 0 }];
-    while (stack.length > 0) {
-      const top = stack.at(-1)!;
-      if (top.next === 0 && state.get(top.node) === "done") {
-        stack.pop();
-        continue;
-      }
-      state.set(top.node, "open");
-      const name = reads.get(top.node)![top.next++];
-      if (name === undefined) {
-        state.set(top.node, "done");
-        order.push(top.node);
-        stack.pop();
-        continue;
-      }
-      const maker = name === "" || scope.knows(name) ? undefined : makers.get(name);
-      if (!maker || state.get(maker) === "done") continue;
-      if (state.get(maker) === "open") fail("QKV402", `"${name}" is computed from itself`);
-      stack.push({ node: maker, next: 0 });
-    }
-  }
-  return order;
+  for (const node of sorted(graph, (name) => scope.knows(name))) convertNode(scope, node);
 }
 
 /** A tensor of the file: trained ones become parameters, small ones and whole numbers constants. */
@@ -274,7 +242,7 @@ function leave(
   const all = [...named, ...free.map((name) => [name, scope.resolve(name, user)] as const)];
   const operands = new Map(all.flatMap(([name, entry]) => (isUntyped(entry) ? [] : [[name, entry] as const])));
   const reads = all.flatMap(([, entry]) => (isUntyped(entry) ? [entry.part] : []));
-  const part: Part = { node, operands, reads };
+  const part: Part = { node: withSortedBodies(node, (name) => scope.knows(name)), operands, reads };
   const types = node.outputs.map((name, i) =>
     name === "" ? undefined : (ruleType(cx, i) ?? declaredType(scope, name)),
   );
