@@ -38,16 +38,9 @@ export function inlineFunctions(model: OnnxModel): Inlined {
   const inNode = (node: OnnxNode, depth: number, of: Versions | undefined): readonly OnnxNode[] => {
     const fn = calledBy(node);
     if (fn) return call(fn, node, depth);
-    const attributes = new Map([...node.attributes].map(([name, value]) => [name, inAttribute(value, depth, of)]));
-    const copy = { ...node, attributes };
+    const copy = { ...withGraphs(node, (graph) => inGraph(graph, depth, of)) };
     if (of) versions.set(copy, of);
     return [copy];
-  };
-  const inAttribute = (attribute: OnnxAttribute, depth: number, of: Versions | undefined): OnnxAttribute => {
-    if (attribute.kind === "graph") return { kind: "graph", value: inGraph(attribute.value, depth, of) };
-    if (attribute.kind === "graphs")
-      return { kind: "graphs", value: attribute.value.map((graph) => inGraph(graph, depth, of)) };
-    return attribute;
   };
   const call = (fn: OnnxFunction, node: OnnxNode, depth: number): readonly OnnxNode[] => {
     checkDepth(fn, depth);
@@ -149,6 +142,12 @@ export function freeNames(graph: OnnxGraph): ReadonlySet<string> {
     ...graphsOf(node).flatMap((inner) => [...freeNames(inner)]),
   ]);
   return new Set([...used, ...graph.outputs.map(({ name }) => name)].filter((name) => name !== "" && !own.has(name)));
+}
+
+/** A node with other graphs in place of those it holds. */
+export function withGraphs(node: OnnxNode, change: (graph: OnnxGraph) => OnnxGraph): OnnxNode {
+  if (graphsOf(node).length === 0) return node;
+  return { ...node, attributes: new Map([...node.attributes].map(([name, value]) => [name, inGraphs(value, change)])) };
 }
 
 /** The graphs a node holds. */

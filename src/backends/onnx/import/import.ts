@@ -9,6 +9,7 @@ import { inlineFunctions } from "./functions.ts";
 import { type Imported, ofValue } from "./imported.ts";
 import { isUntyped } from "./opaque.ts";
 import { convertNodes, type Importer, Scope } from "./scope.ts";
+import { withoutSparse } from "./sparse.ts";
 import { Equated, Symbols } from "./symbols.ts";
 
 /** A model that was a file: a graph in its arena, the file's tensors as weights, and what is worth knowing about it. */
@@ -32,10 +33,10 @@ const startLimit = 200;
  * in order and with their operands, and are run by the runtime alone. Shapes computed from shapes become dimensions.
  *
  * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names, no outputs or outputs of another type
- * than declared), QKV408 for functions that call themselves, QKV418 for inputs and outputs of types that are not ours.
+ * than declared), QKV404 and QKV409 for sparse tensors, QKV408 for functions that call themselves, QKV418 for inputs and outputs of types that are not ours.
  */
 export function importModel(model: OnnxModel): ImportedModel {
-  const { graph, versions } = inlineFunctions(model);
+  const { graph, versions } = inlineFunctions(withoutSparse(model));
   const own = new Map(model.opsetImports.map(({ domain, version }) => [domain, version]));
   const equal = new Map<string, Dim>();
   for (let start = 0; start < startLimit; start++)

@@ -1,6 +1,6 @@
 import { fail } from "../../../ir/diagnostics.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxNode } from "../schema.ts";
-import { freeNames, graphsOf } from "./functions.ts";
+import type { OnnxGraph, OnnxNode } from "../schema.ts";
+import { freeNames, graphsOf, withGraphs } from "./functions.ts";
 
 /** Whether the graphs around have a value of this name. */
 type Known = (name: string) => boolean;
@@ -42,20 +42,10 @@ export function sorted({ nodes }: OnnxGraph, known: Known): readonly OnnxNode[] 
 }
 
 /** A node with the nodes of the graphs it holds in order, and of the graphs in these. */
-export function withSortedBodies(node: OnnxNode, known: Known): OnnxNode {
-  if (graphsOf(node).length === 0) return node;
-  return { ...node, attributes: new Map([...node.attributes].map(([name, value]) => [name, bodies(value, known)])) };
-}
-
-function bodies(attribute: OnnxAttribute, known: Known): OnnxAttribute {
-  if (attribute.kind === "graph") return { kind: "graph", value: body(attribute.value, known) };
-  if (attribute.kind === "graphs") return { kind: "graphs", value: attribute.value.map((graph) => body(graph, known)) };
-  return attribute;
-}
-
-function body(graph: OnnxGraph, known: Known): OnnxGraph {
-  const given = new Set([...graph.inputs, ...graph.initializers].map(({ name }) => name));
-  const nodes = sorted(graph, (name) => given.has(name) || known(name));
-  const own = new Set([...given, ...nodes.flatMap(({ outputs }) => outputs)]);
-  return { ...graph, nodes: nodes.map((node) => withSortedBodies(node, (name) => own.has(name) || known(name))) };
-}
+export const withSortedGraphs = (node: OnnxNode, known: Known): OnnxNode =>
+  withGraphs(node, (graph) => {
+    const given = new Set([...graph.inputs, ...graph.initializers].map(({ name }) => name));
+    const nodes = sorted(graph, (name) => given.has(name) || known(name));
+    const own = new Set([...given, ...nodes.flatMap(({ outputs }) => outputs)]);
+    return { ...graph, nodes: nodes.map((inner) => withSortedGraphs(inner, (name) => own.has(name) || known(name))) };
+  });

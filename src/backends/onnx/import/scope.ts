@@ -12,7 +12,7 @@ import { type Branch, type Converted, NodeContext } from "./node.ts";
 import { isUntyped, opaqueNode, type Part, type Untyped } from "./opaque.ts";
 import { opaqueTypes } from "./opaque-types.ts";
 import { conversionOf } from "./operators.ts";
-import { sorted, withSortedBodies } from "./order.ts";
+import { sorted, withSortedGraphs } from "./order.ts";
 import type { Symbols } from "./symbols.ts";
 import { Unmodelled } from "./unmodelled.ts";
 
@@ -88,8 +88,6 @@ export class Scope {
 
 /** Takes in a graph's tensors and nodes, in an order in which everything is computed before it is read. */
 export function convertNodes(scope: Scope, graph: OnnxGraph): void {
-  if (graph.sparseInitializers?.length)
-    fail("QKV418", `"${graph.sparseInitializers[0]!.values.name}" is a sparse tensor`);
   for (const tensor of graph.initializers) scope.define(tensor.name, tensorEntry(scope, tensor, true));
   for (const node of sorted(graph, (name) => scope.knows(name))) convertNode(scope, node);
 }
@@ -242,7 +240,7 @@ function leave(
   const all = [...named, ...free.map((name) => [name, scope.resolve(name, user)] as const)];
   const operands = new Map(all.flatMap(([name, entry]) => (isUntyped(entry) ? [] : [[name, entry] as const])));
   const reads = all.flatMap(([, entry]) => (isUntyped(entry) ? [entry.part] : []));
-  const part: Part = { node: withSortedBodies(node, (name) => scope.knows(name)), operands, reads };
+  const part: Part = { node: withSortedGraphs(node, (name) => scope.knows(name)), operands, reads };
   const types = node.outputs.map((name, i) =>
     name === "" ? undefined : (ruleType(cx, i) ?? declaredType(scope, name)),
   );
