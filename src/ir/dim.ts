@@ -181,10 +181,16 @@ export const floorDiv = (a: Dim, b: Dim): Dim => divideExact(a, b) ?? call("floo
 /** `a - b·⌊a / b⌋`, which is never negative for positive `b`. */
 export const mod = (a: Dim, b: Dim): Dim => (divideExact(a, b) === undefined ? call("mod", a, b) : 0);
 
+/** Operands in one order, so that `max(a, b)` and `max(b, a)` are the same dimension. */
+function symmetric(fn: "max" | "min", a: Dim, b: Dim): Dim {
+  const swap = isStatic(a) === isStatic(b) ? show(a) > show(b) : isStatic(b);
+  return swap ? call(fn, b, a) : call(fn, a, b);
+}
+
 /** The larger of both; decided where the difference has one sign. */
-export const max = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? a : atLeast(b, a) ? b : call("max", a, b));
+export const max = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? a : atLeast(b, a) ? b : symmetric("max", a, b));
 /** The smaller of both; decided where the difference has one sign. */
-export const min = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? b : atLeast(b, a) ? a : call("min", a, b));
+export const min = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? b : atLeast(b, a) ? a : symmetric("min", a, b));
 
 /** True where `a >= b` for all natural values of the symbols; false means "not proven". */
 export const atLeast = (a: Dim, b: Dim): boolean => {
@@ -220,7 +226,7 @@ export function symbolsOf(dim: Dim): readonly string[] {
   return [...names];
 }
 
-/** Replaces symbols by dimensions; those not in `bindings` stay. */
+/** Replaces symbols, and calls by their text, by dimensions; those not in `bindings` stay. */
 export function substitute(dim: Dim, bindings: ReadonlyMap<string, Dim>): Dim {
   if (typeof dim === "number" || bindings.size === 0) return dim;
   return sum(
@@ -236,12 +242,22 @@ export function substitute(dim: Dim, bindings: ReadonlyMap<string, Dim>): Dim {
 }
 
 function substituteAtom(atom: DimAtom, bindings: ReadonlyMap<string, Dim>): Dim {
-  if (atom.kind === "symbol") return bindings.get(atom.name) ?? ofAtom(atom);
+  const bound = bindings.get(atom.key);
+  if (bound !== undefined) return bound;
+  if (atom.kind === "symbol") return ofAtom(atom);
   return applyCall(atom.fn, substitute(atom.left, bindings), substitute(atom.right, bindings));
 }
 
 const applyCall = (fn: DimCall, left: Dim, right: Dim): Dim =>
   ({ ceil: ceilDiv, floor: floorDiv, mod, max, min })[fn](left, right);
+
+/** The `min(x, y)` a dimension is made of, not those inside others. */
+export const minimaOf = (dim: Dim): readonly { readonly key: string; readonly of: readonly [Dim, Dim] }[] =>
+  termsOf(dim).flatMap(({ factors }) =>
+    factors.flatMap(([atom]) =>
+      atom.kind === "call" && atom.fn === "min" ? [{ key: atom.key, of: [atom.left, atom.right] as const }] : [],
+    ),
+  );
 
 /** The number a dimension takes. Throws QKV205 naming the symbol that has no value. */
 export function evaluate(dim: Dim, values: ReadonlyMap<string, number>): number {

@@ -6,6 +6,7 @@ import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode } from "../../src/ba
 import { compile } from "../../src/compile.ts";
 import { attention, input, model } from "../../src/index.ts";
 import { Arena } from "../../src/ir/arena.ts";
+import { show } from "../../src/ir/dim.ts";
 import { evaluateGraph } from "../../src/ir/evaluate.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
 import { printGraph } from "../../src/ir/print.ts";
@@ -213,6 +214,35 @@ test("a mask flattened by the batch of the tokens has their batch", async () => 
   const { opaque, graph: imported } = await roundTrip(file, { ids, mask });
   expect(opaque).toEqual([]);
   expect(imported.inputs.map(({ type }) => showType(type))).toEqual(["i64[m, s]", "i64[m, n]"]);
+});
+
+test.each([
+  ["the length, of a table that ends", "seq", 3],
+  ["the count, of a length that is enough", 4, 6],
+] as const)("the smaller of a length and a count is %s, where it meets that", async (_, least, length) => {
+  const other = least === 4 ? "w" : "x";
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["length"], { start: int(0), end: int(1) }),
+        node("Min", ["length", "four"], ["rows"]),
+        node("Concat", ["rows", "two"], ["shape"], { axis: int(0) }),
+        node("Slice", ["x", "zero", "four", "zero"], ["cut"]),
+        node("Reshape", ["cut", "shape"], ["same"]),
+        node("Add", ["same", other], ["y"]),
+      ],
+      [info("x", "f32", ["seq", 2])],
+      [info("y", "f32", [null, 2])],
+      [
+        ...["zero", "two", "four"].map((name, i) => tensor(name, "i64", [1], [2 * i])),
+        tensor("w", "f32", [4, 2], [1, 2, 3, 4, 5, 6, 7, 8]),
+      ],
+    ),
+  );
+  const { opaque, equal, graph: imported } = await roundTrip(file, { x: numbers("f32", [length, 2]) });
+  expect(opaque).toEqual([]);
+  expect(equal.map(({ name, dim }) => [name, show(dim)])).toEqual([["min(4, seq)", String(least)]]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe(`f32[${least}, 2]`);
 });
 
 test("loops stay as they are, with what they read of the graph around them", async () => {

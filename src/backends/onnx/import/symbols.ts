@@ -6,6 +6,8 @@ import {
   divideExact,
   evaluate,
   isStatic,
+  min,
+  minimaOf,
   mul,
   show,
   sub,
@@ -17,7 +19,7 @@ import { parseDim } from "../../../ir/dim-parse.ts";
 import { hashText } from "../../../ir/hash.ts";
 import type { OnnxDim } from "../schema.ts";
 
-/** Thrown where two dimensions have to be equal; the import starts again with one of them replaced. */
+/** Thrown where two dimensions have to be equal; the import starts again with one of them replaced: a name, or `min(x, y)`. */
 export class Equated extends Error {
   readonly symbol: string;
   readonly dim: Dim;
@@ -64,6 +66,12 @@ export class Symbols {
     return new Set(this.#named);
   }
 
+  /** The smaller of both, where a table that ends has to be long enough the one that was found to be it. */
+  least(a: Dim, b: Dim): Dim {
+    const dim = min(a, b);
+    return this.#equal.get(show(dim)) ?? dim;
+  }
+
   /** Runs `read` while names are known to be numbers, as in a branch that is only taken where they are. */
   given<T>(sizes: ReadonlyMap<string, number>, read: () => T): T {
     const around = this.#given;
@@ -86,6 +94,8 @@ export class Symbols {
    */
   equate(a: Dim, b: Dim): boolean {
     if (a === b || this.settled(a) === this.settled(b)) return true;
+    for (const { key, of } of minimaOf(sub(a, b)))
+      for (const dim of of) if (substitute(sub(a, b), new Map([[key, dim]])) === 0) throw new Equated(key, dim);
     const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
     const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
     const order = [...names.filter((name) => this.#unknown.has(name)), ...names];
@@ -114,7 +124,7 @@ function largest(dim: Dim, wanted: Dim, name: string): number | undefined {
     if (evaluate(dim, new Map([[name, middle]])) <= wanted) low = middle;
     else high = middle - 1;
   }
-  return low > 0 && evaluate(dim, new Map([[name, low]])) === wanted ? low : undefined;
+  return low > 0 && low < largestSize && evaluate(dim, new Map([[name, low]])) === wanted ? low : undefined;
 }
 
 /** The dimension `name` has to be for the difference to be 0, whatever the others are. */

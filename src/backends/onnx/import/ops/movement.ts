@@ -1,4 +1,4 @@
-import { add, atLeast, type Dim, divideExact, isStatic, min, mul, product, show } from "../../../../ir/dim.ts";
+import { add, atLeast, type Dim, divideExact, isStatic, mul, product, show } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import { sameShape } from "../../../../ir/types.ts";
 import type { Conversion, NodeContext } from "../node.ts";
@@ -100,7 +100,7 @@ const transpose: Conversion = (cx) => {
 };
 
 /** A bound of a slice counted from 0 and kept within the axis, where that is certain. */
-function bound(given: Dim, size: Dim, isEnd: boolean): Dim {
+function bound({ symbols }: NodeContext, given: Dim, size: Dim, isEnd: boolean): Dim {
   const from = atLeast(-1, given) ? add(size, given) : given;
   if (isStatic(given) && given < -(2 ** 30)) return 0;
   if (isStatic(given) && given > 2 ** 30) return size;
@@ -108,7 +108,7 @@ function bound(given: Dim, size: Dim, isEnd: boolean): Dim {
   if (atLeast(0, from)) return 0;
   if (isStatic(from) && isStatic(size)) return Math.min(Math.max(from, 0), size);
   // Sizes are taken to be such that slices neither begin before the start nor run over the end of a table, and nothing is empty.
-  return isEnd && isStatic(from) && from > 1 ? min(from, size) : from;
+  return isEnd && isStatic(from) && from > 1 ? symbols.least(from, size) : from;
 }
 
 const slice: Conversion = (cx) => {
@@ -122,7 +122,7 @@ const slice: Conversion = (cx) => {
   let cut = x;
   axes.forEach((given, i) => {
     const axis = cx.axis(given, shape.length);
-    const [start, end] = [bound(starts[i]!, shape[axis]!, false), bound(ends[i]!, shape[axis]!, true)];
+    const [start, end] = [bound(cx, starts[i]!, shape[axis]!, false), bound(cx, ends[i]!, shape[axis]!, true)];
     const empty = isStatic(start) && isStatic(end) && end < start;
     if (start !== 0 || end !== shape[axis]) cut = cx.b.slice(cut, { axis, start, end: empty ? start : end });
   });
