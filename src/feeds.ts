@@ -7,6 +7,7 @@ import { type Dim, evaluate, isStatic, symbolsOf } from "./ir/dim.ts";
 import { isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
 import type { HostTensor } from "./ir/tensor.ts";
+import { fittingTables } from "./table-sizes.ts";
 
 /** Sizes taken for symbols that nobody gave: one sequence of 128, or a second of sound. */
 export const defaultSize = (symbol: string): number =>
@@ -27,11 +28,14 @@ export function checkDims(graph: Graph, given: ReadonlyMap<string, number>): voi
       });
 }
 
-/** A size for every symbol of the graph's inputs: those given, defaults for the others. Throws QKV504. */
+/**
+ * A size for every symbol of the graph's inputs: those given, for the others defaults that leave something of everything
+ * and do not read past the end of a table. Throws QKV504.
+ */
 export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   checkDims(graph, given);
   const sizes = symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)] as const);
-  return leavingSome(graph, new Map(sizes), given);
+  return fittingTables(graph, leavingSome(graph, new Map(sizes), given), given);
 }
 
 /** Sizes that are looked for end here. */

@@ -5,12 +5,15 @@ import { describe, expect, test } from "vitest";
 import encoder from "../models/encoder.ts";
 import linearAttention from "../models/linear-attention.ts";
 import selfAttention from "../models/self-attention.ts";
+import { readModel } from "../src/backends/onnx/decode.ts";
 import { encodeModel } from "../src/backends/onnx/encode.ts";
+import { importModel } from "../src/backends/onnx/import/import.ts";
 import { renderReport } from "../src/cli/compare.ts";
 import { type CompareOptions, compare } from "../src/compare.ts";
 import { compile } from "../src/compile.ts";
 import { einsum, input, model, param } from "../src/index.ts";
 import { fromNumbers } from "../src/ir/tensor.ts";
+import { graph, info, modelOf, node, tensor } from "./import/support.ts";
 import { slightlyWrong } from "./support/planted.ts";
 
 const brief: CompareOptions = { memory: false, measure: { rounds: 1, minMs: 1, warmupMs: 0, restMs: 0 } };
@@ -108,6 +111,34 @@ describe("rows", () => {
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) expect(fired).toContain(name);
     expect(runs[0]!.variants.every(({ equal }) => equal)).toBe(true);
+  });
+
+  test("a file that rounds is compared with what it gives as it is", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "qkv-compare-"));
+    try {
+      const file = join(folder, "buckets.onnx");
+      const nodes = [
+        node("Log", ["x"], ["log"]),
+        node("Div", ["log", "ten"], ["ratio"]),
+        node("Floor", ["ratio"], ["y"]),
+      ];
+      const io = [[info("x", "f32", ["n"])], [info("y", "f32", ["n"])]] as const;
+      const stored = [tensor("ten", "f32", [1], [Math.fround(Math.log(Math.fround(10)))])];
+      writeFileSync(file, encodeModel(modelOf(graph(nodes, ...io, stored))).model);
+      const powers = fromNumbers(
+        "f32",
+        [8],
+        Array.from({ length: 8 }, (_, i) => 10 ** i),
+      );
+      const { runs } = await compare(
+        { ...importModel(readModel(file)), file },
+        { ...brief, feeds: new Map([["x", powers]]) },
+      );
+      expect(runs[0]).toMatchObject({ reference: "file as it is" });
+      expect(runs[0]!.variants.every(({ equal }) => equal)).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("a file of another's", async () => {

@@ -3,6 +3,7 @@ import { checkDims, completeDims, dimsOfFeeds, randomFeeds, symbolsIn } from "..
 import { cast, concat, embedding, input, model, param, reshape, transpose } from "../src/index.ts";
 import { Arena, graphOf } from "../src/ir/arena.ts";
 import { add, floorDiv, sub, symbol } from "../src/ir/dim.ts";
+import type { Value } from "../src/ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../src/ir/tensor.ts";
 
 const tokens = model("tokens", { vocab: 7 }, ({ vocab }) => {
@@ -156,6 +157,30 @@ describe("sizes", () => {
     const windowed = sounds();
     expect(Object.fromEntries(completeDims(windowed, new Map()))).toEqual({ batch: 1, n: 256 });
     expect(Object.fromEntries(completeDims(windowed, new Map([["n", 100]])))).toEqual({ batch: 1, n: 100 });
+  });
+
+  test("are halved where a table is shorter than what is read of it, unless they are given", () => {
+    const arena = new Arena();
+    const b = arena.build;
+    const ids = b.input({ name: "ids", dtype: "i64", shape: ["seq"].map(symbol) });
+    const table = (rows: number) => b.param({ name: `table${rows}`, dtype: "f32", shape: [rows, 2] });
+    const counted = b.add(b.iota({ size: symbol("seq") }), b.scalar(2, "i64"));
+    const tokens = b.mul(
+      b.cumsum(b.cast(b.less(b.scalar(0, "i64"), ids), { to: "i64" }), { axis: 0 }),
+      b.scalar(1, "i64"),
+    );
+    const mask = b.input({ name: "attention_mask", dtype: "i64", shape: ["seq"].map(symbol) });
+    const real = b.sub(b.cumsum(mask, { axis: 0 }), b.scalar(1, "i64"));
+    const limited = (y: Value) =>
+      Object.fromEntries(completeDims(graphOf("limited", [ids, mask], [["y", y]]), new Map()));
+    expect(limited(b.gather(table(64), real, { axis: 0 }))).toEqual({ seq: 64 });
+    expect(limited(b.gather(table(66), counted, { axis: 0 }))).toEqual({ seq: 64 });
+    expect(limited(b.gather(table(65), counted, { axis: 0 }))).toEqual({ seq: 32 });
+    expect(limited(b.gather(table(33), tokens, { axis: 0 }))).toEqual({ seq: 32 });
+    expect(limited(b.slice(table(50), { axis: 0, start: 0, end: symbol("seq") }))).toEqual({ seq: 32 });
+    expect(limited(b.gather(table(1), ids, { axis: 0 }))).toEqual({ seq: 128 });
+    const cut = graphOf("cut", [ids], [["y", b.slice(table(50), { axis: 0, start: 0, end: symbol("seq") })]]);
+    expect(completeDims(cut, new Map([["seq", 60]])).get("seq")).toBe(60);
   });
 
   test("are a second for samples of sound", () => {

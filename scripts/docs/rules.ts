@@ -75,6 +75,7 @@ const head = `<!-- Generated from src/passes by \`npm run docs\`. Do not edit. -
 
 What each pass applies, in order. Results are \`exact\` (the same numbers), \`reordered\` (the same sums in another order, so
 rounded differently) or \`approximate\` (the formula says by how much). Rules of the passes named \`fuse-…\` also refuse where
-a value inside of the pattern is needed elsewhere. \`x\`, \`y\`, \`z\`, \`w\` are tensors, \`c\` and \`d\` constants, other letters
+a value inside of the pattern is needed elsewhere; elementwise rules that are \`reordered\` where whole numbers are made of
+the value behind it, or a comparison. \`x\`, \`y\`, \`z\`, \`w\` are tensors, \`c\` and \`d\` constants, other letters
 attributes; OP stands for each of the ops listed, in the name too. \`qkv explain MODEL RULE\` says where a rule fired in a model, and where it refused and why.
 `;

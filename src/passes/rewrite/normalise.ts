@@ -5,6 +5,7 @@ import type { PassContext } from "../pass.ts";
 import { type Miss, mayMatch, tryRule } from "./match.ts";
 import { reportMiss } from "./report.ts";
 import type { Rule } from "./rule.ts";
+import { aheadOfSteps, isElementwise } from "./steps.ts";
 import { inheritAll, withBranches, withOutputs } from "./substitute.ts";
 import { rootOps } from "./term.ts";
 import { trying } from "./trying.ts";
@@ -12,6 +13,7 @@ import { trying } from "./trying.ts";
 /** Firings allowed per node of the graph: far more than any sensible set of rules needs. */
 const fuelPerNode = 64;
 const recentFirings = 8;
+const roundedBehind = "behind it whole numbers are made, or a comparison: no bit may change";
 
 /** Rules by the op at their root, in their order. */
 export function indexRules(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
@@ -48,6 +50,8 @@ class Normaliser {
   /** How many values of a list are known to be done. */
   readonly #checked = new Map<readonly Value[], number>();
   readonly #misses = new Map<Node, Map<Rule, Miss>>();
+  /** Nodes in whose results a last bit matters. */
+  readonly #aheadOfSteps = new Set<Node>();
   readonly #recent: string[] = [];
   #fuel = 0;
 
@@ -59,6 +63,7 @@ class Normaliser {
 
   graph(graph: Graph): Graph {
     this.#fuel += fuelPerNode * (nodesOf(graph).length + 1);
+    for (const node of aheadOfSteps(graph)) this.#aheadOfSteps.add(node);
     return withOutputs(graph, (value) => this.#rewrite(value));
   }
 
@@ -127,8 +132,19 @@ class Normaliser {
       return true;
     }
     inheritAll(this.#arena, node.results, next);
+    if (this.#aheadOfSteps.has(node)) this.#followSteps(next);
     this.#forward.set(node, next);
     return false;
+  }
+
+  /** What took the place of a node is ahead of the same steps, down to what was there before. */
+  #followSteps(values: readonly Value[]): void {
+    const pending = values.map((value) => value.node);
+    for (let node = pending.pop(); node; node = pending.pop()) {
+      if (this.#done.has(node) || this.#aheadOfSteps.has(node)) continue;
+      this.#aheadOfSteps.add(node);
+      pending.push(...node.operands.map((operand) => operand.node));
+    }
   }
 
   #fire(node: Node): readonly Value[] | undefined {
@@ -139,6 +155,14 @@ class Normaliser {
       );
       if (!outcome) continue;
       if ("found" in outcome) {
+        if (rule.tolerance !== "exact" && isElementwise(node) && this.#aheadOfSteps.has(node)) {
+          this.#remember(node, rule, {
+            depth: outcome.found.covered.length,
+            reason: roundedBehind,
+            at: node.results[0]!,
+          });
+          continue;
+        }
         if (!this.#cx.options.allows(rule.name, node)) continue;
         this.#cx.report.fired(rule.name);
         this.#burn(rule);

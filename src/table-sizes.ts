@@ -1,0 +1,89 @@
+import { attrsOf } from "./ir/arena.ts";
+import { add, type Dim, evaluate, isStatic, max, mul, sub, symbolsOf } from "./ir/dim.ts";
+import { isFloat } from "./ir/dtype.ts";
+import { type Graph, nodesOf, type Value } from "./ir/graph.ts";
+import type { HostTensor } from "./ir/tensor.ts";
+
+/** A table with as many rows as `rows`, of which a run reads as many as `read` from the start. */
+interface Reading {
+  readonly rows: number;
+  readonly read: Dim;
+}
+
+/**
+ * The sizes, those not given halved while a table is shorter than what is read of it: positions that are counted, a
+ * slice as long as the sequence.
+ */
+export function fittingTables(
+  graph: Graph,
+  dims: ReadonlyMap<string, number>,
+  given: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  const sizes = new Map(dims);
+  for (const { rows, read } of readings(graph)) {
+    const names = symbolsOf(read);
+    const free = names.filter((name) => !given.has(name));
+    if (!names.every((name) => sizes.has(name))) continue;
+    while (evaluate(read, sizes) > rows && free.some((name) => sizes.get(name)! > 1))
+      for (const name of free) sizes.set(name, Math.ceil(sizes.get(name)! / 2));
+  }
+  return sizes;
+}
+
+function readings(graph: Graph): readonly Reading[] {
+  const known = new Map<Value, Dim | undefined>(graph.inputs.map((value) => [value, largest(value, () => undefined)]));
+  return nodesOf(graph).flatMap((node): readonly Reading[] => {
+    for (const value of node.results)
+      known.set(
+        value,
+        largest(value, (operand) => known.get(operand)),
+      );
+    if (node.op !== "slice" && node.op !== "gather") return [];
+    const rows = node.operands[0]!.type.shape.at(attrsOf(node, node.op).axis)!;
+    const last = node.op === "gather" ? known.get(node.operands[1]!) : sub(attrsOf(node, "slice").end, 1);
+    return isStatic(rows) && last !== undefined ? [{ rows, read: add(last, 1) }] : [];
+  });
+}
+
+/** The largest element of integers that are counted from sizes, where their operands' are known: an upper bound. */
+function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined): Dim | undefined {
+  const [x, y, z] = node.operands.map(of);
+  switch (node.op) {
+    case "iota":
+      return sub(attrsOf(node, "iota").size, 1);
+    case "input":
+      return type.dtype === "bool" || /mask$/.test(attrsOf(node, "input").name) ? 1 : undefined;
+    case "size":
+      return attrsOf(node, "size").of;
+    case "constant":
+      return isFloat(type.dtype) ? undefined : largestOf(attrsOf(node, "constant").value);
+    case "cast":
+    case "reshape":
+    case "transpose":
+    case "broadcast":
+    case "slice":
+    case "refine":
+      return x;
+    case "add":
+      return x === undefined || y === undefined ? undefined : add(x, y);
+    case "sub":
+      return x === undefined || !isOne(node.operands[1]!) ? undefined : sub(x, y!);
+    case "mul":
+      return x === undefined || y === undefined ? undefined : mul(x, y);
+    case "select":
+      return y === undefined || z === undefined ? undefined : max(y, z);
+    case "cumsum":
+      return x === undefined ? undefined : mul(x, node.operands[0]!.type.shape.at(attrsOf(node, "cumsum").axis)!);
+    default:
+      return type.dtype === "bool" ? 1 : undefined;
+  }
+}
+
+/** Whether a value is a constant of one element. */
+const isOne = ({ node, type }: Value): boolean => node.op === "constant" && type.shape.length === 0;
+
+const largestOf = ({ data }: HostTensor): number =>
+  Array.from(data as ArrayLike<number | bigint>, Number).reduce(
+    (most, x) => Math.max(most, x),
+    Number.NEGATIVE_INFINITY,
+  );
