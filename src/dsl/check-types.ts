@@ -37,12 +37,12 @@ export function checkTypesBeside(path: string, signal?: AbortSignal): Promise<re
   });
 }
 
-/** Everything the type checker has against a model file and the files it imports. Takes about a second. */
-export async function checkTypes(path: string): Promise<readonly TypeProblem[]> {
+/** Everything the type checker has against model files and the files they import. Takes about a second, for many hardly more. */
+export async function checkTypes(...paths: readonly string[]): Promise<readonly TypeProblem[]> {
   const { Project, ts: t } = await import("ts-morph");
   // Its file system holds the standard library's types, which the bare compiler would look for on disk.
   const project = new Project({ compilerOptions: compilerOptions(t), skipAddingFilesFromTsConfig: true });
-  project.addSourceFileAtPath(resolve(path));
+  for (const path of paths) project.addSourceFileAtPath(resolve(path));
   const program = project.getProgram().compilerObject;
   return program
     .getSourceFiles()

@@ -1,7 +1,9 @@
 import { opDef } from "./arena.ts";
+import type { AttrSpecs } from "./attrs.ts";
 import { costContext } from "./cost.ts";
 import { decompositionOf } from "./decomposition.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
+import type { CostContext } from "./op-def.ts";
 import { stretchedAxis } from "./ops/shape-rules.ts";
 
 /**
@@ -10,11 +12,20 @@ import { stretchedAxis } from "./ops/shape-rules.ts";
  */
 export function followAxis(node: Node, operand: number, axis: number): number | undefined {
   const def = opDef(node.op);
-  if (def.follow) return def.follow(costContext(node), operand, axis);
+  if (def.follow) return def.follow(contextOf(node), operand, axis);
   if (def.traits.includes("elementwise"))
     return stretchedAxis(node.operands[operand]!.type, node.results[0]!.type, axis);
   const meaning = decompositionOf(node);
   return meaning && followThrough(meaning, operand, axis);
+}
+
+/** Contexts by node: a concatenation of very many parts is followed from each of them. */
+const contexts = new WeakMap<Node, CostContext<AttrSpecs>>();
+
+function contextOf(node: Node): CostContext<AttrSpecs> {
+  let context = contexts.get(node);
+  if (!context) contexts.set(node, (context = costContext(node)));
+  return context;
 }
 
 /** The same through a graph, for all of whose outputs it must be one axis. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { buildTimeout, built, checkout, qkv, qkvRight } from "./support/command.ts";
+import { buildTimeout, built, checkout, qkvAlone, qkvRight } from "./support/command.ts";
 
 beforeAll(built, buildTimeout);
 
@@ -26,12 +26,12 @@ test.each(commands)("%s is in the manual with all its options", async (command) 
 });
 
 test("without a command it shows the help and fails", async () => {
-  const { code, stdout, stderr } = await qkv([]);
+  const { code, stdout, stderr } = await qkvAlone([]);
   expect(code).toBe(2);
   expect(stdout + stderr).toContain("Usage: qkv");
 });
 
 test("says its version", async () => {
   const { version } = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8")) as { version: string };
-  expect(await qkvRight(["--version"])).toBe(`${version}\n`);
+  expect(await qkvAlone(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
 });

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { buildTimeout, built, expectMistake, qkv, qkvRight, temporaryFolder } from "./support/command.ts";
+import { buildTimeout, built, expectMistake, qkv, qkvAlone, qkvRight, temporaryFolder } from "./support/command.ts";
 
 /**
  * What the command line says of mask and score functions that have no formula, to the letter. After a change that means
@@ -66,7 +66,7 @@ export default model("json", () => {
     // The default length is 128.
     expectMistake(await qkv(["run", file]), "QKV148");
     writeFileSync(join(folder, "slopes.json"), "[0, ");
-    const broken = await qkv(["print", file]);
+    const broken = await qkvAlone(["print", file]);
     expectMistake(broken, "QKV134");
     expect(broken.stderr).toContain("slopes.json is no JSON");
   });

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { checkTypes } from "../../src/dsl/check-types.ts";
+import { checkTypes, type TypeProblem } from "../../src/dsl/check-types.ts";
 import { loadModel } from "../../src/dsl/load.ts";
 import { QkvError } from "../../src/ir/diagnostics.ts";
 
@@ -14,7 +14,22 @@ const folder = fileURLToPath(new URL("./programs/", import.meta.url));
 const expectations = (text: string, kind: string) =>
   [...text.matchAll(new RegExp(`^// ${kind} (.*)$`, "gm"))].map(([, rest]) => rest!);
 
-describe.each(readdirSync(folder).map((name) => [name, readFileSync(folder + name, "utf8")]))("%s", (name, text) => {
+const programs = readdirSync(folder).map((name) => ({ name, text: readFileSync(folder + name, "utf8") }));
+
+let checked: Promise<readonly TypeProblem[]> | undefined;
+
+/** The type errors of all files: one program to the type checker, which then reads the library's types once. */
+function typeProblems(): Promise<readonly TypeProblem[]> {
+  const files = programs.filter(({ text }) => expectations(text, "type").length > 0).map(({ name }) => folder + name);
+  return (checked ??= checkTypes(...files));
+}
+
+test("type errors are in the programs only", async () => {
+  const files = new Set(programs.map(({ name }) => folder + name));
+  expect((await typeProblems()).filter(({ location }) => !files.has(location.file))).toEqual([]);
+});
+
+describe.each(programs)("$name", ({ name, text }) => {
   const path = folder + name;
   const [build] = expectations(text, "build");
   const types = expectations(text, "type");
@@ -31,7 +46,7 @@ describe.each(readdirSync(folder).map((name) => [name, readFileSync(folder + nam
 
   if (types.length > 0)
     test("is one type error", async () => {
-      const found = await checkTypes(path);
+      const found = (await typeProblems()).filter(({ location }) => location.file === path);
       expect(found).toHaveLength(types.length);
       found.forEach(({ message, location }, i) =>
         expect(`${location.line}:${location.column} ${message}`).toContain(types[i]),

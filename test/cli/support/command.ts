@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect } from "vitest";
+import { CommandHost, type Outcome } from "./command-host.ts";
 
 export const checkout = fileURLToPath(new URL("../../../", import.meta.url));
 export const main = join(checkout, "dist/src/cli/main.js");
@@ -47,12 +48,6 @@ export async function built(): Promise<void> {
   }
 }
 
-export interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 interface CommandOptions {
   readonly cwd?: string;
   /** Let the type checker read the model file. Off where it is not what is tested: it takes a second each time. */
@@ -60,14 +55,22 @@ interface CommandOptions {
 }
 
 const readModels = new Set(["compile", "compare", "run", "print", "explain", "verify"]);
+const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, QKV_DEBUG: undefined };
 
-/** Runs the command line as a user does, in a process of its own. */
-export function qkv(args: readonly string[], { cwd = checkout, types = false }: CommandOptions = {}): Promise<Outcome> {
+function words(args: readonly string[], { types = false }: CommandOptions): readonly string[] {
   const plain = types || args.length < 2 || !readModels.has(args[0]!) || args.includes("--help");
+  return plain ? args : [...args, "--no-types"];
+}
+
+/**
+ * Runs the command line as a user does, in a process of its own. For what only that shows: that it ends by itself, the
+ * code it exits with, what does not depend on the process, and model files that were read before they changed.
+ */
+export function qkvAlone(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args, ...(plain ? [] : ["--no-types"])], {
-      cwd,
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, QKV_DEBUG: undefined },
+    const child = spawn(process.execPath, [main, ...words(args, options)], {
+      cwd: options.cwd ?? checkout,
+      env,
       stdio: ["ignore", "pipe", "pipe"],
     });
     let [stdout, stderr] = ["", ""];
@@ -76,6 +79,17 @@ export function qkv(args: readonly string[], { cwd = checkout, types = false }: 
     child.once("error", reject);
     child.once("close", (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+let host: CommandHost | undefined;
+
+/**
+ * Runs the command line in the process of the call before: the compiled files on Node alone, as in `qkvAlone`, but
+ * loaded once.
+ */
+export function qkv(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
+  if (!host?.isOpen) host = new CommandHost(env);
+  return host.run(words(args, options), options.cwd ?? checkout);
 }
 
 /** Runs a use that must succeed, and answers what it printed. */
