@@ -60,6 +60,8 @@ export const attentionMatcher: Matcher = {
     "scores are multiplied by a tensor",
     "scores come from …, not from a product",
     "the scores where the mask is off are …, which still counts",
+    "scores are held at what still counts",
+    "scores held at the least number may be minus infinity below",
     "the scores are a product of … operands",
     "keys and values do not share the axis …",
     ownMasks,

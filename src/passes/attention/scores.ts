@@ -1,15 +1,18 @@
 import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { toFloat64 } from "../../ir/tensor.ts";
 import { sameShape } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { scalarOf } from "../rewrite/scalar.ts";
+import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { maskOfBias } from "./causal.ts";
 
 /** One step between the product of queries and keys and the softmax, nearest the softmax first. */
 export type Step =
   | { readonly kind: "scale"; readonly factor: number; readonly node: Node }
   | { readonly kind: "bias"; readonly value: Value; readonly negate: boolean; readonly node: Node }
   | { readonly kind: "mask"; readonly mask: Value; readonly keeps: boolean; readonly fill: number; readonly node: Node }
+  | { readonly kind: "floor"; readonly node: Node }
   | { readonly kind: "move"; readonly node: Node };
 
 export interface ScorePath {
@@ -26,7 +29,7 @@ export function scorePath(value: Value): ScorePath | Miss {
   const steps: Step[] = [];
   let current = value;
   for (let i = 0; i < maxSteps; i++) {
-    if (current.node.op === "contract") return { product: current.node, steps };
+    if (current.node.op === "contract") return shownByFloor(steps) ?? { product: current.node, steps };
     const step = stepBelow(current);
     if ("reason" in step) return step;
     steps.push(step.step);
@@ -48,6 +51,8 @@ function stepBelow(value: Value): Below {
         return blocked(value, `scores are ${node.op === "mul" ? "multiplied" : "divided"} by a tensor`);
       return { step: { kind: "scale", factor: node.op === "mul" ? factor : 1 / factor, node }, next: left! };
     }
+    case "max":
+      return floorStep(value);
     case "add":
     case "sub":
       return biasStep(value);
@@ -85,6 +90,51 @@ function maskStep(value: Value): Below {
   return { step: { kind: "mask", mask, keeps, fill, node }, next: scores };
 }
 
+/** The greatest float32, and a number little but minus infinity is below of. */
+const greatest = 3.4028234663852886e38;
+const lowest = -3e38;
+const infiniteBelow = "scores held at the least number may be minus infinity below";
+
+/** Scores held at the least number there is, so that none is minus infinity. */
+function floorStep(value: Value): Below {
+  const { node } = value;
+  const [scores, floor] = node.operands as [Value, Value];
+  const at = scalarOf(floor);
+  if (at === undefined || !(at <= lowest) || !sameShape(scores.type.shape, value.type.shape))
+    return blocked(value, "scores are held at what still counts");
+  return { step: { kind: "floor", node }, next: scores };
+}
+
+/**
+ * A floor makes no difference while no score below it is minus infinity: one finite mask hides keys, which two would hide
+ * deeper, and all else that is added is finite.
+ */
+function shownByFloor(steps: readonly Step[]): Miss | undefined {
+  const first = steps.findIndex(({ kind }) => kind === "floor");
+  if (first < 0) return undefined;
+  let scale = 1;
+  let hides = false;
+  for (const step of steps.slice(first)) {
+    if (step.kind === "scale") scale *= Math.abs(step.factor);
+    const low = lowestAdded(step) * scale;
+    if (low > lowest / 2) continue;
+    if (hides || !(low >= -greatest)) return blocked(step.node.results[0]!, infiniteBelow);
+    hides = true;
+  }
+  return undefined;
+}
+
+/** The least a step adds to scores or puts in their place; minus infinity where that is not known. */
+function lowestAdded(step: Step): number {
+  if (step.kind === "mask") return step.fill;
+  if (step.kind !== "bias") return 0;
+  const mask = step.negate ? undefined : maskOfBias(step.value, (fill) => fill <= maskedBelow);
+  if (mask) return mask.fill;
+  const tensor = tensorOf(step.value);
+  if (!tensor) return Number.NEGATIVE_INFINITY;
+  return toFloat64(tensor).reduce((least, x) => Math.min(least, step.negate ? -x : x), 0);
+}
+
 /** Whether the steps of a score path lead from here to a product that is computed at run time. */
 function leadsToProduct(value: Value): boolean {
   let current = value;
@@ -95,7 +145,7 @@ function leadsToProduct(value: Value): boolean {
     if (node.op === "select")
       current = scalarOf(node.operands[2]!) === undefined ? node.operands[2]! : node.operands[1]!;
     else if (node.op === "add") current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
-    else if (["mul", "div", "sub", "reshape", "transpose"].includes(node.op)) current = node.operands[0]!;
+    else if (["mul", "div", "sub", "max", "reshape", "transpose"].includes(node.op)) current = node.operands[0]!;
     else return false;
   }
   return false;
@@ -106,7 +156,7 @@ function leadsDirectly(value: Value): boolean {
   let current: Value | undefined = value;
   for (let i = 0; i < 6 && current; i++) {
     if (current.node.op === "contract") return current.node.operands.length === 2;
-    if (!["mul", "div", "sub", "add", "select", "reshape", "transpose"].includes(current.node.op)) return false;
+    if (!["mul", "div", "sub", "add", "max", "select", "reshape", "transpose"].includes(current.node.op)) return false;
     current = current.node.op === "select" ? current.node.operands[1] : current.node.operands[0];
   }
   return false;
