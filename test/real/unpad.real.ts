@@ -6,7 +6,8 @@ import { compile } from "../../src/compile.ts";
 import { sharedFixtures } from "../import/support.ts";
 import { tokens } from "../support/minilm.ts";
 import { expectRealPositions, paddedBatches, paddedFeeds, withUnpadAlways } from "../support/padding.ts";
-import { publishedMiniLm } from "./published.ts";
+import { fetchPublished } from "./published.ts";
+import { publishedMiniLm } from "./published-models.ts";
 
 const folder = sharedFixtures("exports");
 
@@ -20,7 +21,7 @@ test.skipIf(!folder).each(["bert-eager-dynamo", "bert-eager-torchscript", "bert-
   },
 );
 
-const published = publishedMiniLm();
+const published = fetchPublished(publishedMiniLm);
 
 describe.skipIf("reason" in published)(`MiniLM${"reason" in published ? ` (${published.reason})` : ""}`, () => {
   const { path } = published as { readonly path: string };
