@@ -1,5 +1,5 @@
 import { indexFunctions } from "../index-expr/functions.ts";
-import { type Division, divisions } from "./division.ts";
+import type { Division } from "./division.ts";
 import type { Stretch } from "./key-set.ts";
 import { type Course, isSame, isStill, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import type { BoxProgram, SlotSum } from "./program.ts";
@@ -34,7 +34,6 @@ const exact = 2 ** 28;
 
 /** Bounds of the parts of a formula over the queries of a block row and a stretch of keys. */
 export class Extents {
-  readonly divisions: readonly (Division | undefined)[];
   /** Parts that are finite numbers whatever the indices. */
   readonly neverNaN: Uint8Array;
   private rows: Rows = { first: zero, last: zero, h: [0, 0], b: [0, 0] };
@@ -49,8 +48,7 @@ export class Extents {
   constructor(program: BoxProgram, course: Course) {
     this.program = program;
     this.course = course;
-    this.divisions = divisions(program);
-    this.neverNaN = numbersOf(program, this.divisions);
+    this.neverNaN = numbersOf(program);
     this.known = new Array(program.parts.length).fill(undefined);
     this.stamps = new Int32Array(program.parts.length).fill(-1);
     this.rough = new Uint8Array(program.parts.length);
@@ -138,7 +136,7 @@ export class Extents {
             ? this.compared(part.fn as keyof typeof compares, sum, total, window)
             : this.numeric(slot, window);
         }
-        const division = this.divisions[slot];
+        const division = this.program.divisions[slot];
         if (division) return this.ofDivision(division, window);
         return this.applied(slot, part.fn, args, window);
       }
@@ -328,7 +326,7 @@ export class Extents {
     if (part.kind !== "apply") return false;
     const sum = program.sums[slot];
     if (sum) return this.isDenseSum(sum, window);
-    const division = this.divisions[slot];
+    const division = this.program.divisions[slot];
     if (division) {
       const of = this.of(division.of, window);
       if (!of || !extent || !this.isDense(division.of, window)) return false;
@@ -378,7 +376,7 @@ const compares = {
 
 const total = new Set("add sub mul neg min max abs floor ceil round trunc sign select".split(" "));
 
-function numbersOf({ parts, args }: BoxProgram, divisions: readonly (Division | undefined)[]): Uint8Array {
+function numbersOf({ parts, args, divisions }: BoxProgram): Uint8Array {
   const found = new Uint8Array(parts.length);
   parts.forEach((part, slot) => {
     if (part.kind === "number") found[slot] = Number(Number.isFinite(part.value));

@@ -131,7 +131,7 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
     }
     return slope === 0 ? undefined : slope;
   }
-  const division = extents.divisions[slot];
+  const division = program.divisions[slot];
   if (division && (division.kind === "residue" || division.kind === "remainder")) {
     const x = extents.of(division.of, piece);
     const slope = slopeOf(extents, division.of, piece);
@@ -172,7 +172,7 @@ function cut(extents: Extents, keys: KeySet, steppers: readonly number[]): KeySe
 
 /** Parts that step, of what the terms are made of: those closest to k, for the others step where they do. */
 function steppersOf(extents: Extents, slots: readonly number[]): readonly number[] {
-  const { program, divisions } = extents;
+  const { program } = extents;
   const found = new Map<number, number>();
   const seen = new Set<number>();
   const stack = [...slots];
@@ -180,7 +180,7 @@ function steppersOf(extents: Extents, slots: readonly number[]): readonly number
     const slot = stack.pop()!;
     if (seen.has(slot) || !extents.readsKey(slot)) continue;
     seen.add(slot);
-    const division = divisions[slot];
+    const division = program.divisions[slot];
     if (division && isPlain(extents, division.of)) found.set(slot, division.by);
     else if (program.parts[slot]!.kind === "lookup" && program.args[slot]!.every((arg) => isPlain(extents, arg)))
       found.set(slot, Number.POSITIVE_INFINITY);
@@ -201,8 +201,8 @@ function isPlain(extents: Extents, slot: number): boolean {
 
 /** The first key of a stretch, after its start, at which a part steps. */
 export function nextStep(extents: Extents, slot: number, { start, end }: Stretch): Moving | undefined {
-  const { course, program, divisions } = extents;
-  const division = divisions[slot];
+  const { course, program } = extents;
+  const division = program.divisions[slot];
   const arg = division ? division.of : program.args[slot]![0]!;
   const x = extents.of(arg, { start, end: moved(start, 1) })?.lo;
   if (!x) return undefined;

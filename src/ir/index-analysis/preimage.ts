@@ -40,7 +40,7 @@ export class Preimages {
     const sum = program.sums[slot];
     if (sum && program.integral[slot] === 1 && part.kind === "apply" && !isComparison(part.fn))
       return this.ofSum(sum, target, window);
-    const division = extents.divisions[slot];
+    const division = extents.program.divisions[slot];
     if (division && extents.readsKey(slot)) return this.ofDivision(division, target, window);
     if (target.outside) return this.eitherSide(target, (side) => this.of(slot, side, window));
     if (!extents.readsKey(slot)) {

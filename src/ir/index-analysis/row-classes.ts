@@ -147,7 +147,7 @@ export class RowClasses {
     const { Q, K } = program.lengths;
     program.over(b, h);
     const box = [i * size, Math.min((i + 1) * size, Q) - 1, j * size, Math.min((j + 1) * size, K) - 1];
-    const found = bisect(program, [...box, h[0], h[1], b[0], b[1]]);
+    const found = bisect(program, [...box, ...h, ...b]);
     program.over(b, h);
     return found.class === "partial" && found.because !== "proven" ? "unproven" : found.class;
   }
@@ -204,7 +204,7 @@ function steppersOf({ program, extents }: Solver, size: number): readonly number
     return sum !== undefined && sum.of.length === 1 && sum.by[0] === 1 && term?.kind === "index" && term.name === "q";
   };
   return program.parts.flatMap((part, slot) => {
-    const division = extents.divisions[slot];
+    const division = extents.program.divisions[slot];
     if (division) return division.by * mostSlices >= size && isQuery(division.of) ? [slot] : [];
     return part.kind === "lookup" && program.args[slot]!.length === 1 && isQuery(program.args[slot]![0]!) ? [slot] : [];
   });

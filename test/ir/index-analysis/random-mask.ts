@@ -130,8 +130,20 @@ const affine = fc
     ),
   );
 const size = fc.integer({ min: 1, max: 9 }).map(constant);
+/** Bits of an index, moved together. */
+const everySecondBit = (x: IndexExpr): IndexExpr => {
+  let y = applied("bitAnd", x, constant(0x55));
+  for (const [by, mask] of [
+    [1, 0x33],
+    [2, 0x0f],
+  ] as const)
+    y = applied("bitAnd", applied("bitOr", y, applied("shiftRight", y, constant(by))), constant(mask));
+  return y;
+};
 const ofOne = (name: "q" | "k") =>
   fc.oneof(
+    fc.integer({ min: 0, max: 127 }).map((mask) => applied("bitAnd", index(name), constant(mask))),
+    fc.integer({ min: 0, max: 2 }).map((n) => everySecondBit(applied("shiftRight", index(name), constant(n)))),
     size.map((n) => applied("floor", applied("div", index(name), n))),
     size.map((n) => applied("mod", index(name), n)),
     fc.constant(lookup(1, [index(name)])),
