@@ -2,7 +2,19 @@ import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
 import { bySteps } from "./key-steps.ts";
-import { type Course, isStill, type Moving, minus, moved, plus, still, times, unbounded, zero } from "./moving.ts";
+import {
+  type Course,
+  isSame,
+  isStill,
+  type Moving,
+  minus,
+  moved,
+  plus,
+  still,
+  times,
+  unbounded,
+  zero,
+} from "./moving.ts";
 import { type SlotSum, slotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
@@ -61,6 +73,8 @@ export class Preimages {
         if (course.atLeast(natural.start, natural.end)) return [];
         if (target.end.at >= unbounded && !target.pattern)
           return this.of(x, outside(moved(times(natural.start, -1), 1), natural.start), window);
+        if (isSame(natural.start, zero) && !target.pattern)
+          return this.of(x, { start: moved(times(natural.end, -1), 1), end: natural.end }, window);
         return this.either(
           () => this.of(x, natural, window),
           () => this.of(x, mirrored(natural), window),

@@ -1,6 +1,6 @@
 import { bisect, type Range } from "./classify.ts";
 import { isPoint, type Rows } from "./extents.ts";
-import { blocksOf, joined, type KeySet, type Stretch } from "./key-set.ts";
+import { blocksOf, joined, type KeySet, type Stretch, wholeBlocksOf } from "./key-set.ts";
 import { nextStep } from "./key-steps.ts";
 import { type Counts, type Course, isSame, type Moving, moved, still, times, zero } from "./moving.ts";
 import type { BoxProgram } from "./program.ts";
@@ -15,7 +15,8 @@ export interface Classes {
 }
 
 interface Found {
-  readonly blocks: KeySet;
+  readonly keys: KeySet;
+  /** All of them have such a key. */
   readonly exact: boolean;
 }
 
@@ -33,6 +34,7 @@ export class RowClasses {
   private readonly h: Range;
   private readonly b: Range;
   private readonly keys: KeySet;
+  private readonly columns: KeySet;
   private readonly steppers: readonly number[];
   private readonly fromData: boolean;
   private proofs = proofBudget;
@@ -45,6 +47,7 @@ export class RowClasses {
     this.h = h;
     this.b = b;
     this.keys = [{ start: zero, end: still(program.lengths.K) }];
+    this.columns = [{ start: zero, end: still(Math.ceil(program.lengths.K / size)) }];
     this.steppers = steppersOf(this.solver, size);
     this.fromData = program.fromData[program.parts.length - 1] === 1;
   }
@@ -57,34 +60,49 @@ export class RowClasses {
     const first: Moving = { at: i * size, a: by[0]!, b: by[1]!, c: by[2]! };
     const last = moved(first, Math.min(size, this.program.lengths.Q - i * size) - 1);
     const slices = this.slices({ first, last, h: this.h, b: this.b });
-    const can: [KeySet, KeySet] = [[], []];
+    let touched: KeySet = [];
+    let whole = this.columns;
     const does: [KeySet, KeySet] = [[], []];
-    const note = (truth: 0 | 1, { blocks, exact }: Found) => {
-      can[truth] = joined(can[truth], blocks, "or", course);
+    let isExact = true;
+    const note = (truth: 0 | 1, { keys, exact }: Found) => {
+      const blocks = blocksOf(keys, size, course);
       if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+      else isExact = false;
+      return blocks;
     };
-    for (const slice of slices) note(1, this.blocks(slice, true, this.keys));
-    // What is empty need not be looked at again.
-    if (can[1].length === 0) return { full: [], partial: [], unproven: [] };
+    const { K } = this.program.lengths;
+    let isRough = false;
     for (const slice of slices) {
-      const found = this.blocks(slice, false, this.keys);
-      note(0, found.exact ? found : this.blocks(slice, false, this.keysOf(can[1])));
+      const found = this.found(slice, true, this.keys);
+      touched = joined(touched, note(1, found), "or", course);
+      course.approximate = false;
+      const wholeHere = wholeBlocksOf(found.keys, size, K, course);
+      isRough ||= course.approximate;
+      whole = whole === this.columns ? wholeHere : joined(whole, wholeHere, "and", course);
     }
-    const mixed = joined(can[0], can[1], "and", course);
-    const open = this.witnessed(slices, mixed, does);
-    if (open.length === 0) return { full: joined(can[1], can[0], "andNot", course), partial: mixed, unproven: [] };
-    return this.looked(i, can, mixed, open);
+    // What is empty need not be looked at again.
+    if (touched.length === 0) return { full: [], partial: [], unproven: [] };
+    // A block that one query does not see whole is not full.
+    if (isRough) whole = wholeBlocksOf(this.found(endsOf(slices[0]!)[0]!, true, this.keys).keys, size, K, course);
+    let holed: KeySet = [];
+    for (const slice of whole.length > 0 ? slices : [])
+      holed = joined(holed, note(0, this.found(slice, false, this.keysOf(whole))), "or", course);
+    const full = joined(whole, holed, "andNot", course);
+    const partial = joined(touched, full, "andNot", course);
+    if (isExact) return { full, partial, unproven: [] };
+    does[0] = joined(does[0], joined(touched, whole, "andNot", course), "or", course);
+    const open = this.witnessed(slices, partial, does);
+    return open.length === 0 ? { full, partial, unproven: [] } : this.looked(i, { full, partial }, open);
   }
 
-  /** Blocks with a key for which the mask can be so for some query of the slice; whether all of them have one that is. */
-  private blocks(slice: Rows, truth: boolean, keys: KeySet): Found {
-    const { course, solver, size, program } = this;
+  /** Keys for which the mask can be so for some query of the slice. */
+  private found(slice: Rows, truth: boolean, among: KeySet): Found {
+    const { course, solver, program } = this;
     solver.extents.lookAt(slice);
     course.approximate = false;
     solver.preimages.used = 0;
-    const found = solver.possible(program.parts.length - 1, truth, keys);
-    const blocks = blocksOf(found, size, course);
-    return { blocks, exact: !course.approximate };
+    const keys = solver.possible(program.parts.length - 1, truth, among);
+    return { keys, exact: !course.approximate };
   }
 
   /** Of the blocks that can be mixed, those not proven to be by the first and last query of each slice. */
@@ -98,8 +116,8 @@ export class RowClasses {
         for (const truth of [0, 1] as const) {
           const unseen = joined(open, does[truth], "andNot", course);
           if (unseen.length === 0) continue;
-          const { blocks, exact } = this.blocks(rows, truth === 1, this.keysOf(unseen));
-          if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+          const { keys, exact } = this.found(rows, truth === 1, this.keysOf(unseen));
+          if (exact) does[truth] = joined(does[truth], blocksOf(keys, this.size, course), "or", course);
         }
         open = left();
       }
@@ -123,7 +141,7 @@ export class RowClasses {
   }
 
   /** What is still open is looked at block by block, in this row alone. */
-  private looked(i: number, can: readonly [KeySet, KeySet], mixed: KeySet, open: KeySet): Classes {
+  private looked(i: number, known: Omit<Classes, "unproven">, open: KeySet): Classes {
     const { course } = this;
     course.freeze();
     const [full, empty, unproven]: [Stretch[], Stretch[], Stretch[]] = [[], [], []];
@@ -135,8 +153,8 @@ export class RowClasses {
     }
     const without = (set: KeySet, these: KeySet) => joined(set, these, "andNot", course);
     return {
-      full: without(can[1], without(can[0], full)),
-      partial: without(without(without(mixed, full), empty), unproven),
+      full: joined(known.full, full, "or", course),
+      partial: without(without(without(known.partial, full), empty), unproven),
       unproven,
     };
   }
