@@ -38,7 +38,7 @@ export function joined(x: KeySet, y: KeySet, join: Join, course: Course): KeySet
   return swept(x, y, join, course);
 }
 
-const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
+export const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
 
 /** What one pattern is to the other is the same in all rows, and has not too many cuts. */
 function moveTogether(x: Pattern, y: Pattern): boolean {
@@ -232,7 +232,8 @@ export function blocksOf(set: KeySet, size: number, course: Course): KeySet {
  * The blocks of `size` of the numbers below `length` that hold none but of the set. Never too few; `course.approximate`
  * is set where there may be too many.
  */
-export function wholeBlocksOf(set: KeySet, size: number, length: number, course: Course): KeySet {
+export function wholeBlocksOf(found: KeySet, size: number, length: number, course: Course): KeySet {
+  const set = found.some(hasPattern) ? (plain(found, course) ?? found) : found;
   const out: Stretch[] = [];
   const beyond = still(Math.ceil(length / size) * size);
   for (let i = 0; i < set.length; i++) {

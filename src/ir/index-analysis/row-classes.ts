@@ -1,6 +1,6 @@
 import { bisect, type Range } from "./classify.ts";
 import { isPoint, type Rows } from "./extents.ts";
-import { blocksOf, joined, type KeySet, type Stretch, wholeBlocksOf } from "./key-set.ts";
+import { blocksOf, hasPattern, joined, type KeySet, type Stretch, wholeBlocksOf } from "./key-set.ts";
 import { nextStep } from "./key-steps.ts";
 import { type Counts, type Course, isSame, type Moving, moved, still, times, zero } from "./moving.ts";
 import type { BoxProgram } from "./program.ts";
@@ -16,8 +16,10 @@ export interface Classes {
 
 interface Found {
   readonly keys: KeySet;
-  /** All of them have such a key. */
+  /** All of them are such. */
   readonly exact: boolean;
+  /** All of them are such for every query of the slice. */
+  readonly alike: boolean;
 }
 
 /** Pieces a row of blocks is cut into where parts of q step. */
@@ -71,21 +73,22 @@ export class RowClasses {
       return blocks;
     };
     const { K } = this.program.lengths;
-    let isRough = false;
+    const unsure: Rows[] = [];
     for (const slice of slices) {
       const found = this.found(slice, true, this.keys);
       touched = joined(touched, note(1, found), "or", course);
+      // A block that one query does not see whole is not full: where each sees others, one is asked.
+      const apart = !found.alike && found.keys.some(hasPattern);
+      const { keys } = apart ? this.found(endsOf(slice)[0]!, true, this.keys) : found;
       course.approximate = false;
-      const wholeHere = wholeBlocksOf(found.keys, size, K, course);
-      isRough ||= course.approximate;
+      const wholeHere = wholeBlocksOf(keys, size, K, course);
+      if (!found.alike || course.approximate) unsure.push(slice);
       whole = whole === this.columns ? wholeHere : joined(whole, wholeHere, "and", course);
     }
     // What is empty need not be looked at again.
     if (touched.length === 0) return { full: [], partial: [], unproven: [] };
-    // A block that one query does not see whole is not full.
-    if (isRough) whole = wholeBlocksOf(this.found(endsOf(slices[0]!)[0]!, true, this.keys).keys, size, K, course);
     let holed: KeySet = [];
-    for (const slice of whole.length > 0 ? slices : [])
+    for (const slice of whole.length > 0 ? unsure : [])
       holed = joined(holed, note(0, this.found(slice, false, this.keysOf(whole))), "or", course);
     const full = joined(whole, holed, "andNot", course);
     const partial = joined(touched, full, "andNot", course);
@@ -102,7 +105,8 @@ export class RowClasses {
     course.approximate = false;
     solver.preimages.used = 0;
     const keys = solver.possible(program.parts.length - 1, truth, among);
-    return { keys, exact: !course.approximate };
+    const exact = !course.approximate;
+    return { keys, exact, alike: exact && solver.preimages.used === 0 };
   }
 
   /** Of the blocks that can be mixed, those not proven to be by the first and last query of each slice. */
