@@ -169,6 +169,8 @@ export class Extents {
         if (course.atLeast(x.lo, zero)) return x;
         const below = times(x.lo, -1);
         if (course.atLeast(zero, x.hi)) return { lo: times(x.hi, -1), hi: below };
+        // 0 may be left out.
+        if (!this.isDense(args[0]!, window)) course.approximate = true;
         return { lo: zero, hi: course.max(below, x.hi) };
       }
       case "min":
