@@ -5,11 +5,11 @@ import { isExactTerm } from "./slots.ts";
 const keepsDense = new Set("abs min max floor ceil round trunc and or not".split(" "));
 
 /**
- * Answers whether a box that the program has just called unknown is known to hold a place where the mask is true and
+ * Answers whether a box is known to hold a place where a part, undecided when the program was last asked, is true and
  * one where it is false: no bit of an index that varies in the box is read twice, and so undecided parts are independent
  * and take every value between their bounds. Sound: where it says no, nothing is known.
  */
-export function mixedTest(program: Omit<BoxProgram, "isMixed">): () => boolean {
+export function mixedTest(program: Omit<BoxProgram, "isMixed">): BoxProgram["isMixed"] {
   const { parts, slots, sums, selections } = program;
   // What a part takes every value for if these do so; undefined where nothing is known of it.
   const madeOf = parts.map((_, slot) => denseArgs(program, slot));
@@ -41,12 +41,12 @@ export function mixedTest(program: Omit<BoxProgram, "isMixed">): () => boolean {
     }
     return true;
   };
-  return () => {
+  return (whole = parts.length - 1) => {
     isAsked.fill(0);
     taken.fill(0);
-    isAsked[parts.length - 1] = 1;
+    isAsked[whole] = 1;
     // Arguments come before what is made of them.
-    for (let slot = parts.length - 1; slot >= 0; slot--) {
+    for (let slot = whole; slot >= 0; slot--) {
       if (isAsked[slot] === 1 && (slots.mod[slot]! < 0 || !isDense(slot))) return false;
     }
     return true;
@@ -54,7 +54,8 @@ export function mixedTest(program: Omit<BoxProgram, "isMixed">): () => boolean {
 }
 
 /** Bits in which the numbers of an interval differ, where it holds all there are of these; else -1. */
-function freeBits(first: number, last: number): number {
+export function freeBits(first: number, last: number): number {
+  if (first === last) return 0;
   const free = -1 >>> Math.clz32(first ^ last);
   return (first & free) === 0 && (last & free) === free ? free : -1;
 }

@@ -387,9 +387,12 @@ export class Preimages {
     let [low, high] = [0, values.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (course.atLeast(still(lastOf(middle)), value)) high = middle;
+      if (lastOf(middle) >= value.at) high = middle;
       else low = middle + 1;
     }
+    // Which piece it is, is decided by its ends.
+    if (low > 0) course.less(still(lastOf(low - 1)), value);
+    if (low < values.length) course.atLeast(still(lastOf(low)), value);
     if (low === values.length) return still(starts[low]!);
     const [first, step] = [still(values[low]!), steps[low]!];
     if (step === 0 || course.atLeast(first, value)) return still(starts[low]!);

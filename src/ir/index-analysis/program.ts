@@ -65,8 +65,8 @@ export interface BoxProgram {
   over(b: readonly [number, number], h: readonly [number, number]): void;
   /** The verdict over q in [q0, q1] and k in [k0, k1], all within; leaves in `slots` what is known of every part but those within selections of bits. */
   verdict(q0: number, q1: number, k0: number, k1: number): Verdict;
-  /** Whether the last box, of which the verdict was unknown, is known to hold both a pair that may attend and one that may not. */
-  isMixed(): boolean;
+  /** Whether the last box, over which a part is not decided (the whole where not said), is known to hold both truths. */
+  isMixed(slot?: number): boolean;
   /** Whether the formula holds at a point: what `verdict` cannot say where NaN is involved. Not for tensors. */
   holdsAt(q: number, k: number, h: number, b: number): boolean;
 }

@@ -1,6 +1,7 @@
 import type { BandRun } from "./block-structure.ts";
 import { bisect, type Classified, type Range } from "./classify.ts";
 import { still } from "./moving.ts";
+import { OperandVerdicts } from "./operand-verdicts.ts";
 import type { BoxProgram } from "./program.ts";
 import { comparisons } from "./transfer.ts";
 
@@ -57,9 +58,9 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
   const fromData = program.fromData[program.parts.length - 1] === 1;
   const found: (readonly BandRun[])[] = [];
   let [boxes, proofs] = [boxBudget, proofBudget];
-  /** The class of a block that is undecided. */
+  const verdicts = new OperandVerdicts(program);
+  /** The class of a block of which the program knows none. */
   const proven = (i: number, j: number): Classified["class"] | "unproven" => {
-    if (program.isMixed()) return "partial";
     if (fromData || proofs-- <= 0) return "unproven";
     const box = [i * size, Math.min((i + 1) * size, Q) - 1, j * size, Math.min((j + 1) * size, K) - 1];
     const classified = bisect(program, [...box, ...h, ...b]);
@@ -77,7 +78,7 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
     const verdict =
       width === 2 * height
         ? "unknown"
-        : program.verdict(i0 * size, Math.min(i1 * size, Q) - 1, j0 * size, Math.min(j1 * size, K) - 1);
+        : verdicts.of(i0 * size, Math.min(i1 * size, Q) - 1, j0 * size, Math.min(j1 * size, K) - 1);
     if (verdict === "empty") return;
     if (verdict === "full") put(out, j0, j1, verdict);
     else if (width > height) {
@@ -86,7 +87,7 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
       look(i0, i1, middle, j1, out);
     } else if (height > 1) put(out, j0, j1, "unknown");
     else {
-      const kind = proven(i0, j0);
+      const kind = verdict === "mixed" ? "partial" : proven(i0, j0);
       if (kind !== "empty") put(out, j0, j1, kind);
     }
   };
