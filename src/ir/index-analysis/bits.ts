@@ -80,3 +80,9 @@ function setUnknown(s: Slots, i: number, fn: BitFn) {
   if (fn === "shiftRightUnsigned") return setAnything(s, i);
   setKnownBits(s, i, 0, -1, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
 }
+
+/** The number in (first, end) that the highest power of two divides. */
+export function roundest(first: number, end: number): number {
+  const last = end - 1;
+  return last & (-1 << (31 - Math.clz32(first ^ last)));
+}

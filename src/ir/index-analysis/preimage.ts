@@ -1,3 +1,4 @@
+import { roundest } from "./bits.ts";
 import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
@@ -432,7 +433,7 @@ export class Preimages {
       const [can, only] = this.answer(slot, want);
       if (!can) continue;
       if (!only && end - first > 1 && left-- > 0) {
-        const middle = isBits ? (end - 1) & ~(2 ** (31 - Math.clz32(first ^ (end - 1))) - 1) : (first + end) >> 1;
+        const middle = isBits ? roundest(first, end) : (first + end) >> 1;
         stack.push([middle, end], [first, middle]);
         continue;
       }

@@ -1,3 +1,4 @@
+import { roundest } from "./bits.ts";
 import type { BandRun } from "./block-structure.ts";
 import { bisect, type Classified, type Range } from "./classify.ts";
 import { still } from "./moving.ts";
@@ -82,7 +83,7 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
     if (verdict === "empty") return;
     if (verdict === "full") put(out, j0, j1, verdict);
     else if (width > height) {
-      const middle = middleOf(j0, j1);
+      const middle = roundest(j0, j1);
       look(i0, i1, j0, middle, out);
       look(i0, i1, middle, j1, out);
     } else if (height > 1) put(out, j0, j1, "unknown");
@@ -100,7 +101,7 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
       found.push(spans.map(runOf));
       return;
     }
-    const middle = middleOf(i0, i1);
+    const middle = roundest(i0, i1);
     rows(i0, middle, spans);
     rows(middle, i1, spans);
   };
@@ -111,7 +112,7 @@ export function searchedRows(program: BoxProgram, size: number, h: Range, b: Ran
 
 /** Appends a span, joined to the last where they touch and are decided alike. */
 function put(out: Span[], start: number, end: number, kind: Span["class"]): void {
-  const last = out.at(-1);
+  const last = out[out.length - 1];
   if (last?.end === start && last.class === kind && kind !== "unknown")
     out[out.length - 1] = { start: last.start, end, class: kind };
   else out.push({ start, end, class: kind });
@@ -123,9 +124,3 @@ const runOf = ({ start, end, class: kind }: Span): BandRun => ({
   class: kind === "full" ? "full" : "partial",
   unproven: kind === "unproven",
 });
-
-/** The roundest number in (first, end). */
-const middleOf = (first: number, end: number) => {
-  const last = end - 1;
-  return last & ~(2 ** (31 - Math.clz32(first ^ last)) - 1);
-};
