@@ -12,6 +12,12 @@ export interface Extent {
   readonly hi: Moving;
 }
 
+/** Elements of a table along one axis, and the slot of its index. */
+interface Line {
+  readonly pieces: TablePieces;
+  readonly of: number;
+}
+
 /** Queries, heads and batches a row is looked at for. */
 export interface Rows {
   readonly first: Moving;
@@ -37,6 +43,8 @@ export class Extents {
   /** Parts that are finite numbers whatever the indices. */
   readonly neverNaN: Uint8Array;
   private rows: Rows = { first: zero, last: zero, h: [0, 0], b: [0, 0] };
+  /** Lookups of lists, which are the same line in every row. */
+  private readonly lists = new Map<number, Line | undefined>();
   private readonly known: (Extent | undefined)[];
   private readonly stamps: Int32Array;
   private readonly rough: Uint8Array;
@@ -242,13 +250,19 @@ export class Extents {
   }
 
   /** The pieces of a lookup of which all indices but one have one value; with the slot of that one. */
-  piecesOf(slot: number, window: Stretch): { readonly pieces: TablePieces; readonly of: number } | undefined {
+  piecesOf(slot: number, window: Stretch): Line | undefined {
     const { program, course } = this;
+    if (this.lists.has(slot)) return this.lists.get(slot);
     const part = program.parts[slot]!;
     if (part.kind !== "lookup") return undefined;
     const table = program.formula.tables[part.table];
     if (table?.kind !== "constant") return undefined;
     const args = program.args[slot]!;
+    if (args.length === 1) {
+      const pieces = tablePieces(table, 0, [0]);
+      this.lists.set(slot, pieces && { pieces, of: args[0]! });
+      return this.lists.get(slot);
+    }
     let axis = args.findIndex((arg) => this.readsKey(arg));
     const at: number[] = [];
     for (let i = 0; i < args.length; i++) {
@@ -258,7 +272,7 @@ export class Extents {
       }
       const index = this.of(args[i]!, window);
       if (!index) return undefined;
-      if (axis < 0 && (!isPoint(index) || !isStill(index.lo) || args.length === 1)) {
+      if (axis < 0 && (!isPoint(index) || !isStill(index.lo))) {
         axis = i;
         at.push(0);
         continue;

@@ -1,4 +1,4 @@
-import { type Extents, isPoint } from "./extents.ts";
+import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { bare, type KeySet, type Stretch } from "./key-set.ts";
 import { type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import { type SlotSum, slotSum } from "./program.ts";
@@ -46,6 +46,8 @@ function planOf(extents: Extents, terms: Terms): Plan {
   return plan;
 }
 
+const isDecided = (extent: Extent | undefined): boolean => extent !== undefined && isPoint(extent);
+
 /** Pieces a stretch of keys is cut into. */
 const mostPieces = 32;
 
@@ -56,6 +58,8 @@ const mostPieces = 32;
 export function bySteps(preimages: PartSolver, terms: Terms, target: Target, window: Stretch): KeySet {
   const { extents } = preimages;
   const { course } = extents;
+  const isOneLeft = terms.filter(([slot]) => !isDecided(extents.of(slot, window))).length <= 1;
+  if (isOneLeft) return ofOneLeft(preimages, terms, target, window);
   const before = preimages.used;
   const rough = course.approximate;
   let keys: KeySet = [bare(window)];
