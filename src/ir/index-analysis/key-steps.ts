@@ -94,9 +94,12 @@ function ofOneLeft(preimages: PartSolver, terms: Terms, target: Target, piece: S
   let sum: Moving = zero;
   for (const [slot, by] of terms) {
     const extent = extents.of(slot, piece);
-    const slope = slot === key ? 1 : slopeOf(extents, slot, piece);
-    if (extent && isPoint(extent)) sum = plus(sum, times(extent.lo, by));
-    else if (extent && slope !== undefined) {
+    if (extent && isPoint(extent)) {
+      sum = plus(sum, times(extent.lo, by));
+      continue;
+    }
+    const slope = slopeOf(extents, slot, piece);
+    if (extent && slope !== undefined) {
       ofKey += slope * by;
       // At the first key of the piece the part is at its low end where it rises.
       sum = plus(sum, times(minus(slope > 0 ? extent.lo : extent.hi, times(piece.start, slope)), by));
