@@ -43,22 +43,18 @@ export function classifyBox(program: BoxProgram, box: Box): Classified {
   const b = box.b ?? [0, B - 1];
   const h = box.h ?? [0, H - 1];
   program.over(b, h);
-  const whole = [box.q[0], box.q[1], box.k[0], box.k[1]] as const;
-  const verdict = program.verdict(...whole);
-  if (verdict !== "unknown") return { class: verdict, because: "proven" };
-  const found = bisect(program, [...whole, h[0], h[1], b[0], b[1]]);
+  const found = bisect(program, [...box.q, ...box.k, ...h, ...b]);
   if (b[0] !== b[1] || h[0] !== h[1]) program.over([0, B - 1], [0, H - 1]);
   return found;
 }
 
-/** As `classifyBox` for an undecided box of the program's own heads and batches. */
+/** As `classifyBox` for queries, keys, heads and batches, those of which the program was asked about last. */
 export function bisect(program: BoxProgram, whole: readonly number[]): Classified {
   const root = program.parts.length - 1;
   const data = program.fromData[root] === 1;
   const severalSlices = (program.reads[root]! & 12) !== 0 && (whole[4] !== whole[5] || whole[6] !== whole[7]);
-  const stack: (readonly number[])[] = [];
+  const stack = [whole];
   const undivided: Classified = { class: "partial", because: data ? "data" : "budget" };
-  if (!split(whole, stack, program.reads[root]!)) stack.push(whole);
   let [empty, full] = [false, false];
   let left = data ? budgetOfData : budget;
   while (stack.length > 0) {
@@ -68,6 +64,7 @@ export function bisect(program: BoxProgram, whole: readonly number[]): Classifie
     const verdict = program.verdict(box[0]!, box[1]!, box[2]!, box[3]!);
     if (verdict === "empty") empty = true;
     else if (verdict === "full") full = true;
+    else if (program.isMixed()) return { class: "partial", because: "proven" };
     else if (!split(box, stack, program.reads[root]!)) {
       if (data) return undivided;
       if (program.holdsAt(box[0]!, box[2]!, box[4]!, box[6]!)) full = true;

@@ -1,4 +1,4 @@
-import type { BoxProgram } from "./program.ts";
+import type { IndexExpr } from "../index-expr/types.ts";
 
 /**
  * Integer division in one spelling: ⌊(slot `of` + offset) / by⌋, or what is left of it. `remainder` is JavaScript's,
@@ -11,12 +11,13 @@ export interface Division {
   readonly offset: number;
 }
 
-/** The parts of a program that divide integers by a number. */
-export function divisions(program: BoxProgram): readonly (Division | undefined)[] {
-  return program.parts.map((_, slot) => divisionOf(program, slot));
-}
-
-function divisionOf({ parts, args, integral }: BoxProgram, slot: number): Division | undefined {
+/** The part in a slot, where it divides an integer by a number. */
+export function divisionOf(
+  slot: number,
+  parts: readonly IndexExpr[],
+  args: readonly (readonly number[])[],
+  integral: Uint8Array,
+): Division | undefined {
   const part = parts[slot]!;
   if (part.kind !== "apply") return undefined;
   const [x = 0, y = 0] = args[slot]!;

@@ -1,5 +1,5 @@
 import { indexFunctions } from "../index-expr/functions.ts";
-import { type Division, divisions } from "./division.ts";
+import type { Division } from "./division.ts";
 import type { Stretch } from "./key-set.ts";
 import { type Course, isSame, isStill, type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import type { BoxProgram, SlotSum } from "./program.ts";
@@ -10,6 +10,12 @@ import { pieceAt, type TablePieces, tablePieces } from "./table-pieces.ts";
 export interface Extent {
   readonly lo: Moving;
   readonly hi: Moving;
+}
+
+/** Elements of a table along one axis, and the slot of its index. */
+interface Line {
+  readonly pieces: TablePieces;
+  readonly of: number;
 }
 
 /** Queries, heads and batches a row is looked at for. */
@@ -34,10 +40,11 @@ const exact = 2 ** 28;
 
 /** Bounds of the parts of a formula over the queries of a block row and a stretch of keys. */
 export class Extents {
-  readonly divisions: readonly (Division | undefined)[];
   /** Parts that are finite numbers whatever the indices. */
   readonly neverNaN: Uint8Array;
   private rows: Rows = { first: zero, last: zero, h: [0, 0], b: [0, 0] };
+  /** Lookups of lists, which are the same line in every row. */
+  private readonly lists = new Map<number, Line | undefined>();
   private readonly known: (Extent | undefined)[];
   private readonly stamps: Int32Array;
   private readonly rough: Uint8Array;
@@ -49,8 +56,7 @@ export class Extents {
   constructor(program: BoxProgram, course: Course) {
     this.program = program;
     this.course = course;
-    this.divisions = divisions(program);
-    this.neverNaN = numbersOf(program, this.divisions);
+    this.neverNaN = numbersOf(program);
     this.known = new Array(program.parts.length).fill(undefined);
     this.stamps = new Int32Array(program.parts.length).fill(-1);
     this.rough = new Uint8Array(program.parts.length);
@@ -138,7 +144,7 @@ export class Extents {
             ? this.compared(part.fn as keyof typeof compares, sum, total, window)
             : this.numeric(slot, window);
         }
-        const division = this.divisions[slot];
+        const division = this.program.divisions[slot];
         if (division) return this.ofDivision(division, window);
         return this.applied(slot, part.fn, args, window);
       }
@@ -171,6 +177,8 @@ export class Extents {
         if (course.atLeast(x.lo, zero)) return x;
         const below = times(x.lo, -1);
         if (course.atLeast(zero, x.hi)) return { lo: times(x.hi, -1), hi: below };
+        // 0 may be left out.
+        if (!this.isDense(args[0]!, window)) course.approximate = true;
         return { lo: zero, hi: course.max(below, x.hi) };
       }
       case "min":
@@ -242,13 +250,19 @@ export class Extents {
   }
 
   /** The pieces of a lookup of which all indices but one have one value; with the slot of that one. */
-  piecesOf(slot: number, window: Stretch): { readonly pieces: TablePieces; readonly of: number } | undefined {
+  piecesOf(slot: number, window: Stretch): Line | undefined {
     const { program, course } = this;
+    if (this.lists.has(slot)) return this.lists.get(slot);
     const part = program.parts[slot]!;
     if (part.kind !== "lookup") return undefined;
     const table = program.formula.tables[part.table];
     if (table?.kind !== "constant") return undefined;
     const args = program.args[slot]!;
+    if (args.length === 1) {
+      const pieces = tablePieces(table, 0, [0]);
+      this.lists.set(slot, pieces && { pieces, of: args[0]! });
+      return this.lists.get(slot);
+    }
     let axis = args.findIndex((arg) => this.readsKey(arg));
     const at: number[] = [];
     for (let i = 0; i < args.length; i++) {
@@ -258,7 +272,7 @@ export class Extents {
       }
       const index = this.of(args[i]!, window);
       if (!index) return undefined;
-      if (axis < 0 && (!isPoint(index) || !isStill(index.lo) || args.length === 1)) {
+      if (axis < 0 && (!isPoint(index) || !isStill(index.lo))) {
         axis = i;
         at.push(0);
         continue;
@@ -328,7 +342,7 @@ export class Extents {
     if (part.kind !== "apply") return false;
     const sum = program.sums[slot];
     if (sum) return this.isDenseSum(sum, window);
-    const division = this.divisions[slot];
+    const division = this.program.divisions[slot];
     if (division) {
       const of = this.of(division.of, window);
       if (!of || !extent || !this.isDense(division.of, window)) return false;
@@ -378,7 +392,7 @@ const compares = {
 
 const total = new Set("add sub mul neg min max abs floor ceil round trunc sign select".split(" "));
 
-function numbersOf({ parts, args }: BoxProgram, divisions: readonly (Division | undefined)[]): Uint8Array {
+function numbersOf({ parts, args, divisions }: BoxProgram): Uint8Array {
   const found = new Uint8Array(parts.length);
   parts.forEach((part, slot) => {
     if (part.kind === "number") found[slot] = Number(Number.isFinite(part.value));

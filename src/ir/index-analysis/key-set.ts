@@ -1,4 +1,4 @@
-import { type Course, isSame, type Moving, minus, moved, times } from "./moving.ts";
+import { type Course, isSame, type Moving, minus, moved, still, times } from "./moving.ts";
 import { gcd } from "./slots.ts";
 
 /** Numbers that repeat: those x with (x - at) mod period in one of the cuts [first, end) of [0, period), in order. */
@@ -38,7 +38,7 @@ export function joined(x: KeySet, y: KeySet, join: Join, course: Course): KeySet
   return swept(x, y, join, course);
 }
 
-const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
+export const hasPattern = ({ pattern }: Stretch) => pattern !== undefined;
 
 /** What one pattern is to the other is the same in all rows, and has not too many cuts. */
 function moveTogether(x: Pattern, y: Pattern): boolean {
@@ -226,6 +226,42 @@ export function blocksOf(set: KeySet, size: number, course: Course): KeySet {
     } else patternBlocks(out, start, end, pattern, size, course);
   }
   return out;
+}
+
+/**
+ * The blocks of `size` of the numbers below `length` that hold none but of the set. Never too few; `course.approximate`
+ * is set where there may be too many.
+ */
+export function wholeBlocksOf(found: KeySet, size: number, length: number, course: Course): KeySet {
+  const set = found.some(hasPattern) ? (plain(found, course) ?? found) : found;
+  const out: Stretch[] = [];
+  const beyond = still(Math.ceil(length / size) * size);
+  for (let i = 0; i < set.length; i++) {
+    let { start, end, pattern } = set[i]!;
+    let isShort = pattern !== undefined && longestCut(pattern) < size;
+    // What touches may be whole together.
+    for (; i + 1 < set.length && course.atLeast(end, set[i + 1]!.start); i++) {
+      end = set[i + 1]!.end;
+      pattern ??= set[i + 1]!.pattern;
+      isShort = false;
+    }
+    // The last block may be cut short.
+    if (i + 1 === set.length && beyond.at !== length && course.atLeast(end, still(length))) {
+      if (isShort) start = moved(beyond, -size);
+      end = beyond;
+    } else if (isShort) continue;
+    if (course.less(minus(end, start), still(size))) continue;
+    if (pattern) course.approximate = true;
+    push(out, course.floorDiv(moved(start, size - 1), size), course.floorDiv(end, size), undefined, course);
+  }
+  return out;
+}
+
+/** The most numbers of a pattern that follow each other. */
+function longestCut({ period, cuts }: Pattern): number {
+  let longest = 0;
+  for (let t = 0; t < cuts.length; t += 2) longest = Math.max(longest, cuts[t + 1]! - cuts[t]!);
+  return cuts[0] === 0 && cuts.at(-1) === period ? 2 * longest : longest;
 }
 
 /** Appends blocks, of which the first may be the last there already. */

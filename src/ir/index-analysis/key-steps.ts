@@ -1,4 +1,4 @@
-import { type Extents, isPoint } from "./extents.ts";
+import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { bare, type KeySet, type Stretch } from "./key-set.ts";
 import { type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import { type SlotSum, slotSum } from "./program.ts";
@@ -46,6 +46,8 @@ function planOf(extents: Extents, terms: Terms): Plan {
   return plan;
 }
 
+const isDecided = (extent: Extent | undefined): boolean => extent !== undefined && isPoint(extent);
+
 /** Pieces a stretch of keys is cut into. */
 const mostPieces = 32;
 
@@ -56,6 +58,8 @@ const mostPieces = 32;
 export function bySteps(preimages: PartSolver, terms: Terms, target: Target, window: Stretch): KeySet {
   const { extents } = preimages;
   const { course } = extents;
+  const isOneLeft = terms.filter(([slot]) => !isDecided(extents.of(slot, window))).length <= 1;
+  if (isOneLeft) return ofOneLeft(preimages, terms, target, window);
   const before = preimages.used;
   const rough = course.approximate;
   let keys: KeySet = [bare(window)];
@@ -90,9 +94,12 @@ function ofOneLeft(preimages: PartSolver, terms: Terms, target: Target, piece: S
   let sum: Moving = zero;
   for (const [slot, by] of terms) {
     const extent = extents.of(slot, piece);
-    const slope = slot === key ? 1 : slopeOf(extents, slot, piece);
-    if (extent && isPoint(extent)) sum = plus(sum, times(extent.lo, by));
-    else if (extent && slope !== undefined) {
+    if (extent && isPoint(extent)) {
+      sum = plus(sum, times(extent.lo, by));
+      continue;
+    }
+    const slope = slopeOf(extents, slot, piece);
+    if (extent && slope !== undefined) {
       ofKey += slope * by;
       // At the first key of the piece the part is at its low end where it rises.
       sum = plus(sum, times(minus(slope > 0 ? extent.lo : extent.hi, times(piece.start, slope)), by));
@@ -131,7 +138,7 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
     }
     return slope === 0 ? undefined : slope;
   }
-  const division = extents.divisions[slot];
+  const division = program.divisions[slot];
   if (division && (division.kind === "residue" || division.kind === "remainder")) {
     const x = extents.of(division.of, piece);
     const slope = slopeOf(extents, division.of, piece);
@@ -172,7 +179,7 @@ function cut(extents: Extents, keys: KeySet, steppers: readonly number[]): KeySe
 
 /** Parts that step, of what the terms are made of: those closest to k, for the others step where they do. */
 function steppersOf(extents: Extents, slots: readonly number[]): readonly number[] {
-  const { program, divisions } = extents;
+  const { program } = extents;
   const found = new Map<number, number>();
   const seen = new Set<number>();
   const stack = [...slots];
@@ -180,7 +187,7 @@ function steppersOf(extents: Extents, slots: readonly number[]): readonly number
     const slot = stack.pop()!;
     if (seen.has(slot) || !extents.readsKey(slot)) continue;
     seen.add(slot);
-    const division = divisions[slot];
+    const division = program.divisions[slot];
     if (division && isPlain(extents, division.of)) found.set(slot, division.by);
     else if (program.parts[slot]!.kind === "lookup" && program.args[slot]!.every((arg) => isPlain(extents, arg)))
       found.set(slot, Number.POSITIVE_INFINITY);
@@ -201,8 +208,8 @@ function isPlain(extents: Extents, slot: number): boolean {
 
 /** The first key of a stretch, after its start, at which a part steps. */
 export function nextStep(extents: Extents, slot: number, { start, end }: Stretch): Moving | undefined {
-  const { course, program, divisions } = extents;
-  const division = divisions[slot];
+  const { course, program } = extents;
+  const division = program.divisions[slot];
   const arg = division ? division.of : program.args[slot]![0]!;
   const x = extents.of(arg, { start, end: moved(start, 1) })?.lo;
   if (!x) return undefined;

@@ -1,8 +1,21 @@
+import { roundest } from "./bits.ts";
 import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
 import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
 import { bySteps } from "./key-steps.ts";
-import { type Course, isStill, type Moving, minus, moved, plus, still, times, unbounded, zero } from "./moving.ts";
+import {
+  type Course,
+  isSame,
+  isStill,
+  type Moving,
+  minus,
+  moved,
+  plus,
+  still,
+  times,
+  unbounded,
+  zero,
+} from "./moving.ts";
 import { type SlotSum, slotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
@@ -40,7 +53,7 @@ export class Preimages {
     const sum = program.sums[slot];
     if (sum && program.integral[slot] === 1 && part.kind === "apply" && !isComparison(part.fn))
       return this.ofSum(sum, target, window);
-    const division = extents.divisions[slot];
+    const division = extents.program.divisions[slot];
     if (division && extents.readsKey(slot)) return this.ofDivision(division, target, window);
     if (target.outside) return this.eitherSide(target, (side) => this.of(slot, side, window));
     if (!extents.readsKey(slot)) {
@@ -61,6 +74,8 @@ export class Preimages {
         if (course.atLeast(natural.start, natural.end)) return [];
         if (target.end.at >= unbounded && !target.pattern)
           return this.of(x, outside(moved(times(natural.start, -1), 1), natural.start), window);
+        if (isSame(natural.start, zero) && !target.pattern)
+          return this.of(x, { start: moved(times(natural.end, -1), 1), end: natural.end }, window);
         return this.either(
           () => this.of(x, natural, window),
           () => this.of(x, mirrored(natural), window),
@@ -373,9 +388,12 @@ export class Preimages {
     let [low, high] = [0, values.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (course.atLeast(still(lastOf(middle)), value)) high = middle;
+      if (lastOf(middle) >= value.at) high = middle;
       else low = middle + 1;
     }
+    // Which piece it is, is decided by its ends.
+    if (low > 0) course.less(still(lastOf(low - 1)), value);
+    if (low < values.length) course.atLeast(still(lastOf(low)), value);
     if (low === values.length) return still(starts[low]!);
     const [first, step] = [still(values[low]!), steps[low]!];
     if (step === 0 || course.atLeast(first, value)) return still(starts[low]!);
@@ -415,7 +433,7 @@ export class Preimages {
       const [can, only] = this.answer(slot, want);
       if (!can) continue;
       if (!only && end - first > 1 && left-- > 0) {
-        const middle = isBits ? (end - 1) & ~(2 ** (31 - Math.clz32(first ^ (end - 1))) - 1) : (first + end) >> 1;
+        const middle = isBits ? roundest(first, end) : (first + end) >> 1;
         stack.push([middle, end], [first, middle]);
         continue;
       }

@@ -9,14 +9,18 @@ import {
   partsInOrder,
   partsOf,
 } from "../index-expr/types.ts";
-import { markBits } from "./bits.ts";
+import { type BitSelection, bitSelections, selectedBits } from "./bit-selection.ts";
+import { setKnownBits } from "./bits.ts";
+import { type Division, divisionOf } from "./division.ts";
 import { combined, integralParts, type LinearForm, linearForms } from "./integral.ts";
+import { mixedTest } from "./mixed.ts";
 import { rangeTable } from "./range-table.ts";
 import {
-  anything,
   canBeOther,
   canBeZero,
   gcd,
+  isExactTerm,
+  largestTerm,
   newSlots,
   type Slots,
   setAnything,
@@ -51,12 +55,18 @@ export interface BoxProgram {
   /** Which indices a part reads: 1 q, 2 k, 4 b, 8 h. */
   readonly reads: Uint8Array;
   readonly integral: Uint8Array;
+  /** Parts that divide integers by a number. */
+  readonly divisions: readonly (Division | undefined)[];
+  /** Parts that are bits of one index. */
+  readonly selections: readonly (BitSelection | undefined)[];
   /** What an integer part, or the difference of the sides of a comparison, is the sum of; undefined where it is no sum. */
   readonly sums: readonly (SlotSum | undefined)[];
   /** Sets the heads and batches of the boxes that follow, all within. All of them at first. */
   over(b: readonly [number, number], h: readonly [number, number]): void;
-  /** The verdict over q in [q0, q1] and k in [k0, k1], all within; leaves what is known of every part in `slots`. */
+  /** The verdict over q in [q0, q1] and k in [k0, k1], all within; leaves in `slots` what is known of every part but those within selections of bits. */
   verdict(q0: number, q1: number, k0: number, k1: number): Verdict;
+  /** Whether the last box, over which a part is not decided (the whole where not said), is known to hold both truths. */
+  isMixed(slot?: number): boolean;
   /** Whether the formula holds at a point: what `verdict` cannot say where NaN is involved. Not for tensors. */
   holdsAt(q: number, k: number, h: number, b: number): boolean;
 }
@@ -76,31 +86,35 @@ export const slotSum = (constant: number, terms: readonly (readonly [slot: numbe
 
 type Step = () => void;
 
-/** Bounds of magnitudes within which integer combinations are exact in float64, whatever their order. */
-const exact = 2 ** 28;
-
 /** Compiles a formula. Throws QKV248 for lengths that are no natural numbers. */
 export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgram {
   const lengths = { B: given.B ?? 1, H: given.H ?? 1, Q: given.Q, K: given.K };
   for (const [name, length] of Object.entries(lengths))
-    if (!Number.isInteger(length) || length < 1 || length > exact)
+    if (!Number.isInteger(length) || length < 1 || length > largestTerm)
       fail("QKV248", `the length ${name} of a mask is ${length}; it is an integer from 1 to 2^28`);
   const parts = partsInOrder(formula.expr);
   const slotOf = new Map(parts.map((part, slot) => [part, slot]));
   const args = parts.map((part) => partsOf(part).map((arg) => slotOf.get(arg)!));
-  const integral = integralParts(formula.expr, formula.tables);
-  const forms = linearForms(formula.expr, integral, (name) => lengths[name]);
+  const integers = integralParts(formula.expr, formula.tables);
+  const integral = Uint8Array.from(parts, (part) => Number(integers.has(part)));
+  const selections = bitSelections(parts, args, lengths);
+  const divisions: (Division | undefined)[] = [];
+  for (const slot of parts.keys()) {
+    const division = divisionOf(slot, parts, args, integral);
+    // Of selections of bits only divisions of divisions are solved.
+    const isInner = division && selections[slot] && selections[division.of] && !divisions[division.of];
+    divisions.push(isInner ? undefined : division);
+  }
+  const forms = linearForms(formula.expr, integers, (name) => lengths[name]);
   const sums = parts.map((part) => sumOf(part, forms, slotOf));
   const reads = spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0));
-  const slots = newSlots(parts.length);
-  markBits(
-    slots,
-    Uint8Array.from(parts, (part) => Number(isBits(part))),
-  );
+  const slots = newSlots(Uint8Array.from(parts, (part) => Number(isBits(part))));
   // Steps by what they read of q and k: neither, q, k, both.
   const steps: [Step[], Step[], Step[], Step[]] = [[], [], [], []];
   const indexSlots = { b: -1, h: -1, q: -1, k: -1 };
+  const needed = neededParts(args, selections);
   parts.forEach((part, i) => {
+    if (needed[i] === 0) return;
     if (part.kind === "index") indexSlots[part.name] = i;
     else if (part.kind === "number" || part.kind === "length")
       setNumber(slots, i, part.kind === "number" ? part.value : lengths[part.name as LengthName]);
@@ -109,7 +123,9 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
       const step =
         part.kind === "lookup"
           ? lookupStep(slots, i, args[i]!, formula.tables[part.table]!)
-          : applyStep(slots, i, part, args[i]!, sums[i]);
+          : selections[i]
+            ? selectionStep(slots, i, selections[i])
+            : applyStep(slots, i, part, args[i]!, sums[i]);
       steps[reads[i]! & 3]!.push(step);
     }
   });
@@ -127,7 +143,7 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
     fresh = true;
   };
   over([0, lengths.B - 1], [0, lengths.H - 1]);
-  return {
+  const program = {
     formula,
     lengths,
     parts,
@@ -137,10 +153,12 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
       Number(part.kind === "lookup" && formula.tables[part.table]?.kind === "tensor"),
     ),
     reads,
-    integral: Uint8Array.from(parts, (part) => Number(integral.has(part))),
+    integral,
+    divisions,
+    selections,
     sums,
     over,
-    verdict(q0, q1, k0, k1) {
+    verdict(q0: number, q1: number, k0: number, k1: number): Verdict {
       if (fresh) take(steps[0]);
       if (fresh || q0 !== lastQ0 || q1 !== lastQ1) {
         setIndex("q", q0, q1);
@@ -155,15 +173,31 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
       if (!canBeOther(slots, root)) return "empty";
       return canBeZero(slots, root) ? "unknown" : "full";
     },
-    holdsAt(q, k, h, b) {
+    holdsAt(q: number, k: number, h: number, b: number): boolean {
       evaluate ??= indexEvaluator(formula);
       return evaluate({ b, h, q, k, lengths }) !== 0;
     },
   };
+  return { ...program, isMixed: mixedTest(program) };
 }
 
 function take(steps: readonly Step[]): void {
   for (let i = 0; i < steps.length; i++) steps[i]!();
+}
+
+/** The parts the whole is made of, where selections of bits are made of their index. */
+function neededParts(
+  args: readonly (readonly number[])[],
+  selections: readonly (BitSelection | undefined)[],
+): Uint8Array {
+  const needed = new Uint8Array(args.length);
+  needed[args.length - 1] = 1;
+  for (let slot = args.length - 1; slot >= 0; slot--) {
+    if (needed[slot] === 0) continue;
+    const selection = selections[slot];
+    for (const part of selection ? [selection.of] : args[slot]!) needed[part] = 1;
+  }
+  return needed;
 }
 
 const isBits = (part: IndexExpr) => part.kind === "apply" && indexFunctions[part.fn].bits === true;
@@ -197,6 +231,21 @@ function sumOf(
   if (!form || form.terms.has(part)) return undefined;
   const of = Int32Array.from(form.terms.keys(), (term) => slotOf.get(term)!);
   return { constant: form.constant, of, by: Float64Array.from(form.terms.values()) };
+}
+
+function selectionStep(s: Slots, i: number, selection: BitSelection): Step {
+  const { of, rising } = selection;
+  let [lastFree, unknown] = [0, 0];
+  return () => {
+    const first = s.lo[of]!;
+    const last = s.hi[of]!;
+    // From the first bit on in which both ends differ.
+    const free = first === last ? 0 : -1 >>> Math.clz32(first ^ last);
+    if (free !== lastFree) [lastFree, unknown] = [free, selectedBits(selection, free)];
+    const known = selectedBits(selection, first & ~free);
+    if (rising) setKnownBits(s, i, known, unknown, selectedBits(selection, first), selectedBits(selection, last));
+    else setKnownBits(s, i, known, unknown, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+  };
 }
 
 function applyStep(
@@ -242,7 +291,7 @@ function linearSum(s: Slots, { constant, of, by }: SlotSum): LinearSum {
         const slot = of[t]!;
         const a = s.lo[slot]!;
         const b = s.hi[slot]!;
-        if (s.mod[slot] === anything || !(a >= -exact && b <= exact)) return false;
+        if (!isExactTerm(s, slot)) return false;
         const c = by[t]!;
         lo += c > 0 ? c * a : c * b;
         hi += c > 0 ? c * b : c * a;

@@ -1,6 +1,6 @@
 import { bisect, type Range } from "./classify.ts";
 import { isPoint, type Rows } from "./extents.ts";
-import { blocksOf, joined, type KeySet, type Stretch } from "./key-set.ts";
+import { blocksOf, hasPattern, joined, type KeySet, type Stretch, wholeBlocksOf } from "./key-set.ts";
 import { nextStep } from "./key-steps.ts";
 import { type Counts, type Course, isSame, type Moving, moved, still, times, zero } from "./moving.ts";
 import type { BoxProgram } from "./program.ts";
@@ -15,8 +15,11 @@ export interface Classes {
 }
 
 interface Found {
-  readonly blocks: KeySet;
+  readonly keys: KeySet;
+  /** All of them are such. */
   readonly exact: boolean;
+  /** All of them are such for every query of the slice. */
+  readonly alike: boolean;
 }
 
 /** Pieces a row of blocks is cut into where parts of q step. */
@@ -33,6 +36,7 @@ export class RowClasses {
   private readonly h: Range;
   private readonly b: Range;
   private readonly keys: KeySet;
+  private readonly columns: KeySet;
   private readonly steppers: readonly number[];
   private readonly fromData: boolean;
   private proofs = proofBudget;
@@ -45,6 +49,7 @@ export class RowClasses {
     this.h = h;
     this.b = b;
     this.keys = [{ start: zero, end: still(program.lengths.K) }];
+    this.columns = [{ start: zero, end: still(Math.ceil(program.lengths.K / size)) }];
     this.steppers = steppersOf(this.solver, size);
     this.fromData = program.fromData[program.parts.length - 1] === 1;
   }
@@ -57,34 +62,51 @@ export class RowClasses {
     const first: Moving = { at: i * size, a: by[0]!, b: by[1]!, c: by[2]! };
     const last = moved(first, Math.min(size, this.program.lengths.Q - i * size) - 1);
     const slices = this.slices({ first, last, h: this.h, b: this.b });
-    const can: [KeySet, KeySet] = [[], []];
+    let touched: KeySet = [];
+    let whole = this.columns;
     const does: [KeySet, KeySet] = [[], []];
-    const note = (truth: 0 | 1, { blocks, exact }: Found) => {
-      can[truth] = joined(can[truth], blocks, "or", course);
+    let isExact = true;
+    const note = (truth: 0 | 1, { keys, exact }: Found) => {
+      const blocks = blocksOf(keys, size, course);
       if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+      else isExact = false;
+      return blocks;
     };
-    for (const slice of slices) note(1, this.blocks(slice, true, this.keys));
-    // What is empty need not be looked at again.
-    if (can[1].length === 0) return { full: [], partial: [], unproven: [] };
+    const { K } = this.program.lengths;
+    const unsure: Rows[] = [];
     for (const slice of slices) {
-      const found = this.blocks(slice, false, this.keys);
-      note(0, found.exact ? found : this.blocks(slice, false, this.keysOf(can[1])));
+      const found = this.found(slice, true, this.keys);
+      touched = joined(touched, note(1, found), "or", course);
+      // A block that one query does not see whole is not full: where each sees others, one is asked.
+      const apart = !found.alike && found.keys.some(hasPattern);
+      const { keys } = apart ? this.found(endsOf(slice)[0]!, true, this.keys) : found;
+      course.approximate = false;
+      const wholeHere = wholeBlocksOf(keys, size, K, course);
+      if (!found.alike || course.approximate) unsure.push(slice);
+      whole = whole === this.columns ? wholeHere : joined(whole, wholeHere, "and", course);
     }
-    const mixed = joined(can[0], can[1], "and", course);
-    const open = this.witnessed(slices, mixed, does);
-    if (open.length === 0) return { full: joined(can[1], can[0], "andNot", course), partial: mixed, unproven: [] };
-    return this.looked(i, can, mixed, open);
+    // What is empty need not be looked at again.
+    if (touched.length === 0) return { full: [], partial: [], unproven: [] };
+    let holed: KeySet = [];
+    for (const slice of whole.length > 0 ? unsure : [])
+      holed = joined(holed, note(0, this.found(slice, false, this.keysOf(whole))), "or", course);
+    const full = joined(whole, holed, "andNot", course);
+    const partial = joined(touched, full, "andNot", course);
+    if (isExact) return { full, partial, unproven: [] };
+    does[0] = joined(does[0], joined(touched, whole, "andNot", course), "or", course);
+    const open = this.witnessed(slices, partial, does);
+    return open.length === 0 ? { full, partial, unproven: [] } : this.looked(i, { full, partial }, open);
   }
 
-  /** Blocks with a key for which the mask can be so for some query of the slice; whether all of them have one that is. */
-  private blocks(slice: Rows, truth: boolean, keys: KeySet): Found {
-    const { course, solver, size, program } = this;
+  /** Keys for which the mask can be so for some query of the slice. */
+  private found(slice: Rows, truth: boolean, among: KeySet): Found {
+    const { course, solver, program } = this;
     solver.extents.lookAt(slice);
     course.approximate = false;
     solver.preimages.used = 0;
-    const found = solver.possible(program.parts.length - 1, truth, keys);
-    const blocks = blocksOf(found, size, course);
-    return { blocks, exact: !course.approximate };
+    const keys = solver.possible(program.parts.length - 1, truth, among);
+    const exact = !course.approximate;
+    return { keys, exact, alike: exact && solver.preimages.used === 0 };
   }
 
   /** Of the blocks that can be mixed, those not proven to be by the first and last query of each slice. */
@@ -98,8 +120,8 @@ export class RowClasses {
         for (const truth of [0, 1] as const) {
           const unseen = joined(open, does[truth], "andNot", course);
           if (unseen.length === 0) continue;
-          const { blocks, exact } = this.blocks(rows, truth === 1, this.keysOf(unseen));
-          if (exact) does[truth] = joined(does[truth], blocks, "or", course);
+          const { keys, exact } = this.found(rows, truth === 1, this.keysOf(unseen));
+          if (exact) does[truth] = joined(does[truth], blocksOf(keys, this.size, course), "or", course);
         }
         open = left();
       }
@@ -123,7 +145,7 @@ export class RowClasses {
   }
 
   /** What is still open is looked at block by block, in this row alone. */
-  private looked(i: number, can: readonly [KeySet, KeySet], mixed: KeySet, open: KeySet): Classes {
+  private looked(i: number, known: Omit<Classes, "unproven">, open: KeySet): Classes {
     const { course } = this;
     course.freeze();
     const [full, empty, unproven]: [Stretch[], Stretch[], Stretch[]] = [[], [], []];
@@ -135,8 +157,8 @@ export class RowClasses {
     }
     const without = (set: KeySet, these: KeySet) => joined(set, these, "andNot", course);
     return {
-      full: without(can[1], without(can[0], full)),
-      partial: without(without(without(mixed, full), empty), unproven),
+      full: joined(known.full, full, "or", course),
+      partial: without(without(without(known.partial, full), empty), unproven),
       unproven,
     };
   }
@@ -147,7 +169,7 @@ export class RowClasses {
     const { Q, K } = program.lengths;
     program.over(b, h);
     const box = [i * size, Math.min((i + 1) * size, Q) - 1, j * size, Math.min((j + 1) * size, K) - 1];
-    const found = bisect(program, [...box, h[0], h[1], b[0], b[1]]);
+    const found = bisect(program, [...box, ...h, ...b]);
     program.over(b, h);
     return found.class === "partial" && found.because !== "proven" ? "unproven" : found.class;
   }
@@ -204,7 +226,7 @@ function steppersOf({ program, extents }: Solver, size: number): readonly number
     return sum !== undefined && sum.of.length === 1 && sum.by[0] === 1 && term?.kind === "index" && term.name === "q";
   };
   return program.parts.flatMap((part, slot) => {
-    const division = extents.divisions[slot];
+    const division = extents.program.divisions[slot];
     if (division) return division.by * mostSlices >= size && isQuery(division.of) ? [slot] : [];
     return part.kind === "lookup" && program.args[slot]!.length === 1 && isQuery(program.args[slot]![0]!) ? [slot] : [];
   });

@@ -1,7 +1,8 @@
+import { roundest } from "./bits.ts";
 import type { BandRun } from "./block-structure.ts";
-import { bisect, type Range } from "./classify.ts";
-import type { Division } from "./division.ts";
+import { bisect, type Classified, type Range } from "./classify.ts";
 import { still } from "./moving.ts";
+import { OperandVerdicts } from "./operand-verdicts.ts";
 import type { BoxProgram } from "./program.ts";
 import { comparisons } from "./transfer.ts";
 
@@ -14,8 +15,8 @@ const proofBudget = 100_000;
 const solved = new Set("neg abs min max floor ceil round trunc select and or not".split(" "));
 
 /** Whether all parts that read k are such as can be solved for k. Tensors are: nothing is known of them. */
-export function canBeSolved(program: BoxProgram, divisions: readonly (Division | undefined)[]): boolean {
-  const { parts, args, reads, integral, fromData, sums, formula } = program;
+export function canBeSolved(program: BoxProgram): boolean {
+  const { parts, args, reads, integral, fromData, sums, divisions, formula } = program;
   const stack = [parts.length - 1];
   const seen = new Set(stack);
   while (stack.length > 0) {
@@ -42,69 +43,84 @@ export function canBeSolved(program: BoxProgram, divisions: readonly (Division |
   return true;
 }
 
-/** Rows first … end - 1, and columns alike. */
-type Region = readonly [i0: number, i1: number, j0: number, j1: number];
+/** Blocks of columns start … end - 1, in all rows of a region; `unknown` where it is not decided yet. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly class: "full" | "partial" | "unproven" | "unknown";
+}
 
 /**
- * Runs of every block row, found by halving regions until the formula is decided over them: for formulas that are not
- * solved for k. Halves are aligned to powers of two, over which bits are known best.
+ * Runs of every block row: rows and columns are halved until the formula is decided over them. For formulas that are
+ * not solved for k. Halves are aligned to powers of two, over which bits are known best.
  */
 export function searchedRows(program: BoxProgram, size: number, h: Range, b: Range): readonly (readonly BandRun[])[] {
   const { Q, K } = program.lengths;
-  const [rows, columns] = [Math.ceil(Q / size), Math.ceil(K / size)];
-  const found = Array.from({ length: rows }, (): BandRun[] => []);
   const fromData = program.fromData[program.parts.length - 1] === 1;
+  const found: (readonly BandRun[])[] = [];
   let [boxes, proofs] = [boxBudget, proofBudget];
-  const put = ([i0, i1, j0, j1]: Region, kind: "full" | "partial" | "unproven") => {
-    const run = { start: still(j0), end: still(j1), class: kind === "full" ? kind : "partial" } as const;
-    for (let i = i0; i < i1; i++) found[i]!.push({ ...run, unproven: kind === "unproven" });
-  };
-  const block = (region: Region) => {
-    if (fromData || proofs-- <= 0) return put(region, "unproven");
-    const found = bisect(program, [...boxOf(region, size, Q, K), h[0], h[1], b[0], b[1]]);
+  const verdicts = new OperandVerdicts(program);
+  /** The class of a block of which the program knows none. */
+  const proven = (i: number, j: number): Classified["class"] | "unproven" => {
+    if (fromData || proofs-- <= 0) return "unproven";
+    const box = [i * size, Math.min((i + 1) * size, Q) - 1, j * size, Math.min((j + 1) * size, K) - 1];
+    const classified = bisect(program, [...box, ...h, ...b]);
     program.over(b, h);
-    if (found.class === "full" || found.because === "proven") {
-      if (found.class !== "empty") put(region, found.class);
-    } else put(region, "unproven");
+    return classified.class === "partial" && classified.because !== "proven" ? "unproven" : classified.class;
+  };
+  /** Appends what the columns are for the rows, in spans no wider than there are rows where they are not decided. */
+  const look = (i0: number, i1: number, j0: number, j1: number, out: Span[]): void => {
+    if (boxes-- <= 0) {
+      put(out, j0, j1, "unproven");
+      return;
+    }
+    const [height, width] = [i1 - i0, j1 - j0];
+    // What was undecided for twice the rows is most often so for half of them.
+    const verdict =
+      width === 2 * height
+        ? "unknown"
+        : verdicts.of(i0 * size, Math.min(i1 * size, Q) - 1, j0 * size, Math.min(j1 * size, K) - 1);
+    if (verdict === "empty") return;
+    if (verdict === "full") put(out, j0, j1, verdict);
+    else if (width > height) {
+      const middle = roundest(j0, j1);
+      look(i0, i1, j0, middle, out);
+      look(i0, i1, middle, j1, out);
+    } else if (height > 1) put(out, j0, j1, "unknown");
+    else {
+      const kind = verdict === "mixed" ? "partial" : proven(i0, j0);
+      if (kind !== "empty") put(out, j0, j1, kind);
+    }
+  };
+  const rows = (i0: number, i1: number, above: readonly Span[]): void => {
+    const spans: Span[] = [];
+    for (const span of above)
+      if (span.class === "unknown") look(i0, i1, span.start, span.end, spans);
+      else put(spans, span.start, span.end, span.class);
+    if (i1 - i0 === 1) {
+      found.push(spans.map(runOf));
+      return;
+    }
+    const middle = roundest(i0, i1);
+    rows(i0, middle, spans);
+    rows(middle, i1, spans);
   };
   program.over(b, h);
-  const stack: Region[] = [[0, rows, 0, columns]];
-  while (stack.length > 0) {
-    const region = stack.pop()!;
-    const [i0, i1, j0, j1] = region;
-    const verdict = program.verdict(...boxOf(region, size, Q, K));
-    if (verdict === "full") put(region, "full");
-    if (verdict !== "unknown") continue;
-    const [height, width] = [i1 - i0, j1 - j0];
-    if (height === 1 && width === 1) block(region);
-    else if (boxes-- <= 0) put(region, "unproven");
-    else if (height > width) {
-      const middle = middleOf(i0, i1);
-      stack.push([middle, i1, j0, j1], [i0, middle, j0, j1]);
-    } else {
-      const middle = middleOf(j0, j1);
-      stack.push([i0, i1, middle, j1], [i0, i1, j0, middle]);
-    }
-  }
-  return found.map((runs) => merged(runs.sort((x, y) => x.start.at - y.start.at)));
+  rows(0, Math.ceil(Q / size), [{ start: 0, end: Math.ceil(K / size), class: "unknown" }]);
+  return found;
 }
 
-const boxOf = ([i0, i1, j0, j1]: Region, size: number, Q: number, K: number) =>
-  [i0 * size, Math.min(i1 * size, Q) - 1, j0 * size, Math.min(j1 * size, K) - 1] as const;
-
-/** The roundest number in (first, end). */
-const middleOf = (first: number, end: number) => {
-  const last = end - 1;
-  return last & ~(2 ** (31 - Math.clz32(first ^ last)) - 1);
-};
-
-function merged(runs: readonly BandRun[]): readonly BandRun[] {
-  const out: BandRun[] = [];
-  for (const run of runs) {
-    const last = out.at(-1);
-    const joins = last && last.end.at === run.start.at && last.class === run.class && last.unproven === run.unproven;
-    if (joins) out[out.length - 1] = { ...last, end: run.end };
-    else out.push(run);
-  }
-  return out;
+/** Appends a span, joined to the last where they touch and are decided alike. */
+function put(out: Span[], start: number, end: number, kind: Span["class"]): void {
+  const last = out[out.length - 1];
+  if (last?.end === start && last.class === kind && kind !== "unknown")
+    out[out.length - 1] = { start: last.start, end, class: kind };
+  else out.push({ start, end, class: kind });
 }
+
+const runOf = ({ start, end, class: kind }: Span): BandRun => ({
+  start: still(start),
+  end: still(end),
+  class: kind === "full" ? "full" : "partial",
+  unproven: kind === "unproven",
+});

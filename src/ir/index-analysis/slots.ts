@@ -11,7 +11,8 @@ export interface Slots {
   readonly hi: Float64Array;
   readonly mod: Float64Array;
   readonly rem: Float64Array;
-  /** Bits that are not known, and the values of those that are (0 elsewhere); of parts made by bit operations only. */
+  /** Parts made by bit operators. Of these it is known which bits are not known, and what the others are (0 elsewhere). */
+  readonly isBits: Uint8Array;
   readonly unknown: Int32Array;
   readonly known: Int32Array;
 }
@@ -22,18 +23,29 @@ export const anything = -2;
 /** Integers beyond are not told apart by float64. */
 export const largestExact = 2 ** 53;
 
-export const newSlots = (count: number): Slots => ({
-  lo: new Float64Array(count),
-  hi: new Float64Array(count),
-  mod: new Float64Array(count),
-  rem: new Float64Array(count),
-  unknown: new Int32Array(count),
-  known: new Int32Array(count),
+/** Magnitudes within which integer combinations are exact in float64, whatever their order. */
+export const largestTerm = 2 ** 28;
+
+/** The part is an integer of such a magnitude. */
+export const isExactTerm = (s: Slots, i: number): boolean =>
+  s.mod[i] !== anything && s.lo[i]! >= -largestTerm && s.hi[i]! <= largestTerm;
+
+export const newSlots = (isBits: Uint8Array): Slots => ({
+  lo: new Float64Array(isBits.length),
+  hi: new Float64Array(isBits.length),
+  mod: new Float64Array(isBits.length),
+  rem: new Float64Array(isBits.length),
+  isBits,
+  unknown: new Int32Array(isBits.length),
+  known: new Int32Array(isBits.length),
 });
 
 export function gcd(a: number, b: number): number {
+  // Most often it is plain, and a remainder of float64 takes its time.
+  if (a === 1 || b === 1) return 1;
   let x = Math.abs(a);
   let y = Math.abs(b);
+  if (x === 0) return y;
   while (y !== 0) [x, y] = [y, x % y];
   return x;
 }

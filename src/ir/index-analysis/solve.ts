@@ -257,12 +257,12 @@ export class Solver {
 }
 
 /** Parts that read no k, then k as it is, in divisions, in tables, in remainders and what has to be searched. */
-function ranksOf({ program, divisions }: Extents): Uint8Array {
+function ranksOf({ program }: Extents): Uint8Array {
   const ranks = new Uint8Array(program.parts.length);
   program.parts.forEach((part, slot) => {
     const args = program.args[slot]!;
     if ((program.reads[slot]! & 2) === 0) return;
-    const division = divisions[slot];
+    const division = program.divisions[slot];
     const own = division ? (division.kind === "quotient" ? 2 : 4) : part.kind === "lookup" ? 3 : 1;
     ranks[slot] = args.reduce((most, arg) => Math.max(most, ranks[arg]!), own);
   });

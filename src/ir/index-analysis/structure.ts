@@ -2,7 +2,6 @@ import { fail } from "../diagnostics.ts";
 import type { IndexFormula } from "../index-expr/types.ts";
 import { type Band, type BandRun, type BlockStructure, structureOf } from "./block-structure.ts";
 import type { Range } from "./classify.ts";
-import { divisions } from "./division.ts";
 import type { KeySet } from "./key-set.ts";
 import { type Counts, Course } from "./moving.ts";
 import { boxProgram, type MaskLengths } from "./program.ts";
@@ -33,7 +32,7 @@ export function blockStructure(
   const { B, H, Q, K } = program.lengths;
   const size = { queries: Q, keys: K, blockSize };
   const [h, b] = [options.h ?? ([0, H - 1] as const), options.b ?? ([0, B - 1] as const)];
-  if (!canBeSolved(program, divisions(program))) {
+  if (!canBeSolved(program)) {
     const found = searchedRows(program, blockSize, h, b);
     const alone = found.map((runs, first): Band => ({ first, steps: [1, 0, 0], counts: [1, 1, 1], runs }));
     return structureOf(alone, Int32Array.from(found.keys()), size);

@@ -130,8 +130,26 @@ const affine = fc
     ),
   );
 const size = fc.integer({ min: 1, max: 9 }).map(constant);
+/** Bits of an index, moved together. */
+const everySecondBit = (x: IndexExpr): IndexExpr => {
+  let y = applied("bitAnd", x, constant(0x55));
+  for (const [by, mask] of [
+    [1, 0x33],
+    [2, 0x0f],
+  ] as const)
+    y = applied("bitAnd", applied("bitOr", y, applied("shiftRight", y, constant(by))), constant(mask));
+  return y;
+};
+/** A number made of bits of an index. */
+const bitsOf = (name: "q" | "k") =>
+  fc.oneof(
+    fc.integer({ min: 0, max: 127 }).map((mask) => applied("bitAnd", index(name), constant(mask))),
+    fc.integer({ min: 0, max: 2 }).map((n) => everySecondBit(applied("shiftRight", index(name), constant(n)))),
+    fc.integer({ min: 0, max: 4 }).map((n) => applied("shiftRight", index(name), constant(n))),
+  );
 const ofOne = (name: "q" | "k") =>
   fc.oneof(
+    bitsOf(name),
     size.map((n) => applied("floor", applied("div", index(name), n))),
     size.map((n) => applied("mod", index(name), n)),
     fc.constant(lookup(1, [index(name)])),
@@ -159,3 +177,20 @@ export const plausibleMask = fc.letrec<{ mask: IndexExpr }>((tie) => ({
     { weight: 1, arbitrary: tie("mask").map((x) => applied("not", x)) },
   ),
 })).mask;
+
+const ofBits = fc.oneof(
+  fc.tuple(fc.constantFrom(...relations), bitsOf("q"), bitsOf("k")).map(([fn, x, y]) => applied(fn, x, y)),
+  fc
+    .tuple(bitsOf("q"), bitsOf("k"), fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 }))
+    .map(([x, y, least, reach]) =>
+      applied("lessEqual", applied("abs", applied("sub", applied("max", x, constant(least)), y)), constant(reach)),
+    ),
+);
+
+/** Masks of numbers made of bits, as interleaved coordinates are, and now and then of others. */
+export const interleavedMask = fc
+  .tuple(
+    fc.constantFrom<IndexFn>("and", "or"),
+    fc.array(fc.oneof({ weight: 6, arbitrary: ofBits }, sensible), { minLength: 1, maxLength: 3 }),
+  )
+  .map(([join, operands]) => operands.reduce((x, y) => applied(join, x, y)));

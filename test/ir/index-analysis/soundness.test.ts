@@ -6,9 +6,9 @@ import { boxProgram } from "../../../src/ir/index-analysis/program.ts";
 import { blockStructure } from "../../../src/ir/index-analysis/structure.ts";
 import { indexEvaluator } from "../../../src/ir/index-expr/evaluate.ts";
 import { showIndex } from "../../../src/ir/index-expr/show.ts";
-import { type IndexExpr, index } from "../../../src/ir/index-expr/types.ts";
+import { applied, constant, type IndexExpr, index, lookup } from "../../../src/ir/index-expr/types.ts";
 import { classOf, dense } from "./brute.ts";
-import { plausibleMask, randomMask, randomNumber, tables } from "./random-mask.ts";
+import { interleavedMask, plausibleMask, randomMask, randomNumber, tables } from "./random-mask.ts";
 
 const lengths = { B: 2, H: 3, Q: 70, K: 70 };
 
@@ -88,8 +88,15 @@ describe("classes of blocks", () => {
 });
 
 describe("structures", () => {
+  it("say what is not known of magnitudes that leave out 0", () => {
+    const expr = applied("greater", applied("abs", lookup(1, [index("q")])), constant(0));
+    const { full, unproven } = blockStructure({ expr, tables }, { Q: 4, K: 4 }, 4);
+    expect({ full, unproven }).toEqual({ full: 1, unproven: 0 });
+  });
+
   it.each([
     ["plausible", plausibleMask],
+    ["interleaved", interleavedMask],
     ["any", randomMask],
   ])("of %s masks agree with every block", (_, masks) => {
     const size = fc.constantFrom(1, 3, 4, 5, 8);

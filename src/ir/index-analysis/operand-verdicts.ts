@@ -1,0 +1,113 @@
+import { freeBits } from "./mixed.ts";
+import type { BoxProgram, Verdict } from "./program.ts";
+import { canBeOther, canBeZero } from "./slots.ts";
+
+/** `mixed`: the box is known to hold both a pair that may attend and one that may not. */
+export type BoxClass = Verdict | "mixed";
+
+/** An operand of the conjunction (or disjunction) a mask is, and the bits it reads of q and k. */
+interface Operand {
+  readonly slot: number;
+  readonly ofQ: number;
+  readonly ofK: number;
+  /** What is known of it, by the queries and the keys of a box as far as it reads them. */
+  readonly known: Map<number, Map<number, BoxClass>>;
+}
+
+const everyBit = -1;
+/** Boxes of operands that are remembered. */
+const mostRemembered = 100_000;
+
+/**
+ * Classes of boxes of a program. Of a mask whose operands select bits, as those of interleaved coordinates do, an operand
+ * is the same in many boxes: what is known of it is remembered.
+ */
+export class OperandVerdicts {
+  private readonly program: BoxProgram;
+  private readonly operands: readonly Operand[];
+  private readonly isRemembered: boolean;
+  /** No bit is read by two operands. */
+  private readonly isApart: boolean;
+  /** What all of the mask is where one operand is so. */
+  private readonly strong: Verdict;
+  private room = mostRemembered;
+
+  constructor(program: BoxProgram) {
+    const root = program.parts.at(-1)!;
+    const join = root.kind === "apply" && root.fn === "or" ? "or" : "and";
+    this.program = program;
+    this.strong = join === "and" ? "empty" : "full";
+    this.operands = slotsOf(join, program).map((slot) => ({ slot, ...bitsOf(slot, program), known: new Map() }));
+    this.isRemembered = this.operands.every(({ ofQ, ofK }) => ofQ !== everyBit && ofK !== everyBit);
+    const areApart = (x: Operand, y: Operand) => (x.ofQ & y.ofQ) === 0 && (x.ofK & y.ofK) === 0;
+    this.isApart = this.operands.every((x, i) => this.operands.slice(i + 1).every((y) => areApart(x, y)));
+  }
+
+  of(q0: number, q1: number, k0: number, k1: number): BoxClass {
+    const [freeOfQ, freeOfK] = [freeBits(q0, q1), freeBits(k0, k1)];
+    if (!this.isRemembered || freeOfQ === everyBit || freeOfK === everyBit) return this.asked(q0, q1, k0, k1);
+    const { program, strong } = this;
+    let [isAsked, mixed, unknown] = [false, 0, 0];
+    for (const { slot, ofQ, ofK, known } of this.operands) {
+      // A box of so many free bits, at what is read of its others.
+      const ofBox = (first: number, free: number, bits: number) => (first & bits) * 32 + Math.clz32(free & bits);
+      const queries = ofBox(q0, freeOfQ, ofQ);
+      let byKeys = known.get(queries);
+      if (!byKeys) known.set(queries, (byKeys = new Map()));
+      const keys = ofBox(k0, freeOfK, ofK);
+      let found = byKeys.get(keys);
+      if (!found) {
+        if (this.room-- <= 0) return this.asked(q0, q1, k0, k1);
+        if (!isAsked) program.verdict(q0, q1, k0, k1);
+        isAsked = true;
+        byKeys.set(keys, (found = this.classOf(slot)));
+      }
+      if (found === strong) return strong;
+      if (found === "mixed") mixed++;
+      if (found === "unknown") unknown++;
+    }
+    if (unknown > 0 || (mixed > 1 && !this.isApart)) return "unknown";
+    return mixed > 0 ? "mixed" : strong === "empty" ? "full" : "empty";
+  }
+
+  private asked(q0: number, q1: number, k0: number, k1: number): BoxClass {
+    const verdict = this.program.verdict(q0, q1, k0, k1);
+    return verdict === "unknown" && this.program.isMixed() ? "mixed" : verdict;
+  }
+
+  /** What the program has just found out about a part. */
+  private classOf(slot: number): BoxClass {
+    const { program } = this;
+    if (!canBeOther(program.slots, slot)) return "empty";
+    if (!canBeZero(program.slots, slot)) return "full";
+    return program.isMixed(slot) ? "mixed" : "unknown";
+  }
+}
+
+/** Operands of nested `and` or `or`. */
+function slotsOf(join: "and" | "or", { parts, args }: BoxProgram): readonly number[] {
+  const found: number[] = [];
+  const stack = [parts.length - 1];
+  while (stack.length > 0) {
+    const slot = stack.pop()!;
+    const part = parts[slot]!;
+    if (part.kind === "apply" && part.fn === join) stack.push(...args[slot]!);
+    else found.push(slot);
+  }
+  return found;
+}
+
+/** The bits a part reads of q and k. */
+function bitsOf(slot: number, { parts, args, selections }: BoxProgram): { readonly ofQ: number; readonly ofK: number } {
+  const read = { q: 0, k: 0, b: 0, h: 0 };
+  const stack = [slot];
+  while (stack.length > 0) {
+    const next = stack.pop()!;
+    const part = parts[next]!;
+    const selection = selections[next];
+    const index = parts[selection?.of ?? next]!;
+    if (index.kind === "index") read[index.name] |= selection?.mask ?? everyBit;
+    else if (part.kind === "apply" || part.kind === "lookup") stack.push(...args[next]!);
+  }
+  return { ofQ: read.q, ofK: read.k };
+}
