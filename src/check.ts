@@ -7,17 +7,15 @@ import { evaluate } from "./ir/dim.ts";
 import { realPositions } from "./real-positions.ts";
 import { runFile, runModel } from "./session.ts";
 
-/** More floating-point operations than this are not done just to check a file. */
-const usualLimit = 2e10;
-/** Nor are more bytes read and written. */
-const mostBytes = 2 ** 33;
+/** More floating-point operations than this are not done, nor more bytes read and written, just to check a file. */
+const usualLimits = { flops: 2e10, bytes: 2 ** 33 };
 const checkedSize = 5;
 
 /**
  * Loads a finished model in the runtime and runs it beside the naive one, or the file it came from, on small random
  * inputs. A file is compared at real positions only where the model was declared to have zeros at padding. Throws QKV506
  * where outputs differ (see `agreement`), and what loading throws. Answers false where fixed sizes make the check cost
- * more than `limit` floating-point operations, or move more bytes than memory holds.
+ * more than `limits`.
  */
 export async function checkAgainst(
   naive: Compiled,
@@ -25,12 +23,12 @@ export async function checkAgainst(
   {
     seed = 0,
     file,
-    limit = usualLimit,
-  }: { readonly seed?: number; readonly file?: string; readonly limit?: number } = {},
+    limits = usualLimits,
+  }: { readonly seed?: number; readonly file?: string; readonly limits?: typeof usualLimits } = {},
 ): Promise<boolean> {
   const dims = leavingSome(naive.declared, new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize])));
   const { flops, bytes } = costOf(naive.declared);
-  if (evaluate(flops, dims) > limit || evaluate(bytes, dims) > mostBytes) return false;
+  if (evaluate(flops, dims) > limits.flops || evaluate(bytes, dims) > limits.bytes) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);
   const expected = await (file === undefined ? runModel(naive.onnx(), feeds) : runFile(file, feeds));
   const actual = await runModel(compiled.onnx(), feeds);

@@ -45,7 +45,7 @@ async function expectEqual(file: string, name: string): Promise<string> {
   await withTemporaryFile("model.ts", source, async (path) => {
     const again = await compile((await loadModel(path)).build(), { naive: true, weights: memoryStore(tensors) });
     const naive = await compile(model, { naive: true });
-    expect(await checkAgainst(naive, again, { file, limit: Number.POSITIVE_INFINITY })).toBe(true);
+    expect(await checkAgainst(naive, again, { file, limits: { flops: Infinity, bytes: Infinity } })).toBe(true);
     expect(await checkTypes(path)).toEqual([]);
     const biome = ["check", "--error-on-warnings", `--config-path=${root}`, "--vcs-enabled=false", path];
     execFileSync(process.execPath, [`${root}node_modules/@biomejs/biome/bin/biome`, ...biome], { stdio: "pipe" });
