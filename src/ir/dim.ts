@@ -176,8 +176,32 @@ const group = (dim: Dim) => (typeof dim !== "number" && dim.terms.length > 1 ? `
 
 /** `⌈a / b⌉`. */
 export const ceilDiv = (a: Dim, b: Dim): Dim => divideExact(a, b) ?? call("ceil", a, b);
-/** `⌊a / b⌋`. */
-export const floorDiv = (a: Dim, b: Dim): Dim => divideExact(a, b) ?? call("floor", a, b);
+/** The number a sum of terms has among them. */
+export const constantOf = (dim: Dim): number =>
+  termsOf(dim).find(({ factors }) => factors.length === 0)?.coefficient ?? 0;
+
+/** `⌊a / b⌋`. Of whole numbers, `⌊(⌊x / m⌋ + c) / k⌋` is `⌊(x + c·m) / (m·k)⌋`, and whole multiples of `k` come out of it. */
+export function floorDiv(a: Dim, b: Dim): Dim {
+  const exact = divideExact(a, b);
+  if (exact !== undefined || isStatic(a) || !isStatic(b) || b <= 0) return exact ?? call("floor", a, b);
+  const constant = constantOf(a);
+  const inner = sub(a, constant);
+  const nested = isStatic(inner) ? undefined : floorIn(inner);
+  if (nested) return floorDiv(add(nested.left, constant * nested.by), nested.by * b);
+  const whole = Math.trunc(constant / b);
+  return whole === 0 ? call("floor", a, b) : add(call("floor", sub(a, whole * b), b), whole);
+}
+
+/** The floor a dimension is and nothing else, where it divides by a positive number. */
+function floorIn({ terms }: DimExpr): { readonly left: Dim; readonly by: number } | undefined {
+  const [term] = terms;
+  const [[atom, power]] = term!.factors as [readonly [DimAtom, number]];
+  const alone = terms.length === 1 && term!.factors.length === 1 && term!.coefficient === 1 && power === 1;
+  if (!alone || atom.kind !== "call" || atom.fn !== "floor" || !isStatic(atom.right) || atom.right <= 0)
+    return undefined;
+  return { left: atom.left, by: atom.right };
+}
+
 /** `a - b·⌊a / b⌋`, which is never negative for positive `b`. */
 export const mod = (a: Dim, b: Dim): Dim => (divideExact(a, b) === undefined ? call("mod", a, b) : 0);
 

@@ -1,9 +1,11 @@
 import type { Arena } from "../../../ir/arena.ts";
 import { reachesInput } from "../../../ir/constness.ts";
 import { fail, QkvError } from "../../../ir/diagnostics.ts";
+import { isStatic } from "../../../ir/dim.ts";
 import { isFloat } from "../../../ir/dtype.ts";
 import { Value } from "../../../ir/graph.ts";
 import { elementCount } from "../../../ir/tensor.ts";
+import type { TensorType } from "../../../ir/types.ts";
 import { isTensorInfo, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from "../schema.ts";
 import { type FileTensors, hostOf } from "./file-tensors.ts";
 import { freeNames, graphsOf, type Versions } from "./functions.ts";
@@ -242,7 +244,7 @@ function leave(
   const reads = all.flatMap(([, entry]) => (isUntyped(entry) ? [entry.part] : []));
   const part: Part = { node: withSortedGraphs(node, (name) => scope.knows(name)), operands, reads };
   const types = node.outputs.map((name, i) =>
-    name === "" ? undefined : (ruleType(cx, i) ?? declaredType(scope, name)),
+    name === "" ? undefined : settledBy(scope, ruleType(cx, i), declaredType(scope, name)),
   );
   const typed = node.outputs.flatMap((name, i) => (name !== "" && types[i] ? [{ name, type: types[i] }] : []));
   const values = typed.length === 0 ? [] : opaqueNode(importer.arena, part, typed, importer.versionsOf(node));
@@ -266,6 +268,20 @@ function ruleType(cx: NodeContext | undefined, result: number) {
     reasonOf(error);
     return undefined;
   }
+}
+
+/** The type by a rule, sizes that only a run tells being the numbers the file says; what the file says where there is no rule. */
+function settledBy(
+  { importer }: Scope,
+  rule: TensorType | undefined,
+  declared: TensorType | undefined,
+): TensorType | undefined {
+  if (!rule || rule.shape.length !== declared?.shape.length) return rule ?? declared;
+  const shape = rule.shape.map((dim, axis) => {
+    const said = declared.shape[axis]!;
+    return isStatic(said) && importer.symbols.isUnknown(dim) ? said : dim;
+  });
+  return { dtype: rule.dtype, shape };
 }
 
 /** What the file says a value is: its element type and number of axes, and sizes where they are numbers. */

@@ -56,6 +56,11 @@ export class Symbols {
     return this.#known(substitute(dim, this.#equal));
   }
 
+  /** Whether a dimension is one that only a run tells, and nothing else. */
+  isUnknown(dim: Dim): boolean {
+    return this.#unknown.has(show(dim));
+  }
+
   #known(dim: Dim): Dim {
     for (const name of symbolsOf(dim)) this.#named.add(name);
     return dim;

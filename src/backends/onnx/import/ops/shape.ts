@@ -1,6 +1,7 @@
 import {
   add,
   atLeast,
+  constantOf,
   type Dim,
   divideExact,
   floorDiv,
@@ -55,10 +56,13 @@ function elementwise(
   };
 }
 
-/** Integer division truncates: the floor, where neither side is negative. Nothing divides by a size of 0. */
+/**
+ * Integer division truncates: the floor, where neither side is negative, and a length less a constant is taken not to be: it
+ * is what windows divide. Nothing divides by a size of 0.
+ */
 function quotient(a: Dim, b: Dim): Dim | undefined {
   if (isStatic(a) && isStatic(b)) return b === 0 ? undefined : Math.trunc(a / b);
-  return atLeast(a, 0) && atLeast(b, 1) ? floorDiv(a, b) : b !== 0 ? divideExact(a, b) : undefined;
+  return atLeast(sub(a, constantOf(a)), 0) && atLeast(b, 1) ? floorDiv(a, b) : b !== 0 ? divideExact(a, b) : undefined;
 }
 
 /** Whether two dimensions are equal, where that is certain. */
