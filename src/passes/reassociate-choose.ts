@@ -1,5 +1,5 @@
 import { type Dim, evaluate, isStatic, show, symbolsOf } from "../ir/dim.ts";
-import { assumedSize } from "./assumed-size.ts";
+import { assumedSizes } from "./assumed-size.ts";
 import { contractionOrder, type OrderProblem, orderCost, type Step } from "./contraction-order.ts";
 import { orderFormula, orderKey, partsOf } from "./contraction-steps.ts";
 import { type Crossover, crossover, priced } from "./crossover.ts";
@@ -74,7 +74,7 @@ function choiceKey({ spec, dims, foldable, freedBytes, elementBytes, written }: 
 
 function decide(plan: Plan, options: ChooseOptions): Choice {
   const unknown = [...new Set([...plan.dims.values()].flatMap(symbolsOf))].filter((name) => !options.dims.has(name));
-  const assumed = new Map(unknown.map((name) => [name, assumedSize(name)]));
+  const assumed = assumedSizes(plan.dims.values(), unknown);
   const values = new Map([...options.dims, ...assumed]);
   const problemAt = (sizes: ReadonlyMap<string, number>): OrderProblem => ({
     spec: plan.spec,

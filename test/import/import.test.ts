@@ -245,6 +245,50 @@ test.each([
   expect(showType(imported.outputs[0]!.value.type)).toBe(`f32[${least}, 2]`);
 });
 
+test("a size that only a run tells is the number the file says", async () => {
+  const file = modelOf({
+    ...graph(
+      [node("Expand", ["mask", "shape"], ["wide"]), node("Where", ["wide", "x", "zero"], ["y"])],
+      [info("x", "f32", ["b", 3, "s", "s"]), info("mask", "bool", ["b", 1, 1, "s"]), info("shape", "i64", [4])],
+      [info("y", "f32", [null, null, null, null])],
+      [tensor("zero", "f32", [], [0])],
+    ),
+    valueInfo: [info("wide", "bool", ["b", 1, "s", "s"])],
+  });
+  const x = numbers("f32", [2, 3, 4, 4]);
+  const mask = fromNumbers("bool", [2, 1, 1, 4], [1, 1, 0, 1, 1, 0, 1, 1]);
+  const { graph: imported } = await roundTrip(file, { x, mask, shape: fromNumbers("i64", [4], [2, 1, 4, 4]) });
+  expect(printGraph(imported)).toContain("dims = [b, 1, s, s]");
+});
+
+test("what windows leave of a length is divided as one", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["length"], { start: int(2), end: int(3) }),
+        node("Sub", ["length", "one"], ["rest"]),
+        node("Div", ["rest", "six"], ["windows"]),
+        node("Concat", ["batch", "windows"], ["shape"], { axis: int(0) }),
+        node("Conv", ["x", "first"], ["a"], { strides: ints(3) }),
+        node("Conv", ["a", "second"], ["c"], { strides: ints(2) }),
+        node("Reshape", ["c", "shape"], ["y"]),
+      ],
+      [info("x", "f32", [2, 1, "n"])],
+      [info("y", "f32", [2, null])],
+      [
+        tensor("one", "i64", [1], [1]),
+        tensor("six", "i64", [1], [6]),
+        tensor("batch", "i64", [1], [2]),
+        tensor("first", "f32", [1, 1, 4], [1, 2, 3, 4]),
+        tensor("second", "f32", [1, 1, 2], [1, -1]),
+      ],
+    ),
+  );
+  const { opaque, graph: imported } = await roundTrip(file, { x: numbers("f32", [2, 1, 25]) });
+  expect(opaque.map(({ operator }) => operator)).toEqual(["Conv"]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[2, floor((n - 1)/6)]");
+});
+
 test("loops stay as they are, with what they read of the graph around them", async () => {
   const body = graph(
     [node("Add", ["acc", "x"], ["next"]), node("Identity", ["go"], ["still"])],

@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Arena, graphOf } from "../../src/ir/arena.ts";
 import { costOf } from "../../src/ir/cost.ts";
-import { type Dim, evaluate, symbol } from "../../src/ir/dim.ts";
+import { add, type Dim, evaluate, floorDiv, sub, symbol } from "../../src/ir/dim.ts";
 import { evaluateGraph } from "../../src/ir/evaluate.ts";
 import { type Graph, nodesOf, type Value } from "../../src/ir/graph.ts";
 import { printGraph } from "../../src/ir/print.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
+import { assumedSizes } from "../../src/passes/assumed-size.ts";
 import { defaultPassOptions, type PassOptions, type Tally, tallying } from "../../src/passes/pass.ts";
 import { reassociate } from "../../src/passes/reassociate.ts";
 import { onnxTarget } from "../../src/passes/target.ts";
@@ -454,4 +455,19 @@ it("takes a chain of ten thousand products", () => {
   const graph = output("deep", inputs, value);
   const after = reassociate.run(graph, contextFor(arena)) as Graph;
   expect(nodesOf(after).length).toBeLessThan(nodesOf(graph).length);
+});
+
+describe("sizes nobody gave", () => {
+  const [batch, seq, samples] = ["batch", "seq", "n"].map(symbol) as [Dim, Dim, Dim];
+  const frames = sub(floorDiv(sub(samples, 127), 384), 1);
+
+  it.each([
+    ["a sequence is a few hundred long", [seq], { seq: 512 }],
+    ["a batch is one", [batch, seq], { batch: 1, seq: 512 }],
+    ["samples are as many as make frames a few hundred", [seq, frames], { seq: 512, n: 2 ** 18 }],
+    ["a length that is cut into blocks is a length", [seq, floorDiv(seq, 64)], { seq: 512 }],
+    ["windows over two lengths", [floorDiv(add(samples, seq), 64)], { n: 2 ** 15, seq: 512 }],
+  ] as const)("%s", (_, dims, sizes) => {
+    expect(Object.fromEntries(assumedSizes(dims, Object.keys(sizes)))).toEqual(sizes);
+  });
 });
