@@ -190,3 +190,35 @@ describe("choice", () => {
     expect(model.graph.initializers.map(({ dims }) => dims)).toEqual([[1, 1, 257, 257]]);
   });
 });
+
+// ONNX's shape inference takes the number of keys for 0 where it is open, and a pick of the largest for malformed.
+it("weights of an open number of keys may be read by any operator", async () => {
+  const arena = new Arena();
+  const b = arena.build;
+  const input = (name: string, length: string) => b.input({ name, dtype: "f32", shape: [1, 2, symbol(length), 4] });
+  const [q, k, v] = [input("q", "Q"), input("k", "K"), input("v", "K")];
+  const [out, weights] = arena.node("attentionWithWeights", [q, k, v], { scale: 0.5, causal: false }).results as [
+    Value,
+    Value,
+  ];
+  const [top] = arena.node("topK", [weights], { k: 1, axis: 3 }).results as [Value, Value];
+  const graph = graphOf(
+    "picked",
+    [q, k, v],
+    [
+      ["out", out],
+      ["top", top],
+    ],
+  );
+  for (const [queries, keys] of [
+    [5, 7],
+    [1, 1],
+  ] as const) {
+    const feeds = {
+      q: tensor("f32", [1, 2, queries, 4]),
+      k: tensor("f32", [1, 2, keys, 4], 2),
+      v: tensor("f32", [1, 2, keys, 4], 3),
+    };
+    expect(operators(await check(arena, graph, new Map(Object.entries(feeds)), ortCpu()))).toContain("Attention");
+  }
+});
