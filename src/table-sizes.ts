@@ -56,7 +56,7 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
     case "size":
       return attrsOf(node, "size").of;
     case "constant":
-      return isFloat(type.dtype) ? undefined : largestOf(attrsOf(node, "constant").value);
+      return largestOf(attrsOf(node, "constant").value);
     case "cast":
     case "reshape":
     case "transpose":
@@ -82,8 +82,11 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
 /** Whether a value is a constant of one element. */
 const isOne = ({ node, type }: Value): boolean => node.op === "constant" && type.shape.length === 0;
 
-const largestOf = ({ data }: HostTensor): number =>
-  Array.from(data as ArrayLike<number | bigint>, Number).reduce(
-    (most, x) => Math.max(most, x),
-    Number.NEGATIVE_INFINITY,
-  );
+/** More elements are not looked through. */
+const fewElements = 2 ** 16;
+
+function largestOf({ dtype, data }: HostTensor): number | undefined {
+  if (isFloat(dtype) || data.length > fewElements) return undefined;
+  const most = Array.from(data as ArrayLike<number | bigint>, Number).reduce((a, b) => Math.max(a, b), 0);
+  return Number.isSafeInteger(most) ? most : undefined;
+}

@@ -33,7 +33,8 @@ const startLimit = 200;
  * in order and with their operands, and are run by the runtime alone. Shapes computed from shapes become dimensions.
  *
  * Throws QKV402 for graphs that are no graphs (cycles, missing or repeated names, no outputs or outputs of another type
- * than declared), QKV404 and QKV409 for sparse tensors, QKV408 for functions that call themselves, QKV418 for inputs and outputs of types that are not ours.
+ * than declared), QKV404 and QKV409 for sparse tensors, QKV408 for functions that call themselves, QKV418 for inputs,
+ * outputs and sparse tensors of types that are not ours.
  */
 export function importModel(model: OnnxModel): ImportedModel {
   const { graph, versions } = inlineFunctions(withoutSparse(model));
