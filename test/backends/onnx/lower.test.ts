@@ -377,3 +377,22 @@ describe("composites", () => {
           );
   });
 });
+
+// The runtime takes a transposition into the product behind it, and a product with a vector is wrong then.
+it.each([
+  ["a matrix, turned, and a vector", "a c, c -> a"],
+  ["a vector and a matrix, turned", "c, a c -> a"],
+])("products of %s", async (_, spec) => {
+  const arena = new Arena();
+  const b = arena.build;
+  const x = b.input({ name: "x", dtype: "f32", shape: [2, 5, 4] });
+  const y = b.input({ name: "y", dtype: "f32", shape: [5, 4] });
+  const vector = b.input({ name: "v", dtype: "f32", shape: [4] });
+  const matrix = b.contract(x, y, { spec: "a b c, b c -> a c" });
+  const product = b.contract(...(spec.startsWith("c") ? [vector, matrix] : [matrix, vector]), { spec });
+  const feeds = new Map(
+    [x, y, vector].map((value, i) => ["xyv"[i]!, tensor("f32", value.type.shape as number[], i + 1)]),
+  );
+  for (const target of [ortCpu(), standard()])
+    await check(arena, graphOf("turned", [x, y, vector], [["out", product]]), feeds, target);
+});

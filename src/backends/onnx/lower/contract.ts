@@ -141,6 +141,19 @@ class Contraction {
     return { ref: transpose(this.#e, item.ref, perm), labels, value: undefined };
   }
 
+  /** A vector beside a matrix is one too: the runtime takes a transposition into products with vectors, and gets them wrong. */
+  #matrixProduct(type: TensorType, x: Ref, y: Ref): Ref {
+    const e = this.#e;
+    const [left, right] = [x.type.shape, y.type.shape];
+    const wide = left.length === 1 && right.length > 1;
+    const tall = right.length === 1 && left.length > 1;
+    if (!wide && !tall) return e.op(type, "MatMul", [x, y]);
+    const factors = wide ? [reshape(e, x, [1, ...left]), y] : [x, reshape(e, y, [...right, 1])];
+    const { dtype, shape } = type;
+    const whole = wide ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : [...shape, 1];
+    return reshape(e, e.op({ dtype, shape: whole }, "MatMul", factors), shape);
+  }
+
   #product(plan: PairPlan, x: Ref, y: Ref): Ref {
     const e = this.#e;
     const type = { dtype: this.#dtype, shape: plan.groups.map((group) => product(group.map(this.#size))) };
@@ -149,7 +162,7 @@ class Contraction {
       case "multiply":
         return e.op(type, "Mul", [x, y]);
       case "matmul":
-        return e.op(type, "MatMul", [x, y]);
+        return this.#matrixProduct(type, x, y);
       case "gemm":
         return e.op(type, "Gemm", [x, y], { transA: flag(plan.transFirst), transB: flag(plan.transSecond) });
       case "fused":
