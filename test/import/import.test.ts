@@ -289,6 +289,24 @@ test("what windows leave of a length is divided as one", async () => {
   expect(showType(imported.outputs[0]!.value.type)).toBe("f32[2, floor((n - 1)/6)]");
 });
 
+test("a stored triangle of ones is a mask, other squares are weights", async () => {
+  const squares = {
+    triangle: [1, 0, 0, 1, 1, 0, 1, 1, 1],
+    other: [1, 0, 0, 1, 1, 0, 1, 1, 2],
+    upper: [1, 1, 1, 0, 1, 1, 0, 0, 1],
+  };
+  const file = modelOf(
+    graph(
+      Object.keys(squares).map((name) => node("Mul", ["x", name], [`${name}_y`])),
+      [info("x", "f32", [3, 3])],
+      Object.keys(squares).map((name) => info(`${name}_y`, "f32", [3, 3])),
+      Object.entries(squares).map(([name, values]) => tensor(name, "f32", [3, 3], values)),
+    ),
+  );
+  const { tensors } = await roundTrip(file, { x: numbers("f32", [3, 3]) });
+  expect(tensors.names()).toEqual(["other", "upper"]);
+});
+
 test("loops stay as they are, with what they read of the graph around them", async () => {
   const body = graph(
     [node("Add", ["acc", "x"], ["next"]), node("Identity", ["go"], ["still"])],

@@ -6,7 +6,14 @@ import { isFloat } from "../../../ir/dtype.ts";
 import { Value } from "../../../ir/graph.ts";
 import { elementCount } from "../../../ir/tensor.ts";
 import type { TensorType } from "../../../ir/types.ts";
-import { isTensorInfo, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from "../schema.ts";
+import {
+  isExternal,
+  isTensorInfo,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValueInfo,
+} from "../schema.ts";
 import { type FileTensors, hostOf } from "./file-tensors.ts";
 import { freeNames, graphsOf, type Versions } from "./functions.ts";
 import { clampInteger, contentsLimit, type Imported, ofContents, ofValue } from "./imported.ts";
@@ -107,7 +114,9 @@ function tensorEntry(scope: Scope, tensor: OnnxTensor, stored: boolean): Entry {
     };
   }
   const count = elementCount(dims);
-  const trained = stored && (isFloat(dtype) ? count > 1 : (dtype === "i8" || dtype === "u8") && count > contentsLimit);
+  const trained =
+    stored &&
+    (isFloat(dtype) ? count > 1 && !isTriangle(tensor) : (dtype === "i8" || dtype === "u8") && count > contentsLimit);
   if (trained) {
     const name = weights.add(tensor);
     return ofValue(arena.build.param({ name, dtype, shape: dims }));
@@ -121,6 +130,16 @@ function tensorEntry(scope: Scope, tensor: OnnxTensor, stored: boolean): Entry {
         Array.from(host.data as ArrayLike<number | bigint>, (element) => clampInteger(Number(element))),
       )
     : ofValue(value);
+}
+
+/** Whether a stored tensor is ones up to the diagonal and zeros beyond: a causal mask is no weight, whoever stored it. */
+function isTriangle(tensor: OnnxTensor): boolean {
+  const { dtype, dims, bytes } = tensor;
+  const [rows, columns] = dims.slice(-2);
+  const isSquare = rows !== undefined && rows > 2 && rows === columns && dims.slice(0, -2).every((dim) => dim === 1);
+  if (dtype !== "f32" || !isSquare || isExternal(bytes)) return false;
+  const data = hostOf(tensor).data as Float32Array;
+  return data.every((x, at) => x === Number(at % rows <= Math.floor(at / rows)));
 }
 
 function convertNode(scope: Scope, node: OnnxNode): void {
