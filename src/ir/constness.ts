@@ -46,9 +46,9 @@ function collect(nodes: readonly Node[], given: ReadonlySet<Node>): ReadonlySet<
   return foldable;
 }
 
-/** No symbol in the types or attributes, nor in the graphs it holds. */
+/** No symbol in the types or attributes, nor in the graphs it holds; what only the runtime can run is known there alone. */
 function isNumeric(node: Node): boolean {
-  if (!node.results.every(({ type }) => type.shape.every(isStatic))) return false;
+  if (node.op === "opaque" || !node.results.every(({ type }) => type.shape.every(isStatic))) return false;
   const { attrs } = opDef(node.op);
   for (const [name, value] of node.attrs) if (!isNumericAttr(attrs[name]!.kind, value)) return false;
   return true;

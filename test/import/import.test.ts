@@ -307,6 +307,20 @@ test("a stored triangle of ones is a mask, other squares are weights", async () 
   expect(tensors.names()).toEqual(["other", "upper"]);
 });
 
+test("an operator that stays is not computed ahead, were all it reads constant", async () => {
+  const file = modelOf(
+    graph(
+      [node("Sinh", ["stored"], ["s"]), node("Mul", ["x", "s"], ["y"])],
+      [info("x", "f32", [2])],
+      [info("y", "f32", [2])],
+      [tensor("stored", "f32", [2], [0.5, -1])],
+    ),
+  );
+  const imported = await roundTrip(file, { x: numbers("f32", [2]) });
+  const { graph: optimised } = await compile(imported);
+  expect(printGraph(optimised)).toContain("opaque(%stored)");
+});
+
 test("loops stay as they are, with what they read of the graph around them", async () => {
   const body = graph(
     [node("Add", ["acc", "x"], ["next"]), node("Identity", ["go"], ["still"])],

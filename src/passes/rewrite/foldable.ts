@@ -28,9 +28,9 @@ export function isFoldable(value: Value): boolean {
   return foldability.get(value.node)!;
 }
 
-/** Neither given at run time, nor with a symbol in its types or attributes. */
+/** Neither given nor only computed at run time, nor with a symbol in its types or attributes. */
 function isNumeric(node: Node): boolean {
-  if (node.op === "input" || holdsGraphs(node)) return false;
+  if (node.op === "input" || node.op === "opaque" || holdsGraphs(node)) return false;
   if (!node.results.every(({ type }) => type.shape.every(isStatic))) return false;
   const { attrs } = opDef(node.op);
   for (const [name, value] of node.attrs) if (hasSymbol(attrs[name]!.kind, value)) return false;
