@@ -312,6 +312,9 @@ describe("composites", () => {
     ["skipRmsNorm", [[31, 64], [31, 64], [64]], []],
     ["gelu", [[3, 33]], []],
     ["gelu", [[3, 33]], [{ approximate: "tanh" }]],
+    ["gelu", [[]], []],
+    ["gelu", [[]], [{ approximate: "tanh" }]],
+    ["silu", [[]], []],
     ["biasGelu", [[3, 5, 33], [33]], []],
     ["silu", [[3, 33]], []],
     ["relu", [[3, 33]], []],
@@ -395,4 +398,21 @@ it.each([
   );
   for (const target of [ortCpu(), standard()])
     await check(arena, graphOf("turned", [x, y, vector], [["out", product]]), feeds, target);
+});
+
+it("a 0 beside sizes that only a run tells is no shape to infer", async () => {
+  const arena = new Arena();
+  const b = arena.build;
+  const x = b.input({ name: "x", dtype: "f32", shape: [2, symbol("S"), 3] });
+  const [none, all] = arena.node("split", [x], { axis: 2, sizes: [0, 3] }).results as [Value, Value];
+  const refined = b.refine(none, { shape: [2, symbol("S"), 0] });
+  const graph = graphOf(
+    "none",
+    [x],
+    [
+      ["none", refined],
+      ["all", all],
+    ],
+  );
+  await check(arena, graph, new Map([["x", tensor("f32", [2, 5, 3])]]), ortCpu());
 });

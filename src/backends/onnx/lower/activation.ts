@@ -9,6 +9,8 @@ function gelu({ e, operands, attrs, type }: LowerContext<"gelu">): Lowered {
   if (type.dtype === "f64") return undefined;
   if (e.target.opset >= 20) return e.op(type, "Gelu", operands, tanh ? { approximate: text("tanh") } : {});
   if (!e.target.contrib || type.dtype !== "f32") return undefined;
+  // Its kernel wants an axis.
+  if (tanh && type.shape.length === 0) return undefined;
   return e.contrib(type, tanh ? "FastGelu" : "Gelu", operands);
 }
 

@@ -41,10 +41,10 @@ function concat({ e, operands, attrs, type }: LowerContext<"concat">): Ref {
   return e.op(type, "Concat", operands, { axis: int(positive(attrs.axis, type.shape.length)) });
 }
 
-/** A symbol that is bound here has no size but that of `x` itself. */
+/** A symbol that is bound here has no size but that of `x` itself; shape inference refuses a 0 beside sizes it does not know. */
 function refine({ e, operands: [x], attrs: { shape }, type }: LowerContext<"refine">): Ref {
   const known = shape.flatMap(symbolsOf).every((name) => e.shapes.knows(name));
-  return known ? e.op(type, "Reshape", [x!, e.vector(shape)]) : e.op(type, "Identity", [x!]);
+  return known && !shape.includes(0) ? e.op(type, "Reshape", [x!, e.vector(shape)]) : e.op(type, "Identity", [x!]);
 }
 
 export const movementLowerings: Lowerings<keyof typeof movement> = {
