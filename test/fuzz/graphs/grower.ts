@@ -14,7 +14,7 @@ type Fits = (type: TensorType) => boolean;
 export interface Grower extends Maker {
   readonly sizes: ReadonlyMap<string, number>;
   readonly pool: readonly Value[];
-  /** Takes a value into the pool; false where it is there already, too large, or holds what is no number. */
+  /** Takes a value into the pool; false where it is there already, too large, of a negative extent, or holds what is no number. */
   admit(value: Value): boolean;
   /** A value of the pool that fits. */
   some(fits: Fits): Value | undefined;
@@ -53,6 +53,8 @@ export function grower(seed: number): Grower {
   const known = new Map<Value, RefTensor>();
   const pool: Value[] = [];
   const count = (shape: readonly Dim[]) => elementCount(shape.map((dim) => evaluate(dim, sizes)));
+  const exists = ({ node }: Value) =>
+    node.results.every(({ type }) => type.shape.every((dim) => evaluate(dim, sizes) >= 0));
   const weights = new Map<string, Value>();
   const param = (dtype: DType, shape: readonly number[]) => {
     const value = m.b.param({ name: `w${weights.size}`, dtype, shape, init: "normal" });
@@ -86,7 +88,7 @@ export function grower(seed: number): Grower {
     count,
     some,
     admit(value) {
-      if (known.has(value) || count(value.type.shape) > mostElements) return false;
+      if (known.has(value) || !exists(value) || count(value.type.shape) > mostElements) return false;
       const tensor = evaluated(value)!;
       if (!isSound(value.type.dtype, tensor.data)) return false;
       known.set(value, tensor);
