@@ -21,18 +21,24 @@ export interface Subject {
   keep(seed: number, problems: readonly string[]): Kept;
 }
 
+/** The graph of a seed; nothing where making it is what failed. */
+function textOfSeed(seed: number): string {
+  try {
+    const { graph, arena } = graphOfSeed(seed);
+    return printGraph(graph, { arena });
+  } catch {
+    return "";
+  }
+}
+
 const graphs: Subject = {
   name: "graphs",
   doc: "random graphs: text, passes, export, and numbers of the runtime at every level against float64",
   secondsPerCase: 120,
   check: checkSeed,
   keep(seed, problems) {
-    const { graph, arena } = graphOfSeed(seed);
-    const remarks = problems.map((problem) => `// ${problem.split("\n")[0]}`);
-    return {
-      extension: "ir",
-      content: `${[`// seed ${seed}`, ...remarks].join("\n")}\n${printGraph(graph, { arena })}`,
-    };
+    const remarks = [`seed ${seed}`, ...problems].map((problem) => `// ${problem.split("\n")[0]}\n`).join("");
+    return { extension: "ir", content: remarks + textOfSeed(seed) };
   },
 };
 
