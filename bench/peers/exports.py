@@ -85,6 +85,15 @@ def audio(batch, seq):
     return dict(input_features=torch.randn(batch, 8, 32), decoder_input_ids=ids(batch, seq))
 
 
+def pixels(size):
+    return lambda batch, _: dict(pixel_values=torch.randn(batch, 3, size, size))
+
+
+def waves(least, step):
+    """Sound of at least so many samples, and more with the length."""
+    return lambda batch, seq: dict(input_values=torch.randn(batch, least + step * seq))
+
+
 def past(layers, kv_heads, width, positions=False):
     def make(batch, seq):
         before = seq // 2
@@ -249,6 +258,47 @@ CASES = {
     "cohere": (transformer(hf.CohereForCausalLM, hf.CohereConfig, **sizes()), hidden, right, 2),
     "stablelm": (transformer(hf.StableLmForCausalLM, hf.StableLmConfig, **sizes()), hidden, right, 2),
     "falcon": (transformer(hf.FalconForCausalLM, hf.FalconConfig, vocab_size=VOCAB, hidden_size=40, num_hidden_layers=2, num_attention_heads=5, multi_query=True, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "bigcode": (transformer(hf.GPTBigCodeForCausalLM, hf.GPTBigCodeConfig, vocab_size=VOCAB, n_embd=40, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "codegen": (transformer(hf.CodeGenForCausalLM, hf.CodeGenConfig, vocab_size=VOCAB, n_embd=48, n_layer=2, n_head=4, n_positions=64, rotary_dim=4, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "xglm": (transformer(hf.XGLMForCausalLM, hf.XGLMConfig, vocab_size=VOCAB, d_model=24, ffn_dim=34, num_layers=2, attention_heads=3, max_position_embeddings=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "biogpt": (transformer(hf.BioGptForCausalLM, hf.BioGptConfig, vocab_size=VOCAB, hidden_size=21, num_hidden_layers=2, num_attention_heads=3, intermediate_size=34, max_position_embeddings=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "granite": (transformer(hf.GraniteForCausalLM, hf.GraniteConfig, **sizes(hidden_size=40, attention_multiplier=0.2, residual_multiplier=0.7, embedding_multiplier=3.0, logits_scaling=2.0)), hidden, right, 2),
+    "nemotron": (transformer(hf.NemotronForCausalLM, hf.NemotronConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "starcoder2": (transformer(hf.Starcoder2ForCausalLM, hf.Starcoder2Config, **sizes(hidden_size=40, sliding_window=6)), hidden, right, 2),
+    "gemma": (transformer(hf.GemmaForCausalLM, hf.GemmaConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "glm": (transformer(hf.GlmForCausalLM, hf.GlmConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "helium": (transformer(hf.HeliumForCausalLM, hf.HeliumConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "smollm3": (transformer(hf.SmolLM3ForCausalLM, hf.SmolLM3Config, **sizes(hidden_size=40)), hidden, right, 2),
+    "olmo": (transformer(hf.OlmoForCausalLM, hf.OlmoConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "deepseek3": (transformer(hf.DeepseekV3ForCausalLM, hf.DeepseekV3Config, vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, first_k_dense_replace=2, kv_lora_rank=12, q_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=10, v_head_dim=6, max_position_embeddings=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "mbart": (transformer(hf.MBartModel, hf.MBartConfig, **seq2seq()), hidden, both, 6),
+    "pegasus": (transformer(hf.PegasusModel, hf.PegasusConfig, **seq2seq()), hidden, both, 6),
+    "m2m": (transformer(hf.M2M100Model, hf.M2M100Config, **seq2seq()), hidden, both, 6),
+    "mt5": (transformer(hf.MT5ForConditionalGeneration, hf.MT5Config, vocab_size=VOCAB, d_model=20, d_kv=6, d_ff=32, num_layers=2, num_heads=3), hidden, both, 6),
+    "blenderbot": (transformer(hf.BlenderbotModel, hf.BlenderbotConfig, **seq2seq()), hidden, both, 6),
+    "deit": (transformer(hf.DeiTModel, hf.DeiTConfig, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4), hidden, pixels(16), 2),
+    "beit": (transformer(hf.BeitModel, hf.BeitConfig, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4, use_relative_position_bias=True), hidden, pixels(16), 2),
+    "swin": (transformer(hf.SwinModel, hf.SwinConfig, image_size=32, patch_size=4, embed_dim=12, depths=[2, 2], num_heads=[2, 3], window_size=4), hidden, pixels(32), 4),
+    "dinov2": (transformer(hf.Dinov2Model, hf.Dinov2Config, hidden_size=21, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4), hidden, pixels(16), 2),
+    "siglip-vision": (transformer(hf.SiglipVisionModel, hf.SiglipVisionConfig, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4), hidden, pixels(16), 3),
+    "clip-vision": (transformer(hf.CLIPVisionModel, hf.CLIPVisionConfig, hidden_size=21, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4), hidden, pixels(16), 2),
+    "wav2vec2": (transformer(hf.Wav2Vec2Model, hf.Wav2Vec2Config, vocab_size=VOCAB, hidden_size=24, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, conv_dim=(8, 8), conv_stride=(5, 2), conv_kernel=(10, 3), num_feat_extract_layers=2, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2), hidden, waves(1600, 20), 2),
+    "hubert": (transformer(hf.HubertModel, hf.HubertConfig, vocab_size=VOCAB, hidden_size=24, intermediate_size=34, num_hidden_layers=2, num_attention_heads=3, conv_dim=(8, 8), conv_stride=(5, 2), conv_kernel=(10, 3), num_feat_extract_layers=2, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2), hidden, waves(1600, 20), 2),
+    "squeezebert": (transformer(hf.SqueezeBertModel, hf.SqueezeBertConfig, vocab_size=VOCAB, hidden_size=24, embedding_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, q_groups=2, k_groups=2, v_groups=2, post_attention_groups=1, intermediate_groups=2, output_groups=2, max_position_embeddings=64), hidden, right, 2),
+    "rembert": (transformer(hf.RemBertModel, hf.RemBertConfig, **encoder(input_embedding_size=12)), hidden, right, 2),
+    "camembert": (transformer(hf.CamembertModel, hf.CamembertConfig, **encoder(pad_token_id=1)), hidden, right, 2),
+    "esm": (transformer(hf.EsmModel, hf.EsmConfig, **encoder(hidden_size=24, position_embedding_type="rotary", pad_token_id=1, mask_token_id=4)), hidden, right, 2),
+    "roformer": (transformer(hf.RoFormerModel, hf.RoFormerConfig, **encoder(hidden_size=24, embedding_size=24)), hidden, right, 2),
+    "xlm": (transformer(hf.XLMModel, hf.XLMConfig, vocab_size=VOCAB, emb_dim=21, n_layers=2, n_heads=3, max_position_embeddings=64, pad_index=2), hidden, right, 2),
+    "deberta-rel": (transformer(hf.DebertaV2Model, hf.DebertaV2Config, **encoder(relative_attention=True, position_buckets=8, max_relative_positions=16, pos_att_type=["c2p", "p2c"], share_att_key=True, norm_rel_ebd="layer_norm")), hidden, right, 2),
+    "convbert": (transformer(hf.ConvBertModel, hf.ConvBertConfig, **encoder(hidden_size=24, num_attention_heads=4, embedding_size=24)), hidden, right, 2),
+    "fnet": (transformer(hf.FNetModel, hf.FNetConfig, vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, intermediate_size=34, max_position_embeddings=64), hidden, tokens, 0),
+    "openai-gpt": (transformer(hf.OpenAIGPTLMHeadModel, hf.OpenAIGPTConfig, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64), hidden, right, 2),
+    "exaone4": (transformer(hf.Exaone4ForCausalLM, hf.Exaone4Config, **sizes(hidden_size=40, sliding_window=4)), hidden, right, 2),
+    "ernie45": (transformer(hf.Ernie4_5ForCausalLM, hf.Ernie4_5Config, **sizes(hidden_size=40)), hidden, right, 2),
+    "arcee": (transformer(hf.ArceeForCausalLM, hf.ArceeConfig, **sizes(hidden_size=40)), hidden, right, 2),
+    "persimmon": (transformer(hf.PersimmonForCausalLM, hf.PersimmonConfig, vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5, max_position_embeddings=128, bos_token_id=1, eos_token_id=2), hidden, right, 2),
+    "moonshine": (transformer(hf.MoonshineModel, hf.MoonshineConfig, vocab_size=VOCAB, hidden_size=24, intermediate_size=34, encoder_num_hidden_layers=2, decoder_num_hidden_layers=2, encoder_num_attention_heads=3, decoder_num_attention_heads=3, encoder_num_key_value_heads=3, decoder_num_key_value_heads=3), hidden, lambda b, s: waves(1600, 64)(b, s) | dict(decoder_input_ids=ids(b, s)), 6),
     "mha": (eager(lambda: nn.MultiheadAttention(30, 5, batch_first=True)), multi_head, floats(30), 1),
     "mha-padding": (eager(lambda: nn.MultiheadAttention(30, 5, batch_first=True)), multi_head, padding, 1),
     "mha-seq-first": (eager(lambda: nn.MultiheadAttention(30, 3)), multi_head, floats(30), 1),

@@ -6,12 +6,11 @@ import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import { meansOfUnseen } from "./unseen.ts";
 
-const maskedBelow = -1e4;
 /**
  * Added where a mask is off. It swallows any score in every precision, so that a row that sees nothing weighs its keys
  * alike, as it does where scores are replaced; kernels clear such rows only for the very lowest number.

@@ -3,6 +3,9 @@ import type { HostTensor } from "../../ir/tensor.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 
+/** Added to scores, or put in their place, this and less leaves no weight. */
+export const maskedBelow = -1e4;
+
 /** Where queries and keys are in a mask, counted from its last axis. */
 export interface PairAxes {
   readonly query: number;

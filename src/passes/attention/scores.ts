@@ -5,7 +5,7 @@ import { sameShape } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
-import { maskOfBias } from "./causal.ts";
+import { maskedBelow, maskOfBias } from "./causal.ts";
 
 /** One step between the product of queries and keys and the softmax, nearest the softmax first. */
 export type Step =
@@ -20,8 +20,6 @@ export interface ScorePath {
   readonly steps: readonly Step[];
 }
 
-/** Masks with anything above this do not mask. */
-const maskedBelow = -1e4;
 const maxSteps = 24;
 
 /** Follows scores down to the product they come from. */

@@ -2,6 +2,7 @@ import { attrsOf, type Build } from "../../ir/arena.ts";
 import type { Value } from "../../ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameShape } from "../../ir/types.ts";
+import { maskedBelow } from "../attention/causal.ts";
 import { fusion, type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { a, any, type Term, t, x, y, z } from "../rewrite/term.ts";
@@ -59,7 +60,7 @@ export const softmaxRules: readonly Rule[] = [
       const bools = hidden !== undefined && sameShape(scores.type.shape, type.shape) ? boolsOf(b, seen) : undefined;
       if (!bools) return undefined;
       const fill = node.op === "sub" ? -hidden! : hidden!;
-      return fill <= -1e4 ? b.select(bools, scores, b.scalar(fill, type.dtype)) : counts;
+      return fill <= maskedBelow ? b.select(bools, scores, b.scalar(fill, type.dtype)) : counts;
     },
     refuses: [counts],
     tolerance: "reordered",

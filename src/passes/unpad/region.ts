@@ -4,6 +4,7 @@ import { holdsGraphs } from "../../ir/cost.ts";
 import { type Graph, type Node, nodesOf, type Value } from "../../ir/graph.ts";
 import { score as theScore } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
+import { maskedBelow } from "../attention/causal.ts";
 import { linearOf } from "../projection/linear.ts";
 import { takesFirst } from "./clear.ts";
 import { followTokens, isRowOf, type KnownAtPadding, type PaddingMask, sameAxes, type TokenAxes } from "./padding.ts";
@@ -34,9 +35,6 @@ export const refusals = {
   little: "too little work for each token to move it",
   shown: "an output shows padded positions; with unpad they are zero",
 } as const;
-
-/** Added to scores of a softmax, this and less leaves no weight. */
-const hiddenBelow = -1e4;
 
 /**
  * Follows tokens through the graph: rows, from the first projection on, as long as work goes row by row; what is
@@ -155,5 +153,5 @@ function hidesPadding(known: KnownAtPadding, node: Node): boolean {
   if (onKeys(mask) === 0) return true;
   const added = onKeys(bias);
   const isPlainSoftmax = node.attrs.get("normaliser") === "softmax" && node.attrs.get("score") === theScore();
-  return isPlainSoftmax && added !== undefined && added <= hiddenBelow;
+  return isPlainSoftmax && added !== undefined && added <= maskedBelow;
 }
