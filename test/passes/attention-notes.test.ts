@@ -29,10 +29,12 @@ test("an attention that is found is named, with its heads and what it hides", as
   ]);
   const [note] = await notesOf("add(%s, %x)", "reshape(%p) {shape = [B, 2, 2, S, T]}");
   expect(note).toBe("attention %y: 4 heads over 2, with a bias");
+  const [capped] = await notesOf("tanh(%s)", "reshape(%p) {shape = [B, 2, 2, S, T]}");
+  expect(capped).toBe("attention %y: 4 heads over 2, by formulas");
 });
 
 test.each([
-  ["tanh(%s)", "scores come from tanh, not from a product; blocked by tanh %t"],
+  ["exp(%s)", "scores come from exp, not from a product; blocked by exp %t"],
   ["mul(%s, %x)", "scores are multiplied by a tensor; blocked by mul %t"],
 ])("the operation that stands in the way is named: %s", async (scores, why) => {
   expect(await notesOf(scores, "reshape(%p) {shape = [B, 2, 2, S, T]}")).toEqual([`no attention at %p: ${why}`]);

@@ -1,7 +1,9 @@
 import type { Arena, Build } from "../../ir/arena.ts";
+import { atScore, softCap } from "../../ir/attend.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
+import { applied, type IndexExpr } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
@@ -18,6 +20,9 @@ import { meansOfUnseen } from "./unseen.ts";
 const swallows = -1e38;
 /** Hidden in place, scores are written once; as a bias the mask is a second tensor of their size. */
 export const ownMasks = "each score has a mask of its own: kernels would take it as a second tensor of that size";
+/** `attentionWithWeights` has no score function. */
+export const cappedWeights = "the weights of capped scores are asked for";
+export const maskedAhead = "scores are masked ahead of a soft-cap, which lifts what they are masked with";
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
 /** What takes the place of an attention's result, and of its weights where they are asked for. */
@@ -34,7 +39,8 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const k = stripScale(b, roles.k);
   const collected = collect(candidate, b, withWeights);
   if ("reason" in collected) return collected;
-  const scale = q.scale * k.scale * collected.scale;
+  const { cap } = collected;
+  const scale = q.scale * k.scale * collected.scale * (cap?.factor ?? 1);
   if (!(scale > 0 && Number.isFinite(scale)))
     return { depth: 6, reason: `the scale ${scale} is not positive`, at: candidate.path.product.results[0]! };
   const heads = [...roles.head, ...roles.group];
@@ -56,10 +62,16 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const clears = candidate.guarded ? clearsRows(candidate, collected) : false;
   if (typeof clears !== "boolean") return clears;
   const averages = !clears && collected.averages;
-  const bias = sumOfBiases(b, clears || averages ? { ...collected, masks: [] } : collected, roles);
-  const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : averages ? hidden : undefined;
-  const extras = [mask, bias].filter((extra) => extra !== undefined);
-  const attrs = { scale, causal: collected.causal };
+  const added = sumOfBiases(b, clears || averages ? { ...collected, masks: [] } : collected, roles);
+  const mask = clears ? allSeen(b, hidden, added, operands[0].type.dtype) : averages ? hidden : undefined;
+  if (cap && withWeights) return { depth: 6, reason: cappedWeights, at: cap.at };
+  const bias = cap ? sumOfBiases(b, { biases: cap.biases, masks: [] }, roles) : added;
+  const table = cap && added;
+  const extras = [mask, bias, table].filter((extra) => extra !== undefined);
+  const attrs = {
+    ...{ scale, causal: collected.causal },
+    ...(cap && { score: cappedScore(cap.factor, table), tables: table ? 1 : 0 }),
+  };
   const back = (value: Value, last: readonly string[], labels: readonly string[], like: Value): Value => {
     arena.inherit(like, value);
     return reshaped(b, spread(b, value, [roles.batch, heads, roles.query, last], labels, roles.sizes), like.type.shape);
@@ -79,6 +91,12 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const attended = b.attention(...operands, ...extras, attrs);
   const made = averages ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], hidden!)) : attended;
   return { out: back(made, roles.valueWidth, roles.outLabels, root) };
+}
+
+/** The score function of a soft-cap, cap · tanh(s / cap), with what is added to it afterwards. */
+function cappedScore(cap: number, after: Value | undefined): IndexExpr {
+  const capped = softCap(cap);
+  return after ? applied("add", capped, atScore(0, after.type)) : capped;
 }
 
 /** Whether rows that see nothing are zero; where masks are finite, such rows weigh their keys alike instead. */
@@ -127,8 +145,16 @@ interface Term {
   readonly factor: number;
 }
 
+/** A tanh of the scores: what it is multiplied by, and what is added to the scores ahead of it. */
+interface Cap {
+  readonly factor: number;
+  readonly biases: readonly Term[];
+  readonly at: Value;
+}
+
 interface Collected {
   readonly scale: number;
+  readonly cap: Cap | undefined;
   readonly causal: boolean;
   readonly biases: readonly Term[];
   /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
@@ -188,6 +214,7 @@ function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[]
 
 function collect({ path, groups, roles }: Candidate, b: Build, withWeights: boolean): Collected | Miss {
   let scale = 1;
+  let cap: (Cap & { readonly biases: Term[] }) | undefined;
   const biases: Term[] = [];
   const triangles: Term[] = [];
   const added: Conjunction[] = [];
@@ -203,7 +230,17 @@ function collect({ path, groups, roles }: Candidate, b: Build, withWeights: bool
       if (!(step.factor > 0) && biases.length + triangles.length + added.length + replacing.length > 0)
         return { depth: 6, reason: `the scale ${step.factor} is not positive`, at: step.node.results[0]! };
       scale *= step.factor;
+    } else if (step.kind === "cap") {
+      const here = step.node.results[0]!;
+      if (cap) return { depth: 6, reason: "scores are capped twice", at: here };
+      if (!(scale > 0)) return { depth: 6, reason: `the scale ${scale} is not positive`, at: here };
+      cap = { factor: scale, biases: [], at: here };
+      scale = 1;
+    } else if (cap && step.kind === "bias") {
+      const factor = scale * cap.factor;
+      cap.biases.push({ value: step.value, groups: at, factor: step.negate ? -factor : factor });
     } else if (step.kind === "mask") {
+      if (cap) return { depth: 6, reason: maskedAhead, at: step.node.results[0]! };
       const other = replaced ?? step.fill * scale;
       if (step.fill * scale !== other)
         return {
@@ -230,8 +267,8 @@ function collect({ path, groups, roles }: Candidate, b: Build, withWeights: bool
   const averages = !withWeights && !hides && swallowed && averagesUnseen(masks);
   const inside = hides || averages;
   const causal = inside && (triangles.length > 0 || masks.some(({ parts }) => parts.some(isTriangle)));
-  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), fills, averages };
-  return { scale, causal, biases: [...biases, ...triangles], masks, fills, averages };
+  if (inside) return { scale, cap, causal, biases, masks: withoutTriangles(masks), fills, averages };
+  return { scale, cap, causal, biases: [...biases, ...triangles], masks, fills, averages };
 }
 
 /** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */

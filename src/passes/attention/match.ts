@@ -3,7 +3,7 @@ import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
-import { buildAttention, ownMasks } from "./build.ts";
+import { buildAttention, cappedWeights, maskedAhead, ownMasks } from "./build.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { type ScorePath, scorePath } from "./scores.ts";
@@ -51,7 +51,7 @@ function nanGuard({ node }: Value): readonly Node[] {
   return same!.node.operands.every((side) => side === kept) ? [node, same!.node] : [];
 }
 
-/** softmax(scale · q kᵀ + bias, masked) v, whatever the order of axes, of operands and of steps. */
+/** softmax(scale · q kᵀ + bias, masked) v, soft-capped or not, whatever the order of axes, of operands and of steps. */
 export const attentionMatcher: Matcher = {
   name: "attention",
   formula: "contract(softmax(scale · contract(q, k) + bias, masked), v) = attention(q, k, v, bias)",
@@ -62,6 +62,8 @@ export const attentionMatcher: Matcher = {
     "the scores where the mask is off are …, which still counts",
     "scores are held at what still counts",
     "scores held at the least number may be minus infinity below",
+    maskedAhead,
+    cappedWeights,
     "the scores are a product of … operands",
     "keys and values do not share the axis …",
     ownMasks,

@@ -13,6 +13,7 @@ export type Step =
   | { readonly kind: "bias"; readonly value: Value; readonly negate: boolean; readonly node: Node }
   | { readonly kind: "mask"; readonly mask: Value; readonly keeps: boolean; readonly fill: number; readonly node: Node }
   | { readonly kind: "floor"; readonly node: Node }
+  | { readonly kind: "cap"; readonly node: Node }
   | { readonly kind: "move"; readonly node: Node };
 
 export interface ScorePath {
@@ -51,6 +52,8 @@ function stepBelow(value: Value): Below {
     }
     case "max":
       return floorStep(value);
+    case "tanh":
+      return { step: { kind: "cap", node }, next: left! };
     case "add":
     case "sub":
       return biasStep(value);
@@ -113,6 +116,8 @@ function shownByFloor(steps: readonly Step[]): Miss | undefined {
   let scale = 1;
   let hides = false;
   for (const step of steps.slice(first)) {
+    // What is capped is finite, whatever it was.
+    if (step.kind === "cap") return undefined;
     if (step.kind === "scale") scale *= Math.abs(step.factor);
     const low = lowestAdded(step) * scale;
     if (low > lowest / 2) continue;
@@ -133,6 +138,9 @@ function lowestAdded(step: Step): number {
   return toFloat64(tensor).reduce((least, x) => Math.min(least, step.negate ? -x : x), 0);
 }
 
+/** Operations a score path goes through. */
+const followed = new Set(["mul", "div", "sub", "add", "max", "tanh", "select", "reshape", "transpose"]);
+
 /** Whether the steps of a score path lead from here to a product that is computed at run time. */
 function leadsToProduct(value: Value): boolean {
   let current = value;
@@ -143,7 +151,7 @@ function leadsToProduct(value: Value): boolean {
     if (node.op === "select")
       current = scalarOf(node.operands[2]!) === undefined ? node.operands[2]! : node.operands[1]!;
     else if (node.op === "add") current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
-    else if (["mul", "div", "sub", "max", "reshape", "transpose"].includes(node.op)) current = node.operands[0]!;
+    else if (followed.has(node.op)) current = node.operands[0]!;
     else return false;
   }
   return false;
@@ -154,7 +162,7 @@ function leadsDirectly(value: Value): boolean {
   let current: Value | undefined = value;
   for (let i = 0; i < 6 && current; i++) {
     if (current.node.op === "contract") return current.node.operands.length === 2;
-    if (!["mul", "div", "sub", "add", "max", "select", "reshape", "transpose"].includes(current.node.op)) return false;
+    if (!followed.has(current.node.op)) return false;
     current = current.node.op === "select" ? current.node.operands[1] : current.node.operands[0];
   }
   return false;

@@ -2,6 +2,7 @@ import type { Build } from "../../ir/arena.ts";
 import { attrsOf } from "../../ir/arena.ts";
 import {
   type AttentionShapes,
+  atScore,
   attentionShapes,
   both,
   causalFormula,
@@ -59,12 +60,7 @@ export function problemOf(node: Node, b: Build): MaskProblem {
   const sizes = attentionShapes(q.type, k.type, v.type);
   const operands = attentionExtras(extras, attrs.tables);
   const tableValues = [...operands.tables];
-  /** A tensor that stretches to the scores, read at an index. */
-  const read = (tensor: Value): IndexExpr => {
-    const names = ["b", "h", "q", "k"] as const;
-    const at = names.map((name, axis) => (tensor.type.shape[axis] === 1 ? constant(0) : index(name)));
-    return lookup(tableValues.push(tensor) - 1, at);
-  };
+  const read = (tensor: Value): IndexExpr => atScore(tableValues.push(tensor) - 1, tensor.type);
   let mask = attrs.causal ? both(causalFormula, attrs.mask) : attrs.mask;
   if (operands.mask) mask = both(mask, read(operands.mask));
   let { score } = attrs;
