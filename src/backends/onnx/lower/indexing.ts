@@ -44,6 +44,8 @@ function flatNonZero({ e, operands: [x], type: { shape } }: LowerContext<"flatNo
 function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
   const [x, indices, updates] = operands as readonly [Ref, Ref, Ref];
   const { shape } = type;
+  // The runtime refuses indices of an empty axis.
+  if (product(updates.type.shape) === 0) return x;
   const { batch, reduction } = attrs;
   const axis = positive(attrs.axis, shape.length);
   const count = product(indices.type.shape.slice(batch));

@@ -30,7 +30,8 @@ export function norm(m: Maker, x: Value): Value {
 const residual = ({ b, param }: Maker, x: Value) => b.add(x, b.mul(x, param([1])));
 
 /** Gain and bias: of the last axis as norms have them, or of another shape. */
-function affine({ b, draw, param, tokens, c }: Maker, x: Value, width: number): Value {
+function affine({ b, draw, param, c }: Maker, x: Value, width: number): Value {
+  const tokens = x.type.shape.at(-2);
   const gain = draw.pick([
     () => param([width]),
     () => param([1, 1, width]),
