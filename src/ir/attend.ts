@@ -70,9 +70,6 @@ export interface Formulas {
 
 export const everything = constant(1);
 export const causalFormula = applied("lessEqual", index("k"), index("q"));
-/** cap · tanh(s / cap): no score is beyond ±cap (Gemma Team, arXiv:2408.00118, §2). */
-export const softCap = (cap: number): IndexExpr =>
-  applied("mul", constant(cap), applied("tanh", applied("div", theScore(), constant(cap))));
 /** What table number `table` of an attention, which stretches to the scores, holds for a score. */
 export function atScore(table: number, { shape }: TensorType): IndexExpr {
   const names = ["b", "h", "q", "k"] as const;

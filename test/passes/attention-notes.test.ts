@@ -34,8 +34,8 @@ test("an attention that is found is named, with its heads and what it hides", as
 });
 
 test.each([
-  ["exp(%s)", "scores come from exp, not from a product; blocked by exp %t"],
-  ["mul(%s, %x)", "scores are multiplied by a tensor; blocked by mul %t"],
+  ["ceil(%s)", "scores come from ceil, not from a product; blocked by ceil %t"],
+  ["select(%on, %s, -5)", "the scores where the mask is off are -5, which still counts; blocked by select %t"],
 ])("the operation that stands in the way is named: %s", async (scores, why) => {
   expect(await notesOf(scores, "reshape(%p) {shape = [B, 2, 2, S, T]}")).toEqual([`no attention at %p: ${why}`]);
 });

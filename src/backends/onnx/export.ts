@@ -114,7 +114,7 @@ class Writer {
       nodes,
       inputs: inputs.map((ref) => info(ref.name!, ref.type)),
       outputs: outputs.map((ref) => info(ref.name!, ref.type)),
-      valueInfo: (this.#cx.valueInfo ?? true) ? valueInfo(pending, interface_) : [],
+      valueInfo: this.#valueInfo(pending, interface_),
       initializers: initializers.map(({ ref, read }): OnnxTensor => {
         const tensor = read();
         return { name: ref.name!, dtype: tensor.dtype, dims: tensor.dims, bytes: tensorBytes(tensor) };
@@ -182,13 +182,21 @@ class Writer {
     });
   }
 
+  /** Types of what is in between: where the runtime's own inference is wrong, they set it right. */
+  #valueInfo(nodes: readonly PendingNode[], except: ReadonlySet<Ref>): readonly OnnxTensorInfo[] {
+    if (this.#cx.valueInfo === false) return [];
+    return nodes.flatMap(({ outputs }) =>
+      outputs.flatMap((ref) => (ref && !ref.info && !except.has(ref) ? [info(ref.name!, ref.type)] : [])),
+    );
+  }
+
   #branch({ name, nodes, inputs = [], outputs }: PendingGraph): OnnxGraph {
     return {
       name,
       nodes: this.#nodes(nodes),
       inputs: inputs.map(infoOf),
       outputs: outputs.map(infoOf),
-      valueInfo: [],
+      valueInfo: this.#valueInfo(nodes, new Set([...inputs, ...outputs])),
       initializers: [],
     };
   }
@@ -209,12 +217,6 @@ const info = (name: string, { dtype, shape }: TensorType): OnnxTensorInfo => ({
   dtype,
   shape: shape.map(onnxDim),
 });
-
-function valueInfo(nodes: readonly PendingNode[], except: ReadonlySet<Ref>): readonly OnnxTensorInfo[] {
-  return nodes.flatMap(({ outputs }) =>
-    outputs.flatMap((ref) => (ref && !ref.info && !except.has(ref) ? [info(ref.name!, ref.type)] : [])),
-  );
-}
 
 /** Nodes with those of branches after the node they belong to. */
 function allNodes(nodes: readonly PendingNode[]): readonly PendingNode[] {

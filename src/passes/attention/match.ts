@@ -1,9 +1,12 @@
+import type { Build } from "../../ir/arena.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
-import { buildAttention, cappedWeights, maskedAhead, ownMasks } from "./build.ts";
+import { buildAttention, changedWeights, ownMasks } from "./build.ts";
+import { maskedAhead, otherMask } from "./collect.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { type ScorePath, scorePath } from "./scores.ts";
@@ -19,6 +22,8 @@ export interface Candidate {
   readonly values: Value;
   /** Probabilities that are NaN are 0: rows that see nothing, where masks are minus infinity. */
   readonly guarded: boolean;
+  /** Probabilities are 0 where this mask is off. */
+  readonly cleared: Value | undefined;
   readonly covered: readonly Node[];
 }
 
@@ -29,10 +34,19 @@ interface Probabilities {
   readonly moves: readonly Node[];
   /** What puts 0 in the place of NaN, if anything does. */
   readonly guard: readonly Node[];
+  /** What puts 0 where a mask is off, if anything does. */
+  readonly clearing?: Clearing | undefined;
+}
+
+interface Clearing {
+  readonly nodes: readonly Node[];
+  /** Off where probabilities are made 0. */
+  readonly keeps: Value;
+  readonly kept: Value;
 }
 
 /** Softmax probabilities under movements: what a product over keys multiplies the values by. */
-function probabilities(value: Value): Probabilities | undefined {
+function probabilities(value: Value, b: Build): Probabilities | undefined {
   const moves: Node[] = [];
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "transpose") {
@@ -40,8 +54,22 @@ function probabilities(value: Value): Probabilities | undefined {
     current = current.node.operands[0]!;
   }
   const guard = nanGuard(current);
-  const softmax = guard.length > 0 ? current.node.operands[1]!.node : current.node;
-  return softmax.op === "softmax" ? { softmax, moves, guard } : undefined;
+  const clearing = guard.length > 0 ? undefined : clearingOf(current, b);
+  const softmax = guard.length > 0 ? current.node.operands[1]!.node : (clearing?.kept ?? current).node;
+  return softmax.op === "softmax" ? { softmax, moves, guard, clearing } : undefined;
+}
+
+/** `keeps ? p : 0`, `hides ? 0 : p` or p · keeps. */
+function clearingOf({ node, type }: Value, b: Build): Clearing | undefined {
+  const [first, second, third] = node.operands;
+  const whole = (kept: Value, keeps: Value, nodes = [node]): Clearing | undefined =>
+    sameShape(kept.type.shape, type.shape) ? { nodes, keeps, kept } : undefined;
+  if (node.op === "select" && scalarOf(third!) === 0) return whole(second!, first!);
+  if (node.op === "select" && scalarOf(second!) === 0) return whole(third!, b.not(first!));
+  if (node.op !== "mul") return undefined;
+  const [kept, factor] = first!.node.op === "softmax" ? [first!, second!] : [second!, first!];
+  const inner = factor.node.op === "cast" ? factor.node.operands[0]! : undefined;
+  return inner?.type.dtype === "bool" ? whole(kept, inner) : undefined;
 }
 
 /** The nodes of `p = p ? p : 0`, which is 0 where p is NaN. */
@@ -57,30 +85,30 @@ export const attentionMatcher: Matcher = {
   formula: "contract(softmax(scale · contract(q, k) + bias, masked), v) = attention(q, k, v, bias)",
   roots: ["contract"],
   refuses: [
-    "scores are multiplied by a tensor",
     "scores come from …, not from a product",
     "the scores where the mask is off are …, which still counts",
-    "scores are held at what still counts",
     "scores held at the least number may be minus infinity below",
     maskedAhead,
-    cappedWeights,
+    changedWeights,
+    otherMask,
     "the scores are a product of … operands",
     "keys and values do not share the axis …",
     ownMasks,
-    "masks fill with minus infinity and with …: a row that sees nothing is either",
+    "masks fill with … where others may with minus infinity: a row that sees nothing is either",
     "the softmax runs over more than the keys",
     "`contract` is also a graph output",
     "`contract` is also used outside the pattern",
   ],
   match(root, cx) {
-    const at = root.operands.findIndex((operand) => probabilities(operand));
+    const at = root.operands.findIndex((operand) => probabilities(operand, cx.arena.build));
     if (at < 0) return undefined;
     if (root.operands.length !== 2) return miss(root.results[0]!, `a product of ${root.operands.length} operands`);
-    const candidate = analyse(root, at);
+    const candidate = analyse(root, at, cx.arena.build);
     if (isMiss(candidate)) return candidate;
     const shared = cx.exclusive(candidate.covered);
     const weights = candidate.softmax.results[0]!;
-    if (shared && (shared.at !== weights || candidate.guarded)) return { depth: candidate.covered.length, ...shared };
+    if (shared && (shared.at !== weights || candidate.guarded || candidate.cleared))
+      return { depth: candidate.covered.length, ...shared };
     const built = buildAttention(candidate, cx.arena, shared !== undefined);
     if (isMiss(built)) return built;
     const also = built.weights && ([[weights, built.weights]] as const);
@@ -90,8 +118,8 @@ export const attentionMatcher: Matcher = {
 
 const miss = (at: Value, reason: string, depth = 4): Miss => ({ depth, reason, at });
 
-function analyse(root: Node, at: number): Candidate | Miss {
-  const { softmax, moves, guard } = probabilities(root.operands[at]!)!;
+function analyse(root: Node, at: number, b: Build): Candidate | Miss {
+  const { softmax, moves, guard, clearing } = probabilities(root.operands[at]!, b)!;
   const path = scorePath(softmax.operands[0]!);
   if (isMiss(path)) return path;
   const { product } = path;
@@ -106,6 +134,11 @@ function analyse(root: Node, at: number): Candidate | Miss {
   if (normalised.length !== 1) return miss(softmax.results[0]!, "the softmax runs over more than the keys");
   const roles = rolesOf({ scores, root, at, key: normalised[0]! });
   if (isMiss(roles)) return roles;
-  const covered = [root, ...moves, ...guard, softmax, ...path.steps.map(({ node }) => node), product];
-  return { root, softmax, path, roles, groups, values: root.operands[1 - at]!, guarded: guard.length > 0, covered };
+  const covered = [
+    ...[root, ...moves, ...guard, ...(clearing?.nodes ?? [])],
+    ...[softmax, ...path.steps.map(({ node }) => node), product],
+  ];
+  const values = root.operands[1 - at]!;
+  const { keeps: cleared } = clearing ?? {};
+  return { root, softmax, path, roles, groups, values, guarded: guard.length > 0, cleared, covered };
 }

@@ -1,5 +1,7 @@
 import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import type { IndexFn } from "../../ir/index-expr/functions.ts";
+import { applied, constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
 import { sameShape } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
@@ -13,7 +15,9 @@ export type Step =
   | { readonly kind: "bias"; readonly value: Value; readonly negate: boolean; readonly node: Node }
   | { readonly kind: "mask"; readonly mask: Value; readonly keeps: boolean; readonly fill: number; readonly node: Node }
   | { readonly kind: "floor"; readonly node: Node }
-  | { readonly kind: "cap"; readonly node: Node }
+  /** Multiplied by a tensor, or divided. */
+  | { readonly kind: "factor"; readonly value: Value; readonly divides: boolean; readonly node: Node }
+  | { readonly kind: "function"; readonly of: (score: IndexExpr) => IndexExpr; readonly node: Node }
   | { readonly kind: "move"; readonly node: Node };
 
 export interface ScorePath {
@@ -41,19 +45,15 @@ type Below = { readonly step: Step; readonly next: Value } | Miss;
 
 function stepBelow(value: Value): Below {
   const { node } = value;
-  const [left, right] = node.operands;
+  const [left] = node.operands;
   switch (node.op) {
     case "mul":
-    case "div": {
-      const factor = scalarOf(right!);
-      if (factor === undefined || !sameShape(left!.type.shape, value.type.shape))
-        return blocked(value, `scores are ${node.op === "mul" ? "multiplied" : "divided"} by a tensor`);
-      return { step: { kind: "scale", factor: node.op === "mul" ? factor : 1 / factor, node }, next: left! };
-    }
+    case "div":
+      return factorStep(value);
     case "max":
-      return floorStep(value);
-    case "tanh":
-      return { step: { kind: "cap", node }, next: left! };
+      return floorStep(value) ?? functionStep(value);
+    case "neg":
+      return { step: { kind: "scale", factor: -1, node }, next: left! };
     case "add":
     case "sub":
       return biasStep(value);
@@ -63,18 +63,54 @@ function stepBelow(value: Value): Below {
     case "transpose":
       return { step: { kind: "move", node }, next: left! };
     default:
-      return blocked(value, `scores come from ${node.op}, not from a product`);
+      return functionStep(value);
   }
 }
 
 const blocked = (at: Value, reason: string): Miss => ({ depth: 2, reason, at });
 
+/** The operand that is scores on their way, if one is: the first alone where operands cannot change places. */
+function scoresIn(value: Value, commutes: boolean): Value | undefined {
+  const choices = commutes ? value.node.operands : value.node.operands.slice(0, 1);
+  return choices.find((side) => sameShape(side.type.shape, value.type.shape) && leadsToProduct(side));
+}
+
+const neither = (value: Value): Miss =>
+  blocked(value, `neither side of ${value.node.op} is a product of queries and keys`);
+
+function factorStep(value: Value): Below {
+  const { node } = value;
+  const [left, right] = node.operands as [Value, Value];
+  const divides = node.op === "div";
+  const factor = scalarOf(right);
+  if (factor !== undefined && sameShape(left.type.shape, value.type.shape))
+    return { step: { kind: "scale", factor: divides ? 1 / factor : factor, node }, next: left };
+  const scores = scoresIn(value, !divides);
+  if (!scores) return neither(value);
+  return { step: { kind: "factor", value: scores === left ? right : left, divides, node }, next: scores };
+}
+
+/** Functions of one score that formulas have too, by operation. */
+const functions = new Map<string, IndexFn>(
+  (["tanh", "exp", "log", "sqrt", "abs", "sin", "cos", "min", "max", "pow"] as const).map((name) => [name, name]),
+);
+
+function functionStep(value: Value): Below {
+  const { node } = value;
+  const [scores, other] = node.operands;
+  const fn = functions.get(node.op);
+  const number = other && scalarOf(other);
+  if (!fn || (other && number === undefined) || !sameShape(scores!.type.shape, value.type.shape))
+    return blocked(value, `scores come from ${node.op}, not from a product`);
+  const numbers = number === undefined ? [] : [constant(number)];
+  return { step: { kind: "function", of: (score) => applied(fn, score, ...numbers), node }, next: scores! };
+}
+
 function biasStep(value: Value): Below {
   const { node } = value;
   const [left, right] = node.operands;
-  const choices = node.op === "add" ? [left!, right!] : [left!];
-  const scores = choices.find((side) => sameShape(side.type.shape, value.type.shape) && leadsToProduct(side));
-  if (!scores) return blocked(value, `neither side of ${node.op} is a product of queries and keys`);
+  const scores = scoresIn(value, node.op === "add");
+  if (!scores) return neither(value);
   const bias = scores === left ? right! : left!;
   return { step: { kind: "bias", value: bias, negate: node.op === "sub", node }, next: scores };
 }
@@ -97,12 +133,11 @@ const lowest = -3e38;
 const infiniteBelow = "scores held at the least number may be minus infinity below";
 
 /** Scores held at the least number there is, so that none is minus infinity. */
-function floorStep(value: Value): Below {
+function floorStep(value: Value): Below | undefined {
   const { node } = value;
   const [scores, floor] = node.operands as [Value, Value];
   const at = scalarOf(floor);
-  if (at === undefined || !(at <= lowest) || !sameShape(scores.type.shape, value.type.shape))
-    return blocked(value, "scores are held at what still counts");
+  if (at === undefined || !(at <= lowest) || !sameShape(scores.type.shape, value.type.shape)) return undefined;
   return { step: { kind: "floor", node }, next: scores };
 }
 
@@ -116,9 +151,8 @@ function shownByFloor(steps: readonly Step[]): Miss | undefined {
   let scale = 1;
   let hides = false;
   for (const step of steps.slice(first)) {
-    // What is capped is finite, whatever it was.
-    if (step.kind === "cap") return undefined;
     if (step.kind === "scale") scale *= Math.abs(step.factor);
+    if (step.kind === "factor" || step.kind === "function") return blocked(step.node.results[0]!, infiniteBelow);
     const low = lowestAdded(step) * scale;
     if (low > lowest / 2) continue;
     if (hides || !(low >= -greatest)) return blocked(step.node.results[0]!, infiniteBelow);
@@ -139,7 +173,7 @@ function lowestAdded(step: Step): number {
 }
 
 /** Operations a score path goes through. */
-const followed = new Set(["mul", "div", "sub", "add", "max", "tanh", "select", "reshape", "transpose"]);
+const followed = new Set(["mul", "div", "sub", "add", "neg", "select", "reshape", "transpose", ...functions.keys()]);
 
 /** Whether the steps of a score path lead from here to a product that is computed at run time. */
 function leadsToProduct(value: Value): boolean {
@@ -150,7 +184,8 @@ function leadsToProduct(value: Value): boolean {
     if (node.op === "contract") return node.operands.length === 2;
     if (node.op === "select")
       current = scalarOf(node.operands[2]!) === undefined ? node.operands[2]! : node.operands[1]!;
-    else if (node.op === "add") current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
+    else if (node.op === "add" || node.op === "mul")
+      current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
     else if (followed.has(node.op)) current = node.operands[0]!;
     else return false;
   }

@@ -4,7 +4,7 @@ import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
-import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
+import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { sameType } from "../../ir/types.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
@@ -163,7 +163,31 @@ const powers: readonly Rule[] = [
   }),
 ];
 
+/** Operations that answer nothing beyond 1 and -1, or NaN. */
+const bounded = new Set(["softmax", "sigmoid", "tanh", "erf", "sin", "cos", "sign"]);
+
+/** Whether no element can be infinite, whatever a tensor is computed from. */
+function isNeverInfinite({ node }: Value): boolean {
+  const [first, second, third] = node.operands;
+  if (node.op === "select") return isNeverInfinite(second!) && isNeverInfinite(third!);
+  if (node.op === "cast" || node.op === "reshape" || node.op === "transpose") return isNeverInfinite(first!);
+  if (node.op === "constant")
+    return toFloat64(node.attrs.get("value") as HostTensor).every((x) => Math.abs(x) < Infinity);
+  return bounded.has(node.op);
+}
+
 const logic: readonly Rule[] = [
+  rule({
+    name: "never-infinite",
+    formula: "(x = c) = false where c is infinite and x is within -1 and 1, as probabilities are",
+    left: t.equal(x, c),
+    right: (m, b) => {
+      const infinite = Math.abs(m.number("c")) === Number.POSITIVE_INFINITY;
+      return infinite && isNeverInfinite(m.value("x"))
+        ? b.broadcast(b.scalar(0, "bool"), { shape: m.root.type.shape })
+        : undefined;
+    },
+  }),
   rule({ name: "not-not", left: t.not(t.not(x)), right: x }),
   rule({ name: "and-true", left: t.and(x, 1), right: x }),
   rule({

@@ -1,16 +1,8 @@
-import {
-  allOf,
-  attentionShapes,
-  causalMask,
-  clearRows,
-  groupedProduct,
-  seenRows,
-  softCap,
-} from "../../../../ir/attend.ts";
+import { allOf, attentionShapes, causalMask, clearRows, groupedProduct, seenRows } from "../../../../ir/attend.ts";
 import { type Dim, divideExact, isStatic, mul, show, sub } from "../../../../ir/dim.ts";
 import type { DType } from "../../../../ir/dtype.ts";
 import type { Value } from "../../../../ir/graph.ts";
-import { applied, index, length } from "../../../../ir/index-expr/types.ts";
+import { applied, constant, index, length, score } from "../../../../ir/index-expr/types.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
 
@@ -83,11 +75,12 @@ export function attendAtOnce(cx: NodeContext, parts: Parts): Value | undefined {
   const aligned = !causal && offset !== undefined && offset === sub(K, Q);
   const own = offset !== undefined && !causal && !aligned ? [causalFrom(cx, parts, offset)] : [];
   const mask = allOf(cx.b, [...parts.masks, ...own]);
+  const capped = applied("mul", constant(softcap), applied("tanh", applied("div", score(), constant(softcap))));
   return cx.b.attention(q, k, v, ...[mask, bias].filter((x) => x !== undefined), {
     scale,
     causal,
     ...(aligned && { mask: fromTheEnd }),
-    ...(softcap !== 0 && { score: softCap(softcap) }),
+    ...(softcap !== 0 && { score: capped }),
   });
 }
 

@@ -1,0 +1,232 @@
+import type { Build } from "../../ir/arena.ts";
+import type { Value } from "../../ir/graph.ts";
+import type { Miss } from "../rewrite/match.ts";
+import type { Groups } from "./axes.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
+import type { Candidate } from "./match.ts";
+import type { Roles } from "./roles.ts";
+import type { Step } from "./scores.ts";
+
+/**
+ * Added where a mask is off. It swallows any score in every precision, so that a row that sees nothing weighs its keys
+ * alike, as it does where scores are replaced; kernels clear such rows only for the very lowest number.
+ */
+export const swallows = -1e38;
+export const otherMask = "what is made 0 is not what the mask of the scores hides";
+export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
+const isMasked = (element: number): boolean => element <= maskedBelow;
+
+/** A term added to the scores; a mask is one that is zero or very negative. */
+export interface Term {
+  readonly value: Value;
+  readonly groups: Groups;
+  readonly factor: number;
+}
+
+/** A step with where the axes of its result are. */
+interface Placed<S extends Step = Step> {
+  readonly step: S;
+  readonly groups: Groups;
+}
+
+/** A tensor that multiplies all scores of a query, or all of a key. */
+export interface Factor extends Placed<Extract<Step, { kind: "factor" }>> {
+  readonly side: "query" | "key";
+}
+
+/**
+ * What happens to scores on their way to the softmax: linear · q kᵀ, then `middle`, which no mask or bias can say, then
+ * times `scale`, plus what is added, masked.
+ */
+export interface Collected {
+  readonly linear: number;
+  readonly factors: readonly Factor[];
+  /** From the product on. */
+  readonly middle: readonly Placed[];
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly biases: readonly Term[];
+  /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
+  readonly masks: readonly Conjunction[];
+  /** The causal mask is taken out of one that is finite: rows that see nothing are the mean of the values. */
+  readonly averages: boolean;
+  /** Rows that see nothing are zero. */
+  readonly clears: boolean;
+}
+
+/** Part of a mask, and where its axes are. */
+export interface Part {
+  readonly value: Value;
+  readonly groups: Groups;
+  readonly axes: PairAxes | undefined;
+}
+
+/** Masks of one strength: where several hide a key, it is hidden no deeper than where one does. */
+export interface Conjunction {
+  readonly parts: readonly Part[];
+  readonly fill: number;
+}
+
+const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isCausalMask(value, axes);
+
+/**
+ * Whether `attention` may hide later keys by itself. It hides them deeper than any mask, which shows in rows that see
+ * nothing: masks that are finite weigh all their keys alike.
+ */
+function hidesLater(masks: readonly Conjunction[]): boolean {
+  const others = masks.flatMap(({ parts }) => parts.filter((part) => !isTriangle(part)));
+  return (
+    masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) ||
+    others.every(({ value, axes }) => axes !== undefined && seesItself(value, axes))
+  );
+}
+
+/**
+ * Whether rows that see nothing weigh all keys alike under masks one of which is causal: there is one conjunction, so deep
+ * that it swallows scores, and what else is in it hides keys from all queries alike.
+ */
+function averagesUnseen(masks: readonly Conjunction[]): boolean {
+  const [mask, ...more] = masks;
+  if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return false;
+  const others = mask.parts.filter((part) => !isTriangle(part));
+  return others.length < mask.parts.length && others.every(hidesFromAll);
+}
+
+/** A mask of keys, the same for every query. */
+const hidesFromAll = ({ value, axes }: Part): boolean =>
+  axes !== undefined && (value.type.shape.at(-1 - axes.query) ?? 1) === 1;
+
+function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[] {
+  const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !isTriangle(part)) }));
+  return rest.filter(({ parts }) => parts.length > 0);
+}
+
+/** The side of the scores a factor can go to instead: it does not vary along the other, nor between heads that share keys. */
+function sideOf({ step, groups }: Placed<Extract<Step, { kind: "factor" }>>, roles: Roles): Factor["side"] | undefined {
+  const missing = groups.length - step.value.type.shape.length;
+  const varies = (label: string): boolean => {
+    const axis = groups.findIndex((group) => group.includes(label));
+    return axis >= missing && step.value.type.shape[axis - missing] !== 1;
+  };
+  if (!varies(roles.key)) return "query";
+  return [...roles.query, ...roles.group].some(varies) ? undefined : "key";
+}
+
+/** The steps nearest the product that only scale it. */
+function linearPart(steps: readonly Placed[], roles: Roles) {
+  const factors: Factor[] = [];
+  let linear = 1;
+  let from = steps.length;
+  for (; from > 0; from--) {
+    const { step, groups } = steps[from - 1]!;
+    if (step.kind === "scale") linear *= step.factor;
+    else if (step.kind === "factor") {
+      const side = sideOf({ step, groups }, roles);
+      if (!side) break;
+      factors.push({ step, groups, side });
+    } else if (step.kind !== "move") break;
+  }
+  return { linear, factors, above: steps.slice(0, from) };
+}
+
+/** Reads the steps between product and softmax as what an attention does to its scores. */
+export function collect(candidate: Candidate, b: Build, withWeights: boolean): Collected | Miss {
+  const { path, groups, roles } = candidate;
+  // Steps are nearest the softmax first; groups begin with those of the result of the first.
+  const steps = path.steps.map((step, i) => ({ step, groups: groups[i + 1]! }));
+  const { linear, factors, above } = linearPart(steps, roles);
+  const top = above.findIndex(({ step }) => step.kind === "function" || step.kind === "factor");
+  const middle = top < 0 ? [] : above.slice(top).reverse();
+  const hidden = middle.find(({ step }) => step.kind === "mask");
+  if (hidden) return { depth: 6, reason: maskedAhead, at: hidden.step.node.results[0]! };
+  const outer = hiding(top < 0 ? above : above.slice(0, top), candidate, b, withWeights);
+  return "reason" in outer ? outer : { linear, factors, middle, ...outer };
+}
+
+/** What the steps above everything else add and hide. */
+function hiding(
+  steps: readonly Placed[],
+  candidate: Candidate,
+  b: Build,
+  withWeights: boolean,
+): Omit<Collected, "linear" | "factors" | "middle"> | Miss {
+  const { roles, cleared, softmax } = candidate;
+  let scale = 1;
+  const biases: Term[] = [];
+  const triangles: Term[] = [];
+  const added: Conjunction[] = [];
+  const replacing: Part[] = [];
+  /** What masks put in the place of scores. */
+  let replaced: number | undefined;
+  // Going down, what is above multiplies what is below.
+  for (const { step, groups } of steps) {
+    const here = step.node.results[0]!;
+    const axes = pairAxes(groups, roles);
+    const partsOf = (mask: Value) => conjuncts(mask).map((value) => ({ value, groups, axes }));
+    if (step.kind === "scale") scale *= step.factor;
+    else if (step.kind === "mask") {
+      if (!(scale > 0)) return refused(`the scale ${scale} above a mask is not positive`, here);
+      const fill = step.fill * scale;
+      const other = replaced ?? fill;
+      if (fill !== other)
+        return refused(`masks fill with ${fill} and ${other}: a row that sees nothing else weighs by the larger`, here);
+      replaced = other;
+      replacing.push(...partsOf(step.keeps ? step.mask : b.not(step.mask)));
+    } else if (step.kind === "bias") {
+      const term = { value: step.value, groups, factor: step.negate ? -scale : scale };
+      const mask = term.factor > 0 ? maskOfBias(step.value, isMasked) : undefined;
+      if (mask && replaced !== undefined) replacing.push(...partsOf(mask.mask));
+      else if (mask) added.push({ parts: partsOf(mask.mask), fill: mask.fill * scale });
+      else if (axes && term.factor > 0 && isCausalBias(step.value, axes, isMasked)) triangles.push(term);
+      else biases.push(term);
+    }
+  }
+  const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
+  const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
+  if (typeof clears === "string") return refused(clears, softmax.results[0]!);
+  const hides = cleared !== undefined || hidesLater(masks);
+  // What is added to a replaced score still counts; a mask that is added swallows it.
+  const swallowed = triangles.length === 0 && (biases.length === 0 || replaced === undefined);
+  const averages = !withWeights && !clears && !hides && swallowed && averagesUnseen(masks);
+  const inside = hides || averages;
+  const causal = inside && (triangles.length > 0 || masks.some(({ parts }) => parts.some(isTriangle)));
+  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), averages, clears };
+  return { scale, causal, biases: [...biases, ...triangles], masks, averages, clears };
+}
+
+const refused = (reason: string, at: Value): Miss => ({ depth: 6, reason, at });
+
+/**
+ * Whether rows that see nothing are zero: where what is NaN is made 0, under masks that are infinite, and where what is
+ * hidden is made 0 by the very mask that hides it. Elsewhere such rows weigh their keys alike. Says why that is not known.
+ */
+function clearsRows(
+  { guarded, cleared, groups }: Candidate,
+  masks: readonly Conjunction[],
+  biases: readonly Term[],
+): boolean | string {
+  if (cleared) {
+    const hidden = masks.flatMap(({ parts }) => parts);
+    const here = hidden.filter((part) => sameGroups(part.groups, groups[0]!)).map(({ value }) => value);
+    const wanted = new Set(conjuncts(cleared));
+    return (here.length === hidden.length && sameSets(new Set(here), wanted)) || otherMask;
+  }
+  if (!guarded) return false;
+  const finite = masks.find(({ fill }) => fill !== Number.NEGATIVE_INFINITY);
+  if (!finite) return masks.length + biases.length > 0;
+  if (masks.length === 1 && biases.length === 0) return false;
+  return `masks fill with ${finite.fill} where others may with minus infinity: a row that sees nothing is either`;
+}
+
+const sameSets = <T>(p: ReadonlySet<T>, q: ReadonlySet<T>): boolean =>
+  p.size === q.size && [...p].every((x) => q.has(x));
+const sameGroups = (p: Groups, q: Groups): boolean => p.map(String).join("|") === q.map(String).join("|");
+
+/** Where the axes of queries and keys are, counted from the last; undefined where they are merged with others. */
+export function pairAxes(groups: Groups, roles: Pick<Roles, "query" | "key">): PairAxes | undefined {
+  const [label] = roles.query;
+  const query = groups.findIndex((group) => group.length === 1 && group[0] === label);
+  const key = groups.findIndex((group) => group.length === 1 && group[0] === roles.key);
+  if (query < 0 || key < 0) return undefined;
+  return { query: groups.length - 1 - query, key: groups.length - 1 - key };
+}
