@@ -41,21 +41,12 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const heads = [...roles.head, ...roles.group];
   const at = (value: Value, labels: readonly string[], wanted: Groups) =>
     arrange(b, value, labels, wanted, roles.sizes);
+  const times = (x: Value, side: Factor["side"]) => multiplied(b, x, side, candidate, collected);
+  const asked = times(at(q.value, roles.qLabels, [roles.batch, heads, roles.query, roles.width]), "query");
   const operands = [
-    multiplied(
-      b,
-      at(q.value, roles.qLabels, [roles.batch, heads, roles.query, roles.width]),
-      "query",
-      candidate,
-      collected,
-    ),
-    multiplied(
-      b,
-      at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]),
-      "key",
-      candidate,
-      collected,
-    ),
+    // Kernels need a positive scale.
+    scale < 0 ? b.neg(asked) : asked,
+    times(at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]), "key"),
     at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
   ] as const;
   const hidden = maskOf(
@@ -72,7 +63,7 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const read = (value: Value) => atScore(tables.push(value) - 1, value.type);
   const score = middle.length > 0 ? scoreOf(b, collected, bias, roles, read) : undefined;
   const extras = [mask, score ? undefined : bias, ...tables].filter((extra) => extra !== undefined);
-  const attrs = { scale, causal, ...(score && { score, tables: tables.length }) };
+  const attrs = { scale: Math.abs(scale), causal, ...(score && { score, tables: tables.length }) };
   const back = (value: Value, last: readonly string[], labels: readonly string[], like: Value): Value => {
     arena.inherit(like, value);
     return reshaped(b, spread(b, value, [roles.batch, heads, roles.query, last], labels, roles.sizes), like.type.shape);

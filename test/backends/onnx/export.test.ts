@@ -6,7 +6,7 @@ import { type ExportContext, exportGraph } from "../../../src/backends/onnx/expo
 import { openSession } from "../../../src/backends/ort/session.ts";
 import { Arena, graphOf } from "../../../src/ir/arena.ts";
 import { QkvError } from "../../../src/ir/diagnostics.ts";
-import { add, mul, symbol } from "../../../src/ir/dim.ts";
+import { add, type Dim, mul, symbol } from "../../../src/ir/dim.ts";
 import type { Graph, Value } from "../../../src/ir/graph.ts";
 import { fromNumbers, type HostTensor } from "../../../src/ir/tensor.ts";
 import { check, count, operators, ortCpu, reader, standard, tensor } from "./support/check.ts";
@@ -346,6 +346,73 @@ describe("branches", () => {
       await check(arena, graph, new Map([["x", tensor("f32", [rows, columns])]]), standard(), {
         weights: new Map([["w", tensor("f32", [1])]]),
       });
+  });
+});
+
+describe("what the runtime gets wrong", () => {
+  it.each([
+    ["b k s, s k -> b", 2, 0],
+    ["b k s, s k -> b", 0, 3],
+    ["b k s, k s b -> s k", 0, 0],
+    ["b k s, b s k -> b k", 2, 0],
+  ])(
+    "einsum of empty operands: %s at %i and %i, which ends the process where it transposes them",
+    async (spec, rows, places) => {
+      const arena = new Arena();
+      const { build } = arena;
+      const sizes = new Map<string, Dim>([
+        ["b", b],
+        ["s", s],
+        ["k", 3],
+      ]);
+      const at = new Map([
+        ["b", rows],
+        ["s", places],
+        ["k", 3],
+      ]);
+      const operands = spec
+        .split(" ->")[0]!
+        .split(", ")
+        .map((labels) => labels.split(" "));
+      const inputs = operands.map((labels, i) =>
+        build.input({ name: `x${i}`, dtype: "f32", shape: labels.map((label) => sizes.get(label)!) }),
+      );
+      const graph = graphOf("g", inputs, [["y", build.einsum(...inputs, { spec })]]);
+      const feeds = operands.map(
+        (labels, i) =>
+          [
+            `x${i}`,
+            tensor(
+              "f32",
+              labels.map((label) => at.get(label)!),
+            ),
+          ] as const,
+      );
+      await check(arena, graph, new Map(feeds), standard());
+    },
+  );
+
+  it("inference of the width of an attention inside a branch: types of what is in between are declared", async () => {
+    const arena = new Arena();
+    const { build } = arena;
+    const widths = [12, 6, 9];
+    const named = (prefix: string) =>
+      widths.map((width, i) => build.input({ name: `${prefix}${i}`, dtype: "f32", shape: [b, s, width] }));
+    const branch = (name: string, scale: number) => {
+      const inner = named(`${name}.`);
+      const [q, k, v] = inner as [Value, Value, Value];
+      const mixed = build.packedAttention(q, k, v, { heads: 6, kvHeads: 3, scale });
+      const w = build.constant({ value: tensor("f32", [18, 5]) });
+      return graphOf(name, inner, [["r", build.contract(mixed, w, { spec: "b s i, i o -> b s o" })]]);
+    };
+    const inputs = named("x");
+    const chosen = arena.node("if", [build.less(build.size({ of: s }), build.scalar(4, "i64")), ...inputs], {
+      whenTrue: branch("short", 0.5),
+      whenFalse: branch("long", 0.25),
+    });
+    const graph = graphOf("g", inputs, [["y", chosen.results[0]!]]);
+    const feeds = new Map(widths.map((width, i) => [`x${i}`, tensor("f32", [2, 3, width])]));
+    await check(arena, graph, feeds, ortCpu(24));
   });
 });
 

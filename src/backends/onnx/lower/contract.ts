@@ -1,5 +1,5 @@
 import { type ContractionSpec, parseSpec, showSpec } from "../../../ir/contraction.ts";
-import { type Dim, product } from "../../../ir/dim.ts";
+import { type Dim, isStatic, product } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { TensorType } from "../../../ir/types.ts";
@@ -175,15 +175,30 @@ class Contraction {
   }
 }
 
-/** Writes an `Einsum`, its labels as single letters. */
+const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const certainlyFull = ({ type }: Ref): boolean => type.shape.every((dim) => isStatic(dim) && dim > 0);
+
+/**
+ * Writes an `Einsum`, its labels as single letters. The runtime orders the axes of every operand by where labels first
+ * appear, and divides by zero over an empty one that it has to transpose for that: such operands come in order.
+ */
 function einsum(e: Emitter, operands: readonly Ref[], spec: ContractionSpec, type: TensorType): Ref {
   const letters = new Map<string, string>();
-  const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
   for (const label of spec.operands.flat()) if (!letters.has(label)) letters.set(label, alphabet[letters.size] ?? "?");
   const short = (labels: readonly string[]) => labels.map((label) => letters.get(label)!);
-  const equation = showSpec({ operands: spec.operands.map(short), result: short(spec.result) }).replaceAll(" ", "");
-  return e.op(type, "Einsum", operands, { equation: text(equation) });
+  const sorted = operands.map((operand, i) => {
+    const labels = short(spec.operands[i]!);
+    const perm = certainlyFull(operand) ? labels.map((_, axis) => axis) : inOrder(labels);
+    return { ref: transpose(e, operand, perm), labels: perm.map((axis) => labels[axis]!) };
+  });
+  const equation = showSpec({ operands: sorted.map(({ labels }) => labels), result: short(spec.result) });
+  const refs = sorted.map(({ ref }) => ref);
+  return e.op(type, "Einsum", refs, { equation: text(equation.replaceAll(" ", "")) });
 }
+
+/** The axes of letters, which were given out in order, from the first on. */
+const inOrder = (labels: readonly string[]): readonly number[] =>
+  labels.map((_, axis) => axis).sort((p, q) => alphabet.indexOf(labels[p]!) - alphabet.indexOf(labels[q]!) || p - q);
 
 export const contractLowerings: Lowerings<"contract" | "einsum"> = {
   contract,

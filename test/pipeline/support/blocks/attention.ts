@@ -101,8 +101,9 @@ function spelled(m: Maker, q: Value, k: Value, v: Value): Value {
       : b.einsum(qs, ks, { spec: "b h q d, b h k d -> b h q k" });
   const raw = where === 3 ? b.mul(product, c(factor)) : where === 4 ? b.div(product, c(1 / factor)) : product;
   const soft = draw.chance(0.8);
-  const scores = masked(m, raw, soft);
-  const probs = soft ? normalised(m, scores) : weighed(m, scores);
+  const { scores, mask } = masked(m, changed(m, raw), soft);
+  const weights = soft ? normalised(m, scores) : weighed(m, scores);
+  const probs = draw.chance(0.2) ? cleared(m, weights, mask) : weights;
   if (draw.chance(0.1)) m.seen.push(draw.pick([scores, probs, product]));
   return draw.chance(0.8)
     ? b.contract(probs, values, { spec: "b h q k, b h k d -> b h q d" })
@@ -136,10 +137,38 @@ function repeated(m: Maker, k: Value, v: Value, heads: number): readonly [Value,
   return [repeat(k), repeat(v)];
 }
 
-function masked(m: Maker, raw: Value, soft: boolean): Value {
+/** Scores as they are, or times a tensor, or a function of them. */
+function changed(m: Maker, raw: Value): Value {
+  const { b, draw, c } = m;
+  if (draw.chance(0.7)) return raw;
+  const tensor = () => b.tanh(m.input("f32", stretching(m, raw.type.shape, 0.5)));
+  return draw.pick([
+    () => b.mul(raw, tensor()),
+    () => b.mul(tensor(), b.add(raw, tensor())),
+    () => b.div(raw, b.exp(tensor())),
+    () => b.neg(raw),
+    () => b.min(b.max(raw, c(-2)), c(2)),
+    () => b.mul(b.tanh(b.mul(raw, tensor())), c(-3)),
+    () => b.sqrt(b.add(b.abs(raw), c(1))),
+  ])();
+}
+
+/** Weights that are 0 where the mask, or another, hides. */
+function cleared(m: Maker, weights: Value, own: Value | undefined): Value {
+  const { b, draw, c } = m;
+  const mask = own && draw.chance(0.8) ? own : m.input("bool", stretching(m, weights.type.shape, 0.2));
+  return draw.pick([
+    () => b.select(mask, weights, c(0)),
+    () => b.select(b.not(mask), c(0), weights),
+    () => b.mul(weights, b.cast(mask, { to: "f32" })),
+  ])();
+}
+
+function masked(m: Maker, raw: Value, soft: boolean): { readonly scores: Value; readonly mask?: Value | undefined } {
   const { b, draw, c } = m;
   const [, , queries, keys] = raw.type.shape as [Dim, Dim, Dim, Dim];
   let scores = raw;
+  let last: Value | undefined;
   if (draw.chance(0.3)) scores = b.add(scores, m.input("f32", stretching(m, raw.type.shape, 0.3)));
   if (draw.chance(0.1)) scores = b.mul(b.tanh(b.div(scores, c(5))), c(5));
   // Added to a row that sees nothing, a huge number swallows the scores in f32 and not in f64.
@@ -160,6 +189,7 @@ function masked(m: Maker, raw: Value, soft: boolean): Value {
       () => b.lessEqual(rows, columns),
       () => b.lessEqual(columns, b.add(rows, b.size({ of: add(keys, mul(-1, queries)) }))),
     ])();
+    last = visible;
     scores = draw.pick([
       () => b.select(visible, scores, low()),
       () => b.select(b.not(visible), low(), scores),
@@ -169,6 +199,7 @@ function masked(m: Maker, raw: Value, soft: boolean): Value {
   }
   if (draw.chance(0.3)) {
     const mask = m.input("bool", stretching(m, raw.type.shape, 0.2), causal ? "open" : "in");
+    last = mask;
     scores = draw.pick([
       () => b.select(mask, scores, low()),
       () => b.select(mask, scores, soft && !causal ? c(Number.NEGATIVE_INFINITY) : low()),
@@ -176,7 +207,7 @@ function masked(m: Maker, raw: Value, soft: boolean): Value {
       () => b.add(scores, b.mul(b.sub(b.cast(mask, { to: "f32" }), c(1)), b.neg(added()))),
     ])();
   }
-  return scores;
+  return { scores, mask: last };
 }
 
 function normalised({ b, draw, c }: Maker, scores: Value): Value {
