@@ -199,6 +199,78 @@ class Decoder(nn.Module):
         return self.layers(x, memory, tgt_mask=causal, tgt_is_causal=True)
 
 
+class Written(nn.Module):
+    """Attention written out by hand: `attend(q, k, v, extra, mask)` of [batch, heads, seq, width], extra a parameter."""
+
+    def __init__(self, attend, *extra, d=30, heads=5):
+        super().__init__()
+        self.attend, self.heads = attend, heads
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.extra = nn.Parameter(torch.zeros(*extra))
+
+    def forward(self, x, mask=None):
+        batch, seq, d = x.shape
+        q, k, v = self.qkv(x).view(batch, seq, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        y = self.attend(q, k, v, self.extra, None if mask is None else mask[:, None, None, :])
+        return self.out(y.transpose(1, 2).reshape(batch, seq, d))
+
+
+product = lambda q, k: q @ k.transpose(-2, -1) * 0.4
+upper = lambda q: torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool).triu(1)
+places = lambda q: torch.arange(q.shape[-2])
+steps = lambda q: places(q)[:, None] - places(q)[None, :]
+unit = lambda x: F.normalize(x, dim=-1)
+slopes = torch.tensor([2.0 ** -(8 * (head + 1) / 5) for head in range(5)])[:, None, None]
+
+
+def shifted(q, k, v, extra, mask):
+    scores = product(q, k)
+    return (scores - scores.amax(-1, keepdim=True)).softmax(-1) @ v
+
+
+def summed(q, k, v, extra, mask):
+    weights = product(q, k).exp()
+    return (weights @ v) / weights.sum(-1, keepdim=True)
+
+
+def log_summed(q, k, v, extra, mask):
+    scores = product(q, k)
+    return (scores - scores.logsumexp(-1, keepdim=True)).exp() @ v
+
+
+def seen_twice(q, k, v, extra, mask):
+    return product(q, k).masked_fill(mask, -1e4).softmax(-1).masked_fill(mask, 0.0) @ v
+
+
+def grown(q, k, v, extra, mask):
+    """Scalable softmax (Nakanishi, arXiv:2501.19399): scores grow with the logarithm of how much is seen."""
+    scores = product(q, k) * (places(q) + 1).log()[:, None] * extra.abs()
+    return scores.masked_fill(upper(q), float("-inf")).softmax(-1) @ v
+
+
+WRITTEN = {
+    "cosine": lambda q, k, v, t, m: (unit(q) @ unit(k).transpose(-2, -1) * t.clamp(max=4.6).exp()).softmax(-1) @ v,
+    "temperature": lambda q, k, v, t, m: (q @ k.transpose(-2, -1) / t).softmax(-1) @ v,
+    "scalable": grown,
+    "capped": lambda q, k, v, t, m: (5 * torch.tanh(product(q, k) / 5)).masked_fill(upper(q), -1e9).softmax(-1) @ v,
+    "clipped": lambda q, k, v, t, m: product(q, k).clamp(-1, 1).softmax(-1) @ v,
+    "alibi": lambda q, k, v, t, m: (product(q, k) - slopes * steps(q).abs()).softmax(-1) @ v,
+    "window": lambda q, k, v, t, m: product(q, k).masked_fill((steps(q) < 0) | (steps(q) >= 4), -1e9).softmax(-1) @ v,
+    "window-sdpa": lambda q, k, v, t, m: F.scaled_dot_product_attention(q, k, v, attn_mask=(steps(q) >= 0) & (steps(q) < 4)),
+    "shifted": shifted,
+    "log-softmax": lambda q, k, v, t, m: product(q, k).log_softmax(-1).exp() @ v,
+    "log-sum-exp": log_summed,
+    "exp-sum": summed,
+    "chunks": lambda q, k, v, t, m: torch.cat([product(q[:, i : i + 1], k[:, i : i + 1]).softmax(-1) @ v[:, i : i + 1] for i in range(5)], 1),
+}
+PADDED = {
+    "seen-twice": seen_twice,
+    "nan-to-num": lambda q, k, v, t, m: torch.nan_to_num(product(q, k).masked_fill(m, float("-inf")).softmax(-1)) @ v,
+    "log-mask": lambda q, k, v, t, m: (product(q, k) + ((~m).float() + 1e-9).log()).softmax(-1) @ v,
+    "pairs": lambda q, k, v, t, m: product(q, k).masked_fill(m | m.transpose(-2, -1), -1e9).softmax(-1) @ v,
+    "causal-padding": lambda q, k, v, t, m: product(q, k).masked_fill(m | upper(q), torch.finfo(torch.float32).min).softmax(-1) @ v,
+}
+
 floats = lambda d: lambda batch, seq: dict(x=torch.randn(batch, seq, d))
 eager = lambda make: lambda attention: make()
 one = lambda model, feeds: model(**feeds)
@@ -315,6 +387,8 @@ CASES = {
     "einsum-mask": (eager(Einsum), one, with_mask(torch.bool), 1),
     "by-hand": (eager(ByHand), one, floats(30), 1),
     "relative": (eager(Relative), one, floats(20), 1),
+    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), 5 if name == "chunks" else 1) for name, attend in WRITTEN.items()},
+    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, padding, 1) for name, attend in PADDED.items()},
 }
 KINDS = ("eager", "sdpa")
 EXPORTERS = ("dynamo", "torchscript")
