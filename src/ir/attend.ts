@@ -1,8 +1,10 @@
 import { type Dim, divideExact } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
+import { boundsWithin } from "./index-expr/bounds.ts";
 import type { Grid } from "./index-expr/grid.ts";
 import { lowerFormula } from "./index-expr/lower.ts";
+import { substituteParts } from "./index-expr/substitute.ts";
 import {
   applied,
   constant,
@@ -17,7 +19,7 @@ import {
 import type { Emit } from "./op-def.ts";
 import type { HostTensor } from "./tensor.ts";
 import { toFloat64 } from "./tensor.ts";
-import type { TensorType } from "./types.ts";
+import { sameShape, type TensorType } from "./types.ts";
 
 /** The sizes of an attention. */
 export interface AttentionShapes {
@@ -122,14 +124,22 @@ export function weighInSteps(
     const lowered = lowerOn(b, program, expr, wide(dtype), on, score);
     return b.broadcast(castTo(b, lowered, dtype), { shape: x.type.shape });
   };
-  const product = groupedProduct(b, sizes, q, k, "q d", "k d", "q k", sizes.keys);
-  const raw = toGrid(b.mul(product, b.scalar(program.scale, dtype)));
+  const scale = b.scalar(program.scale, dtype);
+  // Forms that are chosen for speed scale the queries: there are fewer of them than scores.
+  const asked = on ? b.mul(q, scale) : q;
+  const product = groupedProduct(b, sizes, asked, k, "q d", "k d", "q k", sizes.keys);
+  const raw = toGrid(on ? product : b.mul(product, scale));
   const open = through(formulas.score, bias ? b.add(raw, bias) : raw);
   const scores = on?.hiding ? b.add(open, on.hiding) : open;
   const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
   const mask = allOf(b, [program.mask, on?.hiding ? undefined : maskOn(b, program, on), hidden]);
   const soft = normaliser === "softmax";
-  const masked = mask ? b.select(mask, scores, b.scalar(soft ? lowest[dtype]! : 0, dtype)) : scores;
+  const low = b.scalar(soft ? lowest[dtype]! : 0, dtype);
+  // A tensor that is smaller is added in less time than scores are chosen one by one, but leaves of them what is NaN.
+  const adds = on && soft && mask && !sameShape(mask.type.shape, scores.type.shape) && staysFinite(program);
+  const hide = (seen: Value) =>
+    adds ? b.add(scores, b.select(seen, b.scalar(0, dtype), low)) : b.select(seen, scores, low);
+  const masked = mask ? hide(mask) : scores;
   const weights = normalised(b, masked, normaliser);
   const changed = through(formulas.prob, weights);
   // Masked keys weigh nothing, whatever sigmoid of 0 and the prob function say.
@@ -141,6 +151,13 @@ export function weighInSteps(
   if (!cleared) return { out, weights: back };
   const seen = seenRows(b, mask);
   return { out: clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen), weights: back };
+}
+
+/** Whether the score function answers a finite number for every finite score of less than 2³¹. */
+export function staysFinite({ formulas, tables }: ScoreProgram): boolean {
+  const any = applied("sub", index("q"), index("k"));
+  const moderate = substituteParts(formulas.score, (part) => (part === theScore() ? any : part));
+  return boundsWithin({}, tables)(moderate).finite;
 }
 
 function normalised(b: Emit, scores: Value, normaliser: string): Value {

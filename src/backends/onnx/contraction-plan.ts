@@ -54,7 +54,7 @@ const weights = {
   transposeSize: 10,
   reshape: 1,
   symbolicReshape: 3,
-  /** A product of vectors in a loop where a product of matrices would do. */
+  /** A product of vectors, or nearly, in a loop where a product of matrices would do. */
   vectorLoop: 250,
   /** Matrix products in a loop over a label that only one side has. */
   matrixLoop: 2,
@@ -62,6 +62,9 @@ const weights = {
   /** The second factor is brought into another order in memory at each run, unless it is one constant matrix. */
   largeSecond: 0.25,
 } as const;
+
+/** Products of matrices with fewer rows, in a loop over more, are little better than ones of vectors. */
+const fewRows = 8;
 
 /** What a symbol counts as where sizes are compared. */
 const nominalSize = 64;
@@ -266,8 +269,9 @@ class PairPlanner {
     const looped = prefix.filter((label) => long(label) && !(first.has(label) && second.has(label)));
     const loopedRows = looped.filter((label) => first.has(label) && !flat);
     const loopedColumns = looped.filter((label) => second.has(label));
-    const vectors =
-      (loopedRows.length > 0 && !rows.some(long) ? 1 : 0) + (loopedColumns.length > 0 && !columns.some(long) ? 1 : 0);
+    const narrow = (loops: Labels, labels: Labels) =>
+      loops.length > 0 && (!labels.some(long) || this.#volume(labels) < Math.min(fewRows, this.#volume(loops)));
+    const vectors = [narrow(loopedRows, rows), narrow(loopedColumns, columns)].filter(Boolean).length;
     const packed = !flat && this.#volume([...second]) > this.#volume([...first]) ? weights.largeSecond : 0;
     return packed + vectors * weights.vectorLoop + (loopedRows.length + loopedColumns.length) * weights.matrixLoop;
   }

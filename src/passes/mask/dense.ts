@@ -1,7 +1,7 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
 import { everything, lowerOn, wide } from "../../ir/attend.ts";
 import type { DType } from "../../ir/dtype.ts";
-import type { Value } from "../../ir/graph.ts";
+import type { Node, Value } from "../../ir/graph.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
 import { constant } from "../../ir/index-expr/types.ts";
 import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attention.ts";
@@ -22,9 +22,17 @@ export const dense: Form = {
 
 const narrowed = (b: Build, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));
 
+/** The queries scaled in the place of the scores, of which there are more. */
+function scaledAhead(node: Node, b: Build): Value {
+  const { scale, ...attrs } = attrsOf(node, "attention");
+  const [q, ...others] = node.operands as [Value, ...Value[]];
+  return b.attention(b.mul(q, b.scalar(scale, q.type.dtype)), ...(others as [Value, Value]), { ...attrs, scale: 1 });
+}
+
 function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem): Value {
-  if (!isPlain || !hasFormulas(node)) return node.results[0]!;
   const attrs = attrsOf(node, "attention");
+  if (!isPlain) return scaledAhead(node, b);
+  if (!hasFormulas(node)) return node.results[0]!;
   const operands = attentionExtras(node.operands.slice(3), attrs.tables);
   const program = scoreProgram(node.operands as [Value, Value, Value], attrs);
   const lowered = attrs.mask === everything ? undefined : lowerOn(b, program, attrs.mask, "f64");

@@ -1,5 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
-import { addedOn, attendInSteps, biasOn, everything, type GridOfScores, maskOn } from "../../ir/attend.ts";
+import { addedOn, attendInSteps, biasOn, everything, type GridOfScores, maskOn, staysFinite } from "../../ir/attend.ts";
 import { type Dim, evaluate, show, sub, sum, symbolsOf } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { maskFacts } from "../../ir/index-analysis/facts.ts";
@@ -39,6 +39,7 @@ function sharedBiases(problem: MaskProblem, parts: readonly Part[]): ReadonlyMap
   const shared = new Map<Part, Value>();
   if (!facts.ofDistance || !seesItself || program.normaliser !== "softmax" || program.formulas.prob !== theScore())
     return shared;
+  if (!isPlain && !staysFinite(program)) return shared;
   const own = isPlain ? added! : constant(0);
   if (own !== constant(0) && !maskFacts({ expr: own, tables: program.tables }).ofDistance) return shared;
   const groups = new Map<string, Part[]>();
