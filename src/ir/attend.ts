@@ -14,7 +14,6 @@ import {
   type Lengths,
   lookup,
   partsInOrder,
-  partsOf,
   score as theScore,
 } from "./index-expr/types.ts";
 import type { Emit } from "./op-def.ts";
@@ -125,13 +124,12 @@ export function weighInSteps(
     const lowered = lowerOn(b, program, expr, wide(dtype), on, score);
     return b.broadcast(castTo(b, lowered, dtype), { shape: x.type.shape });
   };
+  const scale = b.scalar(program.scale, dtype);
   // Forms that are chosen for speed scale the queries: there are fewer of them than scores.
-  const ahead = on && !bias ? scaledScore(formulas.score) : { factor: 1, rest: formulas.score };
-  const scale = b.scalar(program.scale * ahead.factor, dtype);
   const asked = on ? b.mul(q, scale) : q;
   const product = groupedProduct(b, sizes, asked, k, "q d", "k d", "q k", sizes.keys);
   const raw = toGrid(on ? product : b.mul(product, scale));
-  const open = through(ahead.rest, bias ? b.add(raw, bias) : raw);
+  const open = through(formulas.score, bias ? b.add(raw, bias) : raw);
   const scores = on?.hiding ? b.add(open, on.hiding) : open;
   const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
   const mask = allOf(b, [program.mask, on?.hiding ? undefined : maskOn(b, program, on), hidden]);
@@ -153,18 +151,6 @@ export function weighInSteps(
   if (!cleared) return { out, weights: back };
   const seen = seenRows(b, mask);
   return { out: clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen), weights: back };
-}
-
-/** A score function of `factor · s` as the factor and a function of s: s / 50 in tanh(s / 50) is s. */
-export function scaledScore(score: IndexExpr): { readonly factor: number; readonly rest: IndexExpr } {
-  const users = partsInOrder(score).filter((part) => partsOf(part).includes(theScore()));
-  const [user] = users;
-  const by = users.length === 1 && user?.kind === "apply" ? user.args.find(({ kind }) => kind === "number") : undefined;
-  const number = by?.kind === "number" && Number.isFinite(by.value) && by.value !== 0 ? by.value : undefined;
-  const isScaling = user?.kind === "apply" && (user.fn === "mul" || (user.fn === "div" && user.args[0] === theScore()));
-  if (number === undefined || !isScaling) return { factor: 1, rest: score };
-  const rest = substituteParts(score, (part) => (part === user ? theScore() : part));
-  return { factor: user.fn === "div" ? 1 / number : number, rest };
 }
 
 /** Whether the score function answers a finite number for every finite score of less than 2³¹. */
