@@ -30,7 +30,7 @@ test("an attention that is found is named, with its heads and what it hides", as
   const [note] = await notesOf("add(%s, %x)", "reshape(%p) {shape = [B, 2, 2, S, T]}");
   expect(note).toBe("attention %y: 4 heads over 2, with a bias");
   const [capped] = await notesOf("tanh(%s)", "reshape(%p) {shape = [B, 2, 2, S, T]}");
-  expect(capped).toBe("attention %y: 4 heads over 2, by formulas");
+  expect(capped).toBe("attention %y: 4 heads over 2, scores Math.tanh(s)");
 });
 
 test.each([

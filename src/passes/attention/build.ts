@@ -1,5 +1,5 @@
 import type { Arena, Build } from "../../ir/arena.ts";
-import { atScore } from "../../ir/attend.ts";
+import { atScore, everything } from "../../ir/attend.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
@@ -8,10 +8,10 @@ import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
-import { type Collected, collect, type Factor, type Part, swallows } from "./collect.ts";
+import { type Collected, type Conjunction, collect, type Factor, type Part, swallows } from "./collect.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
-import { meansOfUnseen } from "./unseen.ts";
+import { meansOfUnseen, type Seen } from "./unseen.ts";
 
 /** Hidden in place, scores are written once; as a bias the mask is a second tensor of their size. */
 export const ownMasks = "each score has a mask of its own: kernels would take it as a second tensor of that size";
@@ -63,7 +63,11 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const read = (value: Value) => atScore(tables.push(value) - 1, value.type);
   const score = middle.length > 0 ? scoreOf(b, collected, bias, roles, read) : undefined;
   const extras = [mask, score ? undefined : bias, ...tables].filter((extra) => extra !== undefined);
-  const attrs = { scale: Math.abs(scale), causal, ...(score && { score, tables: tables.length }) };
+  const attrs = {
+    ...{ scale: Math.abs(scale), causal },
+    ...(collected.seen !== everything && { mask: collected.seen }),
+    ...(score && { score, tables: tables.length }),
+  };
   const back = (value: Value, last: readonly string[], labels: readonly string[], like: Value): Value => {
     arena.inherit(like, value);
     return reshaped(b, spread(b, value, [roles.batch, heads, roles.query, last], labels, roles.sizes), like.type.shape);
@@ -81,8 +85,21 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
     };
   }
   const attended = b.attention(...operands, ...extras, attrs);
-  const made = averages ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], hidden!)) : attended;
+  const seen = averages && seenOf(b, averages, collected, hidden, roles);
+  const made = seen ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], seen)) : attended;
   return { out: back(made, roles.valueWidth, roles.outLabels, root) };
+}
+
+/** What tells which rows see nothing under a mask that positions tell in part. */
+function seenOf(
+  b: Build,
+  { parts }: Conjunction,
+  { seen, causal }: Collected,
+  hidden: Value | undefined,
+  roles: Roles,
+): Seen {
+  if (seen === everything && causal && hidden) return { mask: hidden, causal };
+  return { mask: maskOf(b, parts, roles)!, causal: false };
 }
 
 /** q or k times the factors of its scores. */

@@ -91,7 +91,7 @@ function indexFrom(value: Value): { readonly axis: number; readonly from: number
 }
 
 /** The axis, counted from the last, along which a value is 0, 1, 2, …; undefined where it is anything else. */
-function indexAxis(value: Value): number | undefined {
+export function indexAxis(value: Value): number | undefined {
   let current = value;
   while (current.node.op === "cast" || current.node.op === "broadcast") current = current.node.operands[0]!;
   if (current.node.op === "reshape") {
@@ -118,7 +118,7 @@ function constantIndexAxis(tensor: HostTensor): number | undefined {
 }
 
 /** Without reshapes and broadcasts that only add axes in front. */
-function withoutLeadingAxes(value: Value): Value {
+export function withoutLeadingAxes(value: Value): Value {
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "broadcast") {
     const below = current.node.operands[0]!;

@@ -1,8 +1,12 @@
 import type { Build } from "../../ir/arena.ts";
+import { everything } from "../../ir/attend.ts";
 import type { Value } from "../../ir/graph.ts";
+import { seesItself as provenToSeeItself } from "../../ir/index-analysis/diagonal.ts";
+import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
 import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
+import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
@@ -45,11 +49,13 @@ export interface Collected {
   readonly middle: readonly Placed[];
   readonly scale: number;
   readonly causal: boolean;
+  /** What positions alone tell of the mask, besides `causal`; not among `masks`. */
+  readonly seen: IndexExpr;
   readonly biases: readonly Term[];
   /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
   readonly masks: readonly Conjunction[];
-  /** The causal mask is taken out of one that is finite: rows that see nothing are the mean of the values. */
-  readonly averages: boolean;
+  /** What positions tell is taken out of a mask that is finite, which is this: rows that see nothing are the mean of the values. */
+  readonly averages: Conjunction | undefined;
   /** Rows that see nothing are zero. */
   readonly clears: boolean;
 }
@@ -73,32 +79,89 @@ const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isC
  * Whether `attention` may hide later keys by itself. It hides them deeper than any mask, which shows in rows that see
  * nothing: masks that are finite weigh all their keys alike.
  */
-function hidesLater(masks: readonly Conjunction[]): boolean {
+function hidesLater(masks: readonly Conjunction[], roles: Roles): boolean {
   const others = masks.flatMap(({ parts }) => parts.filter((part) => !isTriangle(part)));
   return (
     masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) ||
-    others.every(({ value, axes }) => axes !== undefined && seesItself(value, axes))
+    others.every(({ value, axes }) => axes !== undefined && seesItself(value, axes)) ||
+    allSeeThemselves(others, roles)
   );
 }
 
+/** Whether positions tell that every query sees the key at its own place. */
+function allSeeThemselves(parts: readonly Part[], roles: Roles): boolean {
+  const formulas = parts.map((part) => liftedPart(part, roles));
+  if (!formulas.every((formula) => formula !== undefined)) return false;
+  const [length] = roles.query.map((label) => roles.sizes.get(label)!);
+  return provenToSeeItself({ expr: conjunction(formulas), tables: [] }, length!, length!);
+}
+
 /**
- * Whether rows that see nothing weigh all keys alike under masks one of which is causal: there is one conjunction, so deep
- * that it swallows scores, and what else is in it hides keys from all queries alike.
+ * The mask under which rows that see nothing weigh all keys alike, and which positions tell in part: there is one
+ * conjunction, so deep that it swallows scores, and what else is in it hides keys from all queries alike.
  */
-function averagesUnseen(masks: readonly Conjunction[]): boolean {
+function averaged(masks: readonly Conjunction[], roles: Roles): Conjunction | undefined {
   const [mask, ...more] = masks;
-  if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return false;
-  const others = mask.parts.filter((part) => !isTriangle(part));
-  return others.length < mask.parts.length && others.every(hidesFromAll);
+  if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return undefined;
+  const others = mask.parts.filter((part) => !isTriangle(part) && !liftedPart(part, roles));
+  return others.length < mask.parts.length && others.every(hidesFromAll) ? mask : undefined;
 }
 
 /** A mask of keys, the same for every query. */
 const hidesFromAll = ({ value, axes }: Part): boolean =>
   axes !== undefined && (value.type.shape.at(-1 - axes.query) ?? 1) === 1;
 
+/** The formula of a mask that positions tell, where queries and keys are the same tokens: elsewhere a query may be the last. */
+function liftedPart({ value, axes }: Part, { query, key, sizes }: Roles): IndexExpr | undefined {
+  const [label] = query;
+  return axes && sizes.get(label!) === sizes.get(key) ? liftedMask(value, axes) : undefined;
+}
+
 function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[] {
   const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !isTriangle(part)) }));
   return rest.filter(({ parts }) => parts.length > 0);
+}
+
+/** Masks less what positions tell. */
+function withoutPositions(masks: readonly Conjunction[], roles: Roles): readonly Conjunction[] {
+  const rest = masks.map(({ parts, fill }) => ({
+    fill,
+    parts: parts.filter((part) => !isTriangle(part) && !liftedPart(part, roles)),
+  }));
+  return rest.filter(({ parts }) => parts.length > 0);
+}
+
+/** A step with where the axes of its result are. */
+interface Placed<S extends Step = Step> {
+  readonly step: S;
+  readonly groups: Groups;
+}
+
+/** A tensor that multiplies all scores of a query, or all of a key. */
+export interface Factor extends Placed<Extract<Step, { kind: "factor" }>> {
+  readonly side: "query" | "key";
+}
+
+/**
+ * What happens to scores on their way to the softmax: linear · q kᵀ, then `middle`, which no mask or bias can say, then
+ * times `scale`, plus what is added, masked.
+ */
+export interface Collected {
+  readonly linear: number;
+  readonly factors: readonly Factor[];
+  /** From the product on. */
+  readonly middle: readonly Placed[];
+  readonly scale: number;
+  readonly causal: boolean;
+  /** What positions alone tell of the mask, besides `causal`; not among `masks`. */
+  readonly seen: IndexExpr;
+  readonly biases: readonly Term[];
+  /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
+  readonly masks: readonly Conjunction[];
+  /** What positions tell is taken out of a mask that is finite, which is this: rows that see nothing are the mean of the values. */
+  readonly averages: Conjunction | undefined;
+  /** Rows that see nothing are zero. */
+  readonly clears: boolean;
 }
 
 /** The side of the scores a factor can go to instead: it does not vary along the other, nor between heads that share keys. */
@@ -184,14 +247,17 @@ function hiding(
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
   const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
   if (typeof clears === "string") return refused(clears, softmax.results[0]!);
-  const hides = cleared !== undefined || hidesLater(masks);
+  const hides = cleared !== undefined || hidesLater(masks, roles);
   // What is added to a replaced score still counts; a mask that is added swallows it.
   const swallowed = triangles.length === 0 && (biases.length === 0 || replaced === undefined);
-  const averages = !withWeights && !clears && !hides && swallowed && averagesUnseen(masks);
-  const inside = hides || averages;
-  const causal = inside && (triangles.length > 0 || masks.some(({ parts }) => parts.some(isTriangle)));
-  if (inside) return { scale, causal, biases, masks: withoutTriangles(masks), averages, clears };
-  return { scale, causal, biases: [...biases, ...triangles], masks, averages, clears };
+  const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
+  const all = masks.flatMap(({ parts }) => parts);
+  if (!hides && !averages)
+    return { scale, causal: false, seen: everything, biases: [...biases, ...triangles], masks, averages, clears };
+  const causal = triangles.length > 0 || all.some(isTriangle);
+  if (withWeights) return { scale, causal, seen: everything, biases, masks: withoutTriangles(masks), averages, clears };
+  const lifted = all.filter((part) => !isTriangle(part)).flatMap((part) => liftedPart(part, roles) ?? []);
+  return { scale, causal, seen: conjunction(lifted), biases, masks: withoutPositions(masks, roles), averages, clears };
 }
 
 const refused = (reason: string, at: Value): Miss => ({ depth: 6, reason, at });

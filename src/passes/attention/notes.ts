@@ -1,7 +1,10 @@
+import { everything } from "../../ir/attend.ts";
 import { subgraphsOf } from "../../ir/cost.ts";
 import { show } from "../../ir/dim.ts";
 import { type Graph, type Node, nodesOf, type Uses, usesOf, type Value } from "../../ir/graph.ts";
-import { attentionExtras, hasFormulas } from "../../ir/ops/attention.ts";
+import { formulaText } from "../../ir/index-expr/text.ts";
+import { type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
 import type { PassContext } from "../pass.ts";
 import { exclusiveIn } from "../rewrite/fuse.ts";
 import { noteOf } from "../rewrite/report.ts";
@@ -16,6 +19,19 @@ const placed = (node: Node, cx: PassContext): string => {
   return `%${value}${location ? ` (${location.file}:${location.line}:${location.column})` : ""}`;
 };
 
+/** `seeing q - 128 < k`, `scores Math.tanh(s) * 50`. */
+const formulasOf = ({ attrs }: Node): readonly string[] =>
+  (
+    [
+      ["mask", "seeing", everything],
+      ["score", "scores", theScore()],
+      ["prob", "weights", theScore()],
+    ] as const
+  ).flatMap(([name, says, plain]) => {
+    const formula = attrs.get(name) as IndexExpr;
+    return formula === plain ? [] : [`${says} ${formulaText(formula)}`];
+  });
+
 /** `attention %y: 8 heads over 2, causal, with a mask`. */
 function describe(node: Node, cx: PassContext): string {
   const [q, k, , ...extras] = node.operands as [Value, Value, ...Value[]];
@@ -24,7 +40,7 @@ function describe(node: Node, cx: PassContext): string {
   const parts = [
     `${show(heads)} ${heads === 1 ? "head" : "heads"}${heads === kvHeads ? "" : ` over ${show(kvHeads)}`}`,
     ...(node.attrs.get("causal") ? ["causal"] : []),
-    ...(node.op === "attention" && hasFormulas(node) ? ["by formulas"] : []),
+    ...(node.op === "attention" ? formulasOf(node) : []),
     ...(mask ? ["with a mask"] : []),
     ...(bias ? ["with a bias"] : []),
     ...(node.op === "attentionWithWeights" ? ["answering its weights"] : []),

@@ -1,23 +1,38 @@
 import type { Build } from "../../ir/arena.ts";
+import { seenRows } from "../../ir/attend.ts";
 import { type Dim, divideExact } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { withoutCopies } from "./heads.ts";
 
+/** What tells which rows see nothing: a mask of keys under a causal one, or all there is of a mask. */
+export interface Seen {
+  /** Bool, [1 | batch, 1 | heads, 1 | queries, keys]. */
+  readonly mask: Value;
+  /** Later keys are hidden besides, and `mask` is the same for all queries. */
+  readonly causal: boolean;
+}
+
 /**
- * What causal attention lacks where a finite mask hides every key of a query: such a row weighs all keys alike, later ones
- * too, and so is the mean of the values. `attention` leaves it zero. q is [batch, heads, queries, width], v
- * [batch, kvHeads, keys, width], the mask bool [1 | batch, 1 | heads, 1, keys]; the answer stretches to the attention's.
+ * What attention lacks where a finite mask hides every key of a query: such a row weighs all keys alike, and so is the
+ * mean of the values. `attention` leaves it zero. q is [batch, heads, queries, width], v [batch, kvHeads, keys, width];
+ * the answer stretches to the attention's.
  */
-export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], mask: Value): Value {
-  const { dtype, shape } = q.type;
-  const [, heads, queries] = shape as [Dim, Dim, Dim];
-  const keys = v.type.shape[2]!;
+export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], seen: Seen): Value {
+  const [, heads] = q.type.shape as [Dim, Dim];
+  const unseen = b.cast(seen.causal ? beforeFirst(b, q, seen.mask) : b.not(seenRows(b, seen.mask)), {
+    to: q.type.dtype,
+  });
+  const mean = b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true });
+  return b.mul(unseen, repeated(b, mean, heads));
+}
+
+/** Queries ahead of the first key a mask of keys lets through. */
+function beforeFirst(b: Build, q: Value, mask: Value): Value {
+  const [queries, keys] = [q.type.shape[2]!, mask.type.shape[3]!];
   const key = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
   const query = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
   const first = b.reduceMin(b.select(mask, key, b.size({ of: keys })), { axes: [-1], keepDims: true });
-  const unseen = b.cast(b.less(query, first), { to: dtype });
-  const mean = b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true });
-  return b.mul(unseen, repeated(b, mean, heads));
+  return b.less(query, first);
 }
 
 /** [batch, kvHeads, 1, width] with each head repeated for the query heads that share it. */

@@ -6,15 +6,14 @@ import {
   attentionShapes,
   both,
   causalFormula,
-  everything,
   maySayMinusInfinity,
   type ScoreProgram,
   tablesOf,
 } from "../../ir/attend.ts";
 import { type Dim, evaluate, isStatic, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
-import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
 import { boundsWithin, within } from "../../ir/index-expr/bounds.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
@@ -24,11 +23,9 @@ import {
   type IndexExpr,
   type IndexFormula,
   type IndexTable,
-  index,
   type LengthName,
   type Lengths,
   lookup,
-  partsInOrder,
   score as theScore,
 } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
@@ -83,7 +80,7 @@ export function problemOf(node: Node, b: Build): MaskProblem {
       formulas: { mask, score, prob: clamped(attrs.prob) },
     },
     facts: maskFacts(formula, lengths),
-    seesItself: !hides && seesItself(formula, sizes),
+    seesItself: !hides && seesItself(formula, sizes.queries, sizes.keys),
   };
 }
 
@@ -103,23 +100,6 @@ function clampedLookups(tables: readonly IndexTable[], lengths: Lengths): (expr:
       );
     });
 }
-
-/** Whether the key at the query's own place is seen by every query, proven for all lengths. */
-function seesItself({ expr, tables }: IndexFormula, { queries, keys }: AttentionShapes): boolean {
-  if (queries !== keys) return false;
-  const diagonal = substituteParts(expr, (part) => (part === index("k") ? index("q") : part));
-  if (diagonal === everything) return true;
-  const reads = partsInOrder(diagonal);
-  if (reads.some(({ kind }) => kind === "length")) return false;
-  const [Q, K] = typeof queries === "number" ? [queries, queries] : [longest, longest];
-  if (Q < 1) return false;
-  const program = boxProgram({ expr: diagonal, tables }, { B: mostBatches, H: mostBatches, Q, K });
-  return program.verdict(0, Q - 1, 0, K - 1) === "full";
-}
-
-/** Beyond any length and any number of batches and heads. */
-const longest = 2 ** 28;
-const mostBatches = 2 ** 20;
 
 /** A dimension's number where it is one, or hinted. */
 export const numberOf = (dim: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
