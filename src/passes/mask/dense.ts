@@ -25,6 +25,7 @@ const narrowed = (b: Build, x: Value, to: DType) => (x.type.dtype === to ? x : b
 /** The queries scaled in the place of the scores, of which there are more. */
 function scaledAhead(node: Node, b: Build): Value {
   const { scale, ...attrs } = attrsOf(node, "attention");
+  if (scale === 1) return node.results[0]!;
   const [q, ...others] = node.operands as [Value, ...Value[]];
   return b.attention(b.mul(q, b.scalar(scale, q.type.dtype)), ...(others as [Value, Value]), { ...attrs, scale: 1 });
 }

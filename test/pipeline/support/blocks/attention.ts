@@ -188,6 +188,14 @@ function masked(m: Maker, raw: Value, soft: boolean): { readonly scores: Value; 
       () => b.less(columns, rows),
       () => b.lessEqual(rows, columns),
       () => b.lessEqual(columns, b.add(rows, b.size({ of: add(keys, mul(-1, queries)) }))),
+      () => b.and(b.lessEqual(columns, rows), b.less(b.sub(rows, b.scalar(3, "i64")), columns)),
+      () => b.lessEqual(b.abs(b.sub(rows, columns)), b.scalar(2, "i64")),
+      () => b.equal(b.div(rows, b.scalar(4, "i64")), b.div(columns, b.scalar(4, "i64"))),
+      () =>
+        b.or(
+          b.less(columns, b.scalar(2, "i64")),
+          b.equal(b.mod(b.sub(rows, columns), b.scalar(3, "i64")), b.scalar(0, "i64")),
+        ),
     ])();
     last = visible;
     scores = draw.pick([
