@@ -2,6 +2,7 @@ import type { Build } from "../../ir/arena.ts";
 import { seenRows } from "../../ir/attend.ts";
 import { type Dim, divideExact } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
+import { conjuncts } from "./causal.ts";
 import { withoutCopies } from "./heads.ts";
 
 /** What tells which rows see nothing: a mask of keys under a causal one, or all there is of a mask. */
@@ -24,6 +25,21 @@ export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], seen: S
   });
   const mean = b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true });
   return b.mul(unseen, repeated(b, mean, heads));
+}
+
+/** The masks whose conjunction a tensor is 1 for where a row sees nothing of it, as `meansOfUnseen` writes it, and 0 elsewhere. */
+export function unseenUnder({ node }: Value): (Omit<Seen, "mask"> & { readonly masks: readonly Value[] }) | undefined {
+  const [rows] = node.op === "cast" ? node.operands : [];
+  const under = (mask: Value | undefined, causal: boolean) => mask && { masks: conjuncts(mask), causal };
+  if (rows?.node.op === "not") {
+    const most = rows.node.operands[0]!.node;
+    const seen = most.op === "cast" ? most.operands[0]!.node : undefined;
+    const counted = seen?.op === "reduceMax" ? seen.operands[0]!.node : undefined;
+    return counted?.op === "cast" ? under(counted.operands[0], false) : undefined;
+  }
+  const first = rows?.node.op === "less" ? rows.node.operands[1]!.node : undefined;
+  const chosen = first?.op === "reduceMin" ? first.operands[0]!.node : undefined;
+  return chosen?.op === "select" ? under(chosen.operands[0], true) : undefined;
 }
 
 /** Queries ahead of the first key a mask of keys lets through. */

@@ -1,10 +1,14 @@
 import { opDef } from "../../ir/arena.ts";
 import { followAxis } from "../../ir/axis-flow.ts";
 import { holdsGraphs } from "../../ir/cost.ts";
+import type { Dim } from "../../ir/dim.ts";
 import { type Graph, type Node, nodesOf, type Value } from "../../ir/graph.ts";
+import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { score as theScore } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
 import { maskedBelow } from "../attention/causal.ts";
+import { conjunction, liftedMask } from "../attention/lift.ts";
+import { unseenUnder } from "../attention/unseen.ts";
 import { linearOf } from "../projection/linear.ts";
 import { takesFirst } from "./clear.ts";
 import { followTokens, isRowOf, type KnownAtPadding, type PaddingMask, sameAxes, type TokenAxes } from "./padding.ts";
@@ -42,9 +46,19 @@ export const refusals = {
  * where padding would reach real positions; undefined where no projection is applied to these tokens.
  */
 export function regionOf(graph: Graph, mask: PaddingMask, known: KnownAtPadding): Region | Blocked | undefined {
-  const state: State = { mask, known, rows: new Set(), touched: new Map() };
+  const state: State = { mask, known, rows: new Set(), touched: new Map(), means: new Map() };
   const products: Node[] = [];
   for (const node of nodesOf(graph)) {
+    const averages = node.operands.flatMap((value) => state.means.get(value) ?? []);
+    if (averages.length > 0) {
+      const outcome = withMeans(state, node);
+      if (!outcome) return averages[0];
+      for (const result of node.results) {
+        if (outcome === "mean") state.means.set(result, averages[0]!);
+        else state.touched.set(result, outcome);
+      }
+      continue;
+    }
     const carrying = node.operands.flatMap((value, i) => (isTouched(state, value) ? [i] : []));
     const linear = linearOf(node);
     const begins = linear !== undefined && isRowOf(mask, linear.x.type.shape);
@@ -56,10 +70,16 @@ export function regionOf(graph: Graph, mask: PaddingMask, known: KnownAtPadding)
     }
     if (carrying.length === 0) continue;
     const axes = touchedAxes(state, node, carrying);
+    if ("reason" in axes && node.op === "reduceMean") {
+      state.means.set(node.results[0]!, axes);
+      continue;
+    }
     if ("reason" in axes) return axes;
     for (const result of node.results) if (!known.has(result)) state.touched.set(result, axes);
   }
   if (products.length === 0) return undefined;
+  const mean = graph.outputs.flatMap(({ value }) => state.means.get(value) ?? [])[0];
+  if (mean) return mean;
   const shown = graph.outputs.find(({ value }) => isTouched(state, value));
   return shown ? { reason: refusals.shown, at: shown.value } : { mask, known, rows: state.rows, products };
 }
@@ -79,6 +99,34 @@ interface State {
   readonly known: KnownAtPadding;
   readonly rows: Set<Value>;
   readonly touched: Map<Value, TokenAxes>;
+  /** Means over tokens, padding among them, with why they stand in the way wherever they are shown. */
+  readonly means: Map<Value, Blocked>;
+}
+
+/**
+ * What becomes of a mean over tokens: nothing but movement, or a product with what is 0 for every token that is real, so
+ * that the mean is shown at padding only.
+ */
+function withMeans(state: State, node: Node): "mean" | TokenAxes | undefined {
+  if (node.op === "reshape" || node.op === "broadcast") return "mean";
+  const factor = node.op === "mul" ? node.operands.find((value) => !state.means.has(value)) : undefined;
+  const axes: TokenAxes = [0, 2];
+  return factor && isZeroForReal(state, factor) && node.results[0]!.type.shape.length === 4 ? axes : undefined;
+}
+
+/** Whether a factor for rows that see nothing leaves out all that are real: these see themselves. */
+function isZeroForReal({ known }: State, factor: Value): boolean {
+  const under = unseenUnder(factor);
+  const hides = (mask: Value) => {
+    const found = known.get(mask);
+    return found?.value === 0 && sameAxes(found.axes, [0, 3]);
+  };
+  const others = under?.masks.filter((mask) => !hides(mask));
+  const [query, key] = factor.type.shape.slice(2) as [Dim, Dim];
+  if (!others || key !== 1 || !under!.masks.every(({ type }) => type.shape.at(-1) === query)) return false;
+  const formulas = others.map((mask) => liftedMask(mask, { query: 1, key: 0 }));
+  if (!formulas.every((formula) => formula !== undefined)) return false;
+  return formulas.length === 0 || seesItself({ expr: conjunction(formulas), tables: [] }, query, query);
 }
 
 const leading: TokenAxes = [0, 1];
