@@ -1,3 +1,4 @@
+import type { DType } from "../../ir/dtype.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
@@ -90,10 +91,15 @@ function indexFrom(value: Value): { readonly axis: number; readonly from: number
   return { axis: below, from: value.node.op === "sub" ? -step! : step! };
 }
 
+/** Types that hold every position. */
+export const holdsPositions: ReadonlySet<DType> = new Set(["i32", "i64", "f32", "f64"]);
+
+const isExactCast = ({ node, type }: Value): boolean => node.op === "cast" && holdsPositions.has(type.dtype);
+
 /** The axis, counted from the last, along which a value is 0, 1, 2, …; undefined where it is anything else. */
 export function indexAxis(value: Value): number | undefined {
   let current = value;
-  while (current.node.op === "cast" || current.node.op === "broadcast") current = current.node.operands[0]!;
+  while (current.node.op === "broadcast" || isExactCast(current)) current = current.node.operands[0]!;
   if (current.node.op === "reshape") {
     const { shape } = current.type;
     const long = shape.map((dim, axis) => ({ dim, axis })).filter(({ dim }) => dim !== 1);
@@ -107,7 +113,7 @@ export function indexAxis(value: Value): number | undefined {
 
 function isIota(value: Value): boolean {
   let current = value;
-  while (current.node.op === "cast") current = current.node.operands[0]!;
+  while (isExactCast(current)) current = current.node.operands[0]!;
   return current.node.op === "iota";
 }
 
