@@ -72,6 +72,12 @@ function topK({ e, node, operands: [x], attrs }: LowerContext<"topK">): readonly
   const axis = int(positive(attrs.axis, shape.length));
   const types = node.results.map(({ type }) => type);
   const [values, indices] = node.results;
+  // The runtime divides by zero over an empty tensor, whose first elements are as good as its largest.
+  if (product(shape) === 0) {
+    const ends = [e.vector([0]), e.vector([attrs.k]), e.indices([positive(attrs.axis, shape.length)])];
+    const first = e.op(values!.type, "Slice", [x, ...ends]);
+    return [first, cast(e, first, indices!.type.dtype)];
+  }
   if (attrs.k === 1 && !e.isUsed(values!) && searched.has(dtype)) {
     const opType = attrs.largest ? "ArgMax" : "ArgMin";
     return [undefined, e.op(indices!.type, opType, [x], { axis, keepdims: int(1), select_last_index: int(0) })];
