@@ -35,15 +35,6 @@ export function isCausalBias(bias: Value, axes: PairAxes, masked: (element: numb
   );
 }
 
-/** Whether a boolean mask certainly lets each query see the key at its own position, as a window does. */
-export function seesItself(mask: Value, axes: PairAxes): boolean {
-  const pair = comparison(mask.node);
-  if (!pair) return false;
-  const [first, second] = [indexFrom(pair.below), indexFrom(pair.above)];
-  if (!first || !second || new Set([first.axis, second.axis, axes.query, axes.key]).size !== 2) return false;
-  return pair.strict ? first.from < second.from : first.from <= second.from;
-}
-
 type Test = (element: number | bigint, at: number) => boolean;
 
 function isTriangle(tensor: HostTensor, axes: PairAxes, on: Test, off: Test = (e, i) => !on(e, i)): boolean {
@@ -78,17 +69,6 @@ function comparison(node: Node): Comparison | undefined {
 function comparedIndices(node: Node): Comparison | undefined {
   const pair = comparison(node);
   return pair?.strict ? undefined : pair;
-}
-
-/** The axis along which a value is c, c + 1, c + 2, … and that c. */
-function indexFrom(value: Value): { readonly axis: number; readonly from: number } | undefined {
-  const axis = indexAxis(value);
-  if (axis !== undefined) return { axis, from: 0 };
-  const [inner, by] = value.node.operands;
-  const step = value.node.op === "sub" || value.node.op === "add" ? scalarOf(by!) : undefined;
-  const below = step === undefined ? undefined : indexAxis(inner!);
-  if (below === undefined) return undefined;
-  return { axis: below, from: value.node.op === "sub" ? -step! : step! };
 }
 
 /** Types that hold every position. */

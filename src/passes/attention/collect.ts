@@ -1,11 +1,11 @@
 import type { Build } from "../../ir/arena.ts";
 import { everything } from "../../ir/attend.ts";
 import type { Value } from "../../ir/graph.ts";
-import { seesItself as provenToSeeItself } from "../../ir/index-analysis/diagonal.ts";
+import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes, seesItself } from "./causal.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes } from "./causal.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
@@ -82,8 +82,8 @@ const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isC
 function hidesLater(masks: readonly Conjunction[], roles: Roles): boolean {
   const others = masks.flatMap(({ parts }) => parts.filter((part) => !isTriangle(part)));
   return (
+    others.length === 0 ||
     masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) ||
-    others.every(({ value, axes }) => axes !== undefined && seesItself(value, axes)) ||
     allSeeThemselves(others, roles)
   );
 }
@@ -93,7 +93,7 @@ function allSeeThemselves(parts: readonly Part[], roles: Roles): boolean {
   const formulas = parts.map((part) => liftedPart(part, roles));
   if (!formulas.every((formula) => formula !== undefined)) return false;
   const [length] = roles.query.map((label) => roles.sizes.get(label)!);
-  return provenToSeeItself({ expr: conjunction(formulas), tables: [] }, length!, length!);
+  return seesItself({ expr: conjunction(formulas), tables: [] }, length!, length!);
 }
 
 /**
@@ -103,7 +103,7 @@ function allSeeThemselves(parts: readonly Part[], roles: Roles): boolean {
 function averaged(masks: readonly Conjunction[], roles: Roles): Conjunction | undefined {
   const [mask, ...more] = masks;
   if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return undefined;
-  const others = mask.parts.filter((part) => !isTriangle(part) && !liftedPart(part, roles));
+  const others = mask.parts.filter((part) => !isTold(part, roles));
   return others.length < mask.parts.length && others.every(hidesFromAll) ? mask : undefined;
 }
 
@@ -117,51 +117,13 @@ function liftedPart({ value, axes }: Part, { query, key, sizes }: Roles): IndexE
   return axes && sizes.get(label!) === sizes.get(key) ? liftedMask(value, axes) : undefined;
 }
 
-function withoutTriangles(masks: readonly Conjunction[]): readonly Conjunction[] {
-  const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !isTriangle(part)) }));
+/** Whether positions tell a mask. */
+const isTold = (part: Part, roles: Roles): boolean => isTriangle(part) || liftedPart(part, roles) !== undefined;
+
+/** Masks less some of their parts. */
+function without(masks: readonly Conjunction[], leaves: (part: Part) => boolean): readonly Conjunction[] {
+  const rest = masks.map(({ parts, fill }) => ({ fill, parts: parts.filter((part) => !leaves(part)) }));
   return rest.filter(({ parts }) => parts.length > 0);
-}
-
-/** Masks less what positions tell. */
-function withoutPositions(masks: readonly Conjunction[], roles: Roles): readonly Conjunction[] {
-  const rest = masks.map(({ parts, fill }) => ({
-    fill,
-    parts: parts.filter((part) => !isTriangle(part) && !liftedPart(part, roles)),
-  }));
-  return rest.filter(({ parts }) => parts.length > 0);
-}
-
-/** A step with where the axes of its result are. */
-interface Placed<S extends Step = Step> {
-  readonly step: S;
-  readonly groups: Groups;
-}
-
-/** A tensor that multiplies all scores of a query, or all of a key. */
-export interface Factor extends Placed<Extract<Step, { kind: "factor" }>> {
-  readonly side: "query" | "key";
-}
-
-/**
- * What happens to scores on their way to the softmax: linear · q kᵀ, then `middle`, which no mask or bias can say, then
- * times `scale`, plus what is added, masked.
- */
-export interface Collected {
-  readonly linear: number;
-  readonly factors: readonly Factor[];
-  /** From the product on. */
-  readonly middle: readonly Placed[];
-  readonly scale: number;
-  readonly causal: boolean;
-  /** What positions alone tell of the mask, besides `causal`; not among `masks`. */
-  readonly seen: IndexExpr;
-  readonly biases: readonly Term[];
-  /** Each hides by itself: what two of them hide is hidden deeper than what one does. */
-  readonly masks: readonly Conjunction[];
-  /** What positions tell is taken out of a mask that is finite, which is this: rows that see nothing are the mean of the values. */
-  readonly averages: Conjunction | undefined;
-  /** Rows that see nothing are zero. */
-  readonly clears: boolean;
 }
 
 /** The side of the scores a factor can go to instead: it does not vary along the other, nor between heads that share keys. */
@@ -255,9 +217,18 @@ function hiding(
   if (!hides && !averages)
     return { scale, causal: false, seen: everything, biases: [...biases, ...triangles], masks, averages, clears };
   const causal = triangles.length > 0 || all.some(isTriangle);
-  if (withWeights) return { scale, causal, seen: everything, biases, masks: withoutTriangles(masks), averages, clears };
+  if (withWeights)
+    return { scale, causal, seen: everything, biases, masks: without(masks, isTriangle), averages, clears };
   const lifted = all.filter((part) => !isTriangle(part)).flatMap((part) => liftedPart(part, roles) ?? []);
-  return { scale, causal, seen: conjunction(lifted), biases, masks: withoutPositions(masks, roles), averages, clears };
+  return {
+    scale,
+    causal,
+    seen: conjunction(lifted),
+    biases,
+    masks: without(masks, (part) => isTold(part, roles)),
+    averages,
+    clears,
+  };
 }
 
 const refused = (reason: string, at: Value): Miss => ({ depth: 6, reason, at });
