@@ -45,7 +45,7 @@ export interface Session {
    * Throws QKV442 for inputs that do not match, QKV443 where the runtime fails.
    */
   run(feeds: ReadonlyMap<string, HostTensor>, outputs?: readonly string[]): Promise<Map<string, HostTensor>>;
-  /** Checks `feeds` as `run` does and keeps them for repeated runs. */
+  /** Checks `feeds` as `run` does and keeps them for repeated runs, which write over the outputs of the first. */
   bind(feeds: ReadonlyMap<string, HostTensor>, outputs?: readonly string[]): BoundRun;
   /** Frees the native memory. Closing twice is allowed; running after is not. */
   close(): Promise<void>;
@@ -230,10 +230,10 @@ function wrap(runtime: typeof Ort, native: Ort.InferenceSession, facts: SessionF
     checkFeeds(inputs, feeds);
     const fetches = checkFetches(outputTypes, wanted);
     const tensors = nativeFeeds(runtime, feeds);
-    return async () => {
+    return async (into: Ort.InferenceSession.FetchesType = fetches) => {
       invariant(open, "a closed session cannot run");
       try {
-        return await native.run(tensors, fetches);
+        return await native.run(tensors, into);
       } catch (error) {
         fail("QKV443", `ONNX Runtime failed: ${runtimeMessage(error)}`);
       }
@@ -250,9 +250,10 @@ function wrap(runtime: typeof Ort, native: Ort.InferenceSession, facts: SessionF
     },
     bind(feeds, wanted) {
       const run = start(feeds, wanted);
+      let outputs: Ort.InferenceSession.ReturnType | undefined;
       return {
         run: async () => {
-          await run();
+          outputs = await run(outputs);
         },
       };
     },
