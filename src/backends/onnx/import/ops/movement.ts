@@ -8,7 +8,8 @@ import { unmodelled } from "../unmodelled.ts";
 /** `x` under another shape; the sizes that make both as large have to be equal for the file to run. */
 export function reshapeTo(cx: NodeContext, x: Value, shape: readonly Dim[]): Value {
   const [from, to] = withoutShared(x.type.shape, shape);
-  cx.same(product(from), product(to));
+  const nothing = [x.type.shape, shape].every((dims) => dims.includes(0));
+  if (!nothing) cx.same(product(from), product(to));
   const [before, after] = [x.type.shape, shape].map((dims) => dims.map((dim) => cx.symbols.settled(dim)));
   return cx.b.reshape(sameShape(before!, x.type.shape) ? x : cx.b.refine(x, { shape: before! }), { shape: after! });
 }
