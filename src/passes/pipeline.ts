@@ -14,6 +14,7 @@ import { type Pass, type PassContext, tallying } from "./pass.ts";
 import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
 import { schedule } from "./schedule.ts";
+import { share } from "./share.ts";
 import type { Target } from "./target.ts";
 import { unpad } from "./unpad.ts";
 
@@ -40,6 +41,7 @@ export const passes: readonly Pass[] = [
   unpad,
   schedule,
   legalise,
+  share,
 ];
 
 /** What the declared graph must spell out for any ONNX runtime. Run with the target `naive`. */
@@ -63,6 +65,7 @@ export const optimise = (_target: Target): readonly Pass[] => [
   legalise,
   canonicalise,
   foldConstants,
+  share,
 ];
 
 /** Passes by name, as the command line takes them. Throws QKV301 for a name there is not. */

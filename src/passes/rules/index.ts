@@ -7,6 +7,7 @@ import type { Form } from "../mask/form.ts";
 import { projectStages } from "../project.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
 import type { Rule } from "../rewrite/rule.ts";
+import { sharedContraction } from "../share.ts";
 import { activationStages } from "./activation.ts";
 import { normStages } from "./norm.ts";
 
@@ -23,4 +24,5 @@ export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher | Form)[]
   ["fuse-activation", activationStages.flat()],
   ["project", projectStages.flat()],
   ["legalise", legaliseRules],
+  ["share", [sharedContraction]],
 ]);

@@ -82,7 +82,7 @@ function checkTexts({ steps, declared, arena }: Compiled, say: Report): void {
 }
 
 /** Passes that weigh costs or bytes look at parts of what they made the first time as new; all others are done at once. */
-const weighing = new Set(["reassociate", "project", "fold-constants"]);
+const weighing = new Set(["reassociate", "mask", "project", "fold-constants"]);
 
 async function checkFixedPoint(compiled: Compiled, options: CompileOptions, say: Report): Promise<void> {
   const { arena, target, weights } = compiled;
