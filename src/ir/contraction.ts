@@ -40,3 +40,15 @@ function readSpec(text: string): ContractionSpec {
 /** The canonical text of a spec. */
 export const showSpec = ({ operands, result }: ContractionSpec): string =>
   `${operands.map((labels) => labels.join(" ")).join(", ")} -> ${result.join(" ")}`;
+
+/** The labels `to` has where `from` has its own, operand by operand; undefined where they do not sum over the same axes. */
+export function renaming(from: ContractionSpec, to: ContractionSpec): ReadonlyMap<string, string> | undefined {
+  const names = new Map<string, string>();
+  for (const [i, labels] of from.operands.entries())
+    for (const [axis, label] of labels.entries()) {
+      const other = to.operands[i]?.[axis];
+      if (other === undefined || (names.get(label) ?? other) !== other) return undefined;
+      names.set(label, other);
+    }
+  return new Set(names.values()).size === names.size ? names : undefined;
+}

@@ -1,11 +1,12 @@
 import { groupedHeads } from "./attention/heads.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
+import { severalValues } from "./attention/several-values.ts";
 import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 import { softmaxRules } from "./rules/softmax.ts";
 
-export const attentionStages: Stages = [softmaxRules, [attentionMatcher], [groupedHeads]];
+export const attentionStages: Stages = [softmaxRules, [severalValues], [attentionMatcher], [groupedHeads]];
 
 /** Needs a canonical graph; leaves one. */
 export const fuseAttention: Pass = {

@@ -1,22 +1,9 @@
-import { type ContractionSpec, parseSpec } from "../ir/contraction.ts";
+import { type ContractionSpec, parseSpec, renaming } from "../ir/contraction.ts";
 import type { Node } from "../ir/graph.ts";
 import type { Pass } from "./pass.ts";
 import { fuse, type Matcher } from "./rewrite/fuse.ts";
 
 const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);
-
-/** The labels `from` has for axes that `to` labels otherwise; undefined where they sum over other axes. */
-function renamed(from: ContractionSpec, to: ContractionSpec): ReadonlyMap<string, string> | undefined {
-  const names = new Map<string, string>();
-  const axes = from.operands.flatMap((labels, i) =>
-    labels.map((label, axis) => [label, to.operands[i]![axis]!] as const),
-  );
-  for (const [label, other] of axes) {
-    if ((names.get(label) ?? other) !== other) return undefined;
-    names.set(label, other);
-  }
-  return new Set(names.values()).size === names.size ? names : undefined;
-}
 
 /** The axes of `other`'s result in the order of `node`'s, where both are one contraction of the same operands. */
 function orderIn(node: Node, other: Node): readonly number[] | undefined {
@@ -26,7 +13,7 @@ function orderIn(node: Node, other: Node): readonly number[] | undefined {
     const operands = turned ? other.operands.toReversed() : other.operands;
     if (!node.operands.every((value, i) => value === operands[i])) continue;
     const [mine, theirs] = [specOf(node), specOf(other)];
-    const names = renamed(mine, turned ? { ...theirs, operands: theirs.operands.toReversed() } : theirs);
+    const names = renaming(mine, turned ? { ...theirs, operands: theirs.operands.toReversed() } : theirs);
     if (!names || mine.result.length !== theirs.result.length) continue;
     const perm = mine.result.map((label) => theirs.result.indexOf(names.get(label)!));
     if (!perm.includes(-1)) return perm;

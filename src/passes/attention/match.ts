@@ -27,7 +27,7 @@ export interface Candidate {
   readonly covered: readonly Node[];
 }
 
-const isMiss = (outcome: object): outcome is Miss => "reason" in outcome;
+export const isMiss = (outcome: object): outcome is Miss => "reason" in outcome;
 
 interface Probabilities {
   readonly softmax: Node;
@@ -46,7 +46,7 @@ interface Clearing {
 }
 
 /** Softmax probabilities under movements: what a product over keys multiplies the values by. */
-function probabilities(value: Value, b: Build): Probabilities | undefined {
+export function probabilities(value: Value, b: Build): Probabilities | undefined {
   const moves: Node[] = [];
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "transpose") {
@@ -118,7 +118,8 @@ export const attentionMatcher: Matcher = {
 
 const miss = (at: Value, reason: string, depth = 4): Miss => ({ depth, reason, at });
 
-function analyse(root: Node, at: number, b: Build): Candidate | Miss {
+/** What the product `root` is an attention of, `at` being the operand that comes from a softmax; or what is in the way. */
+export function analyse(root: Node, at: number, b: Build): Candidate | Miss {
   const { softmax, moves, guard, clearing } = probabilities(root.operands[at]!, b)!;
   const path = scorePath(softmax.operands[0]!);
   if (isMiss(path)) return path;
