@@ -1,3 +1,4 @@
+import { add, atLeast, type Dim, substitute, symbol, symbolsOf } from "../../../ir/dim.ts";
 import type { Graph, Value } from "../../../ir/graph.ts";
 import type { control } from "../../../ir/ops/control.ts";
 import type { Emitter } from "./emitter.ts";
@@ -25,8 +26,8 @@ function branch({ e, operands, attrs, node }: LowerContext<"if">): readonly Ref[
   return e.branch(types, condition!, written(e, attrs.whenTrue, captures), written(e, attrs.whenFalse, captures));
 }
 
-/** States and slices are the body's inputs; captures it reads by name. ONNX Runtime refuses sequences of no steps. */
-function scan({ e, operands, attrs, node }: LowerContext<"scan">): readonly (Ref | undefined)[] {
+/** States and slices are the body's inputs; captures it reads by name. */
+function steps({ e, operands, attrs, node }: LowerContext<"scan">): readonly (Ref | undefined)[] {
   const { body, states, sequences } = attrs;
   const scanned = states + sequences;
   const inputs = body.inputs.slice(0, scanned).map(({ type }) => new Ref(type));
@@ -36,6 +37,35 @@ function scan({ e, operands, attrs, node }: LowerContext<"scan">): readonly (Ref
   const graph = { ...written(e, body, [...inputs, ...operands.slice(scanned)]), inputs };
   const types = node.results.map(({ type }) => type);
   return e.ops(types, "Scan", operands.slice(0, scanned), { body: graph, num_scan_inputs: int(sequences) });
+}
+
+/** States as they were, and nothing of each step. */
+function noSteps({ e, operands, attrs, node }: LowerContext<"scan">): readonly Ref[] {
+  return node.results.map(({ type }, i) =>
+    i < attrs.states
+      ? e.op(type, "Identity", [operands[i]])
+      : e.op(type, "Expand", [e.scalar(type.dtype, 0), e.vector(type.shape)]),
+  );
+}
+
+/** Whether a dimension may be 0 where none of those the model names is. */
+const maybeNothing = (dim: Dim): boolean =>
+  !atLeast(substitute(dim, new Map(symbolsOf(dim).map((name) => [name, add(symbol(name), 1)]))), 1);
+
+/** ONNX Runtime refuses sequences of no steps. */
+function scan(cx: LowerContext<"scan">): readonly (Ref | undefined)[] {
+  const { e, attrs, node } = cx;
+  const length = node.operands[attrs.states]?.type.shape[0] ?? 1;
+  if (!maybeNothing(length)) return steps(cx);
+  const { build: b } = e.arena;
+  const isNothing = b.less(b.size({ of: length }), b.scalar(1, "i64"));
+  e.lower([isNothing]);
+  const [none, some] = [noSteps, steps].map((fill, i) => {
+    const { result, nodes } = e.inBranch(() => fill(cx));
+    return { name: i === 0 ? "nothing" : "steps", nodes, outputs: result.map((ref) => ref!) };
+  });
+  const types = node.results.map(({ type }) => type);
+  return e.branch(types, e.ref(isNothing), none!, some!);
 }
 
 export const controlLowerings: Lowerings<keyof typeof control> = { if: branch, scan };
