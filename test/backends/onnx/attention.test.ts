@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { ExportTarget } from "../../../src/backends/onnx/export.ts";
+import { type ExportTarget, exportGraph } from "../../../src/backends/onnx/export.ts";
 import { Arena, graphOf } from "../../../src/ir/arena.ts";
 import { type Dim, symbol } from "../../../src/ir/dim.ts";
 import { evaluateGraph } from "../../../src/ir/evaluate.ts";
 import type { Value } from "../../../src/ir/graph.ts";
+import { parseGraph } from "../../../src/ir/parse.ts";
 import { fromNumbers, type HostTensor } from "../../../src/ir/tensor.ts";
-import { check, levels, operators, ortCpu, type Reference, standard, tensor } from "./support/check.ts";
+import { check, levels, operators, ortCpu, type Reference, reader, standard, tensor } from "./support/check.ts";
 
 interface Case {
   readonly packed?: boolean;
@@ -183,6 +184,37 @@ describe("choice", () => {
       for (const given of [{}, { causal: true }, { causal: true, mask: [false, true, true], blind: true }] as const)
         for (const packed of [true, false])
           await run({ ...given, queries, packed, symbolic: true }, ortCpu(), undefined, ["disabled", "all"]);
+  });
+  it("knows what the branch it stands in is taken for", () => {
+    const attend = "attention(%q, %k, %v) {scale = 0.5, causal = true}";
+    const inputs = "%q: f32[1, 2, S, 8], %k: f32[1, 2, S, 8], %v: f32[1, 2, S, 8]";
+    const branches = (limit: number) => {
+      const arena = new Arena();
+      const held = (name: string, value: string) =>
+        `graph @${name}(${inputs}) {\n    %o: f32[1, 2, S, 8] = ${value}\n    return %o\n  }`;
+      const graph = parseGraph(
+        `graph @g(${inputs}) {
+  %size: i64[] = size() {of = S}
+  %short: bool[] = less(%size, ${limit})
+  %o: f32[1, 2, S, 8] = if(%short, %q, %k, %v) {whenTrue = ${held("short", attend)}, whenFalse = ${held("long", attend)}}
+  return %o
+}
+`,
+        arena,
+      );
+      const { nodes } = exportGraph(graph, { arena, target: ortCpu(), weights: reader() }).graph;
+      const choice = nodes.find(({ opType }) => opType === "If")!;
+      return ["then_branch", "else_branch"].map((name) => {
+        const branch = choice.attributes.get(name)!;
+        return branch.kind === "graph" ? branch.value.nodes.map(({ opType }) => opType) : [];
+      });
+    };
+    const [short, long] = branches(1024);
+    expect(short).toEqual(["Attention"]);
+    expect(long).toContain("GroupQueryAttention");
+    expect(long).not.toContain("If");
+    expect(branches(512)[1]).toContain("If");
+    expect(branches(2048)[0]).toContain("If");
   });
   it("writes the causal mask into the model for middling static lengths", async () => {
     const model = await run({ causal: true, queries: 257, packed: true }, ortCpu(), undefined, ["all"]);

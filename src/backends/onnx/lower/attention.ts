@@ -57,11 +57,11 @@ function write(given: Problem, { normaliser }: Pick<Attrs<typeof attention.atten
   const rows = formsByLength(caseOf(given), given.packed, flashFrom).filter(([, form]) => usable(form));
   if (rows.length === 0) return undefined;
   const length = knownLength(keys, e.dims);
-  if (length !== undefined || rows.length === 1) {
-    const [, form] = rows.findLast(([from]) => from <= (length ?? 0)) ?? rows[0]!;
-    return forms[form].write(scaled(given));
-  }
-  return dispatched(scaled(given), rows[0]![1], rows[1]!);
+  const range = length === undefined ? e.rangeOf(keys) : { from: length, to: length };
+  const best = rows.findLast(([from]) => from <= range.from) ?? rows[0]!;
+  const next = rows[rows.indexOf(best) + 1];
+  if (!next || range.to < next[0]) return forms[best[1]].write(scaled(given));
+  return dispatched(scaled(given), best[1], next);
 }
 
 function caseOf({ causal, extras }: Problem): AttentionCase {

@@ -1,6 +1,7 @@
 import { add, atLeast, type Dim, substitute, symbol, symbolsOf } from "../../../ir/dim.ts";
 import type { Graph, Value } from "../../../ir/graph.ts";
 import type { control } from "../../../ir/ops/control.ts";
+import { scalarOf } from "../../../passes/rewrite/scalar.ts";
 import type { Emitter } from "./emitter.ts";
 import type { LowerContext, Lowerings } from "./lowering.ts";
 import { int, type PendingGraph, Ref } from "./ref.ts";
@@ -20,10 +21,24 @@ function written(e: Emitter, body: Graph, bound: readonly Ref[]): PendingGraph {
   return { name: body.name, nodes, outputs };
 }
 
+/** What `size < number` tells of the size. */
+function limitOf({ node }: Value): { readonly dim: Dim; readonly below: number } | undefined {
+  const [size, limit] = node.operands;
+  const below = node.op === "less" && size!.node.op === "size" ? scalarOf(limit!) : undefined;
+  return below === undefined ? undefined : { dim: size!.node.attrs.get("of") as Dim, below };
+}
+
 function branch({ e, operands, attrs, node }: LowerContext<"if">): readonly Ref[] {
   const [condition, ...captures] = operands;
   const types = node.results.map(({ type }) => type);
-  return e.branch(types, condition!, written(e, attrs.whenTrue, captures), written(e, attrs.whenFalse, captures));
+  const limit = limitOf(node.operands[0]!);
+  const writtenIf = (holds: boolean): PendingGraph => {
+    const write = () => written(e, holds ? attrs.whenTrue : attrs.whenFalse, captures);
+    if (!limit) return write();
+    const range = holds ? { from: 0, to: limit.below - 1 } : { from: limit.below, to: Number.POSITIVE_INFINITY };
+    return e.given(limit.dim, range, write);
+  };
+  return e.branch(types, condition!, writtenIf(true), writtenIf(false));
 }
 
 /** States and slices are the body's inputs; captures it reads by name. */

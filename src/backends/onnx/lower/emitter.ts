@@ -37,6 +37,12 @@ interface Scope {
   readonly closed: boolean;
 }
 
+/** Whole numbers from `from` to `to`. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
 export const contribDomain = "com.microsoft";
 
 export interface EmitterOptions {
@@ -66,6 +72,7 @@ export class Emitter {
   readonly #used = new Set<Value>();
   #scope: Scope = this.#root;
   #source: Node | undefined;
+  #ranges: ReadonlyMap<Dim, Range> = new Map();
 
   readonly #lower: EmitterOptions["lower"];
 
@@ -169,6 +176,24 @@ export class Emitter {
     ]);
     this.append({ opType: "If", domain: "", inputs: [condition], outputs, attributes });
     return outputs;
+  }
+
+  /** Runs `fill` where a dimension is known to be within a range, as in a branch that is taken only then. */
+  given<T>(dim: Dim, { from, to }: Range, fill: () => T): T {
+    const around = this.#ranges;
+    const known = this.rangeOf(dim);
+    const range = { from: Math.max(known.from, from), to: Math.min(known.to, to) };
+    this.#ranges = new Map(around).set(dim, range);
+    try {
+      return fill();
+    } finally {
+      this.#ranges = around;
+    }
+  }
+
+  /** Between which numbers a dimension is, where nodes are going now. */
+  rangeOf(dim: Dim): Range {
+    return this.#ranges.get(dim) ?? { from: 0, to: Number.POSITIVE_INFINITY };
   }
 
   /** Runs `fill` with nodes going to a new branch, which sees what the graphs around it see. */
