@@ -52,8 +52,13 @@ export function rolesOf({ scores: first, root, at, key }: Question): Roles | Mis
     return refuse(here, "queries and keys share no axis that is summed");
   const names = renamed(root, at, first);
   if ("reason" in names) return names;
-  const { vLabels, outLabels } = names;
+  const { outLabels } = names;
   const others = first.result.filter((label) => label !== key);
+  // One head alone may be left out of the values.
+  const single = others.filter(
+    (label) => first.sizes.get(label) === 1 && kLabels.includes(label) && !names.vLabels.includes(label),
+  );
+  const vLabels = [...single, ...names.vLabels];
   const problem = pairing({ others, qLabels, kLabels, vLabels, outLabels, key });
   if (problem) return refuse(root.results[0]!, problem);
   const shared = others.filter((label) => kLabels.includes(label));
