@@ -261,6 +261,38 @@ test("a size that only a run tells is the number the file says", async () => {
   expect(printGraph(imported)).toContain("dims = [b, 1, s, s]");
 });
 
+test("pads by axis, last axis first, are turned round in pairs", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["length"], { start: int(1), end: int(2) }),
+        node("Mod", ["length", "four"], ["over"]),
+        node("Concat", ["none", "none", "none", "over"], ["pads"], { axis: int(0) }),
+        node("Reshape", ["pads", "pairs"], ["listed"]),
+        node("Slice", ["listed", "last", "ahead", "none", "last"], ["turned"]),
+        node("Transpose", ["turned"], ["sides"], { perm: ints(1, 0) }),
+        node("Reshape", ["sides", "last"], ["flat"]),
+        node("Cast", ["flat"], ["whole"], { to: int(7) }),
+        node("Pad", ["x", "whole", "zero"], ["y"]),
+      ],
+      [info("x", "f32", ["n", "m"])],
+      [info("y", "f32", [null, null])],
+      [
+        tensor("four", "i64", [1], [4]),
+        tensor("none", "i64", [1], [0]),
+        tensor("last", "i64", [1], [-1]),
+        tensor("ahead", "i64", [1], [-(2 ** 53)]),
+        tensor("pairs", "i64", [2], [-1, 2]),
+        tensor("zero", "f32", [], [0]),
+      ],
+    ),
+  );
+  const runs = [1, 4, 7].map((length) => ({ x: numbers("f32", [2, length]) }));
+  const { opaque, graph: imported } = await roundTrip(file, ...runs);
+  expect(opaque).toEqual([]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[mod(m, 4) + n, m]");
+});
+
 test("what windows leave of a length is divided as one", async () => {
   const file = modelOf(
     graph(

@@ -14,6 +14,8 @@ export interface Imported {
   readonly type: TensorType;
   /** The elements, where all are known as dimensions: of a rank-0 or rank-1 tensor of integers or bools (0 and 1). */
   readonly contents?: readonly Dim[];
+  /** The rows of a rank-2 tensor, where all elements are known: exporters turn lists of pads round in pairs. */
+  readonly rows?: readonly (readonly Dim[])[];
   /** The tensor in the graph; made when first asked for. */
   value(): Value;
 }
@@ -41,6 +43,13 @@ export function ofContents(arena: Arena, dtype: DType, contents: readonly Dim[],
     contents,
     value: () => (made ??= materialise(arena, dtype, contents, rank)),
   };
+}
+
+/** Rows of equal length, one at least, as a rank-2 tensor. */
+export function ofRows(arena: Arena, dtype: DType, rows: readonly (readonly Dim[])[]): Imported {
+  const shape = [rows.length, rows[0]!.length];
+  const value = () => arena.build.reshape(materialise(arena, dtype, rows.flat(), 1), { shape });
+  return { type: { dtype, shape }, rows, value };
 }
 
 function materialise({ build: b }: Arena, dtype: DType, contents: readonly Dim[], rank: 0 | 1): Value {

@@ -14,7 +14,7 @@ import {
 } from "../../../../ir/dim.ts";
 import { type DType, isInteger } from "../../../../ir/dtype.ts";
 import { volume } from "../../../../ir/types.ts";
-import { contentsLimit, type Imported, ofContents, ofValue } from "../imported.ts";
+import { contentsLimit, type Imported, ofContents, ofRows, ofValue } from "../imported.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
 import { splitSizes } from "./movement.ts";
@@ -63,6 +63,21 @@ function elementwise(
 function quotient(a: Dim, b: Dim): Dim | undefined {
   if (isStatic(a) && isStatic(b)) return b === 0 ? undefined : Math.trunc(a / b);
   return atLeast(sub(a, constantOf(a)), 0) && atLeast(b, 1) ? floorDiv(a, b) : b !== 0 ? divideExact(a, b) : undefined;
+}
+
+/** Whether a list of `length` elements is made of parts of `size`. */
+const isPart = (length: number, size: Dim): boolean => isStatic(size) && size > 0 && length > 0 && length % size === 0;
+
+const chunks = <T>(list: readonly T[], size: number): readonly (readonly T[])[] =>
+  Array.from({ length: list.length / size }, (_, i) => list.slice(i * size, (i + 1) * size));
+
+/** Whether a slice takes all rows from the last to the first. */
+function isTurn(cx: NodeContext): boolean {
+  const [starts, ends, axes, steps] = [1, 2, 3, 4].map((i) => cx.contents(i));
+  const [start, end] = [starts?.[0], ends?.[0]];
+  const [count] = cx.operand(0).type.shape as readonly number[];
+  const whole = (start === -1 || start === count! - 1) && isStatic(end!) && end! < -count!;
+  return whole && starts?.length === 1 && (axes?.[0] ?? 0) === 0 && steps?.[0] === -1;
 }
 
 /** Whether two dimensions are equal, where that is certain. */
@@ -138,13 +153,28 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
     return x?.rank === 0 && axes?.length === 1 ? ofContents(cx.arena, x.dtype, x.dims, 1) : general(cx);
   },
   Reshape: (general) => (cx) => {
-    const x = known(cx.operand(0));
+    const { rows, type } = cx.operand(0);
+    const x = rows ? ({ dims: rows.flat(), rank: 1, dtype: type.dtype } as const) : known(cx.operand(0));
     const to = cx.opset < 5 ? undefined : cx.contents(1);
+    if (x && to?.length === 2 && to[0] === -1 && isPart(x.dims.length, to[1]!))
+      return ofRows(cx.arena, x.dtype, chunks(x.dims, to[1] as number));
     if (!x || to === undefined || to.length > 1) return general(cx);
     if (to.length === 0) return x.dims.length === 1 ? ofContents(cx.arena, x.dtype, x.dims, 0) : general(cx);
     return to[0] === -1 || to[0] === x.dims.length ? ofContents(cx.arena, x.dtype, x.dims, 1) : general(cx);
   },
+  Transpose: (general) => (cx) => {
+    const { rows, type } = cx.operand(0);
+    const perm = cx.ints("perm") ?? [1, 0];
+    if (!rows || perm[0] !== 1) return general(cx);
+    return ofRows(
+      cx.arena,
+      type.dtype,
+      rows[0]!.map((_, column) => rows.map((row) => row[column]!)),
+    );
+  },
   Slice: (general) => (cx) => {
+    const { rows, type } = cx.operand(0);
+    if (rows && cx.opset >= 10 && isTurn(cx)) return ofRows(cx.arena, type.dtype, rows.toReversed());
     const x = known(cx.operand(0));
     if (x?.rank !== 1 || cx.opset < 10) return general(cx);
     const [starts, ends, , steps] = [1, 2, 3, 4].map((i) => cx.contents(i));
