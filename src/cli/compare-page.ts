@@ -12,7 +12,7 @@ import type {
 } from "../compare-report.ts";
 import { diffColumns, diffRest, diffRows } from "./diff.ts";
 import { describeCrossover, growthCells, growthColumns, growthNotes, showSweep } from "./growth.ts";
-import { runColumns, runRows, runTitle } from "./run-table.ts";
+import { runColumns, runRows, runTitle, showMachine } from "./run-table.ts";
 import { showBytes, showCount, showMs } from "./table.ts";
 
 /** A comparison as one HTML page that needs nothing else: verdict, charts over what was swept, tables, passes. */
@@ -20,7 +20,7 @@ export function comparePage(report: CompareReport): string {
   const { model, target, machine } = report;
   const body = [
     `<h1>${escaped(model)}</h1>`,
-    `<p>for ${escaped(target)}, on ${escaped(String(machine.cpu))}, ${machine.threads} threads, Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}, ${escaped(String(machine.ep))}</p>`,
+    `<p>for ${escaped(target)}, on ${escaped(showMachine(report))}, Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}, ${escaped(String(machine.ep))}</p>`,
     ...report.growth
       .toSorted((a, b) => b.lengths.length - a.lengths.length)
       .map((sweep) => sweepSection(report, sweep)),

@@ -14,7 +14,7 @@ import { renderDiff } from "./diff.ts";
 import { renderGrowth } from "./growth.ts";
 import { parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
-import { runColumns, runRows, runTitle } from "./run-table.ts";
+import { runColumns, runRows, runTitle, showMachine } from "./run-table.ts";
 import { renderTable } from "./table.ts";
 import { writeWhole } from "./write-whole.ts";
 
@@ -109,7 +109,7 @@ function checkPlace(path: string): void {
 /** The whole report as text: machine, one table per run, what each pass did. */
 export function renderReport(report: CompareReport): string {
   const { machine } = report;
-  const head = `${pc.bold(report.model)} for ${report.target} on ${machine.cpu}, ${machine.threads} threads, ONNX Runtime ${machine.onnxruntime}`;
+  const head = `${pc.bold(report.model)} for ${report.target} on ${showMachine(report)}, ONNX Runtime ${machine.onnxruntime}`;
   const parts = report.runs.flatMap((run) => [renderRun(run), ...(machine.ep === "cpu" ? [] : [renderPlacement(run)])]);
   return `${[head, ...parts, ...renderGrowth(report), renderPasses(report), ...(report.diff ? [renderDiff(report.diff)] : [])].join("\n\n")}\n`;
 }

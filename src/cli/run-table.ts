@@ -1,4 +1,4 @@
-import type { RunReport, VariantReport } from "../compare-report.ts";
+import type { CompareReport, RunReport, VariantReport } from "../compare-report.ts";
 import { showBytes, showCount, showError, showMs } from "./table.ts";
 
 export const runColumns = [
@@ -45,3 +45,9 @@ function showRatio(reference: VariantReport | undefined, variant: VariantReport)
   if (!reference?.equal || !variant.equal || variant.latencyMs.median === 0) return "-";
   return `${(reference.latencyMs.median / variant.latencyMs.median).toFixed(2)}×`;
 }
+
+/** The processor, and the threads asked for; where none were, ONNX Runtime takes one for each core it finds to be one. */
+export const showMachine = ({ machine }: CompareReport): string =>
+  machine.threads === machine.cores
+    ? `${machine.cpu}, ${machine.cores} cores`
+    : `${machine.cpu}, ${machine.threads} threads`;
