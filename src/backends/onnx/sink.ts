@@ -1,8 +1,9 @@
 import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
 
 /**
- * Moves dimensions that are needed in one branch of an `If` alone into that branch, so that the other need not wait for
- * them. Dimensions are computed in the outermost graph, each once; they are the nodes that serve no value.
+ * Moves dimensions that are needed in one branch of an `If` alone, or of each of several, into these branches, so that the
+ * others need not wait for them. Dimensions are computed in the outermost graph, each once; they are the nodes that serve
+ * no value.
  */
 export function sinkDimensions(nodes: readonly PendingNode[], outputs: ReadonlySet<Ref>): readonly PendingNode[] {
   if (!nodes.some(({ opType }) => opType === "If")) return nodes;
@@ -11,15 +12,18 @@ export function sinkDimensions(nodes: readonly PendingNode[], outputs: ReadonlyS
     if (ref) places.set(ref, (places.get(ref) ?? new Set()).add(place));
   };
   for (const ref of outputs) note(ref, undefined);
+  const choices = new Map(nodes.flatMap((node) => graphsOf(node).map((graph) => [graph, node] as const)));
   const sunk = new Map<PendingGraph, PendingNode[]>();
   const kept: PendingNode[] = [];
   // Users come after what they use: backwards, the places of all users are known.
   for (const node of nodes.toReversed()) {
-    const [place, ...others] = new Set(node.outputs.flatMap((ref) => [...((ref && places.get(ref)) ?? [])]));
-    const sinks = node.source === undefined && place !== undefined && others.length === 0;
-    if (sinks) sunk.set(place, [node, ...(sunk.get(place) ?? [])]);
-    else kept.push(node);
-    for (const ref of node.inputs) note(ref, sinks ? place : undefined);
+    const users = [...new Set(node.outputs.flatMap((ref) => [...((ref && places.get(ref)) ?? [])]))];
+    const branches = users.filter((place) => place !== undefined);
+    const apart = new Set(branches.map((place) => choices.get(place))).size === users.length;
+    const sinks = node.source === undefined && branches.length > 0 && apart;
+    for (const place of sinks ? branches : []) sunk.set(place, [node, ...(sunk.get(place) ?? [])]);
+    if (!sinks) kept.push(node);
+    for (const ref of node.inputs) for (const place of sinks ? branches : [undefined]) note(ref, place);
     for (const graph of graphsOf(node))
       for (const ref of readIn(graph)) note(ref, node.opType === "If" ? graph : undefined);
   }

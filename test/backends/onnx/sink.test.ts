@@ -8,7 +8,7 @@ import { check, operators, reader, standard, tensor } from "./support/check.ts";
 const S = symbol("S");
 
 /** Longer sequences are padded by `long` and cut again, shorter ones by `short`. */
-function padded(long: Dim, short: Dim) {
+function padded(long: Dim, short: Dim, times = 1) {
   const arena = new Arena();
   const b = arena.build;
   const x = b.input({ name: "x", dtype: "f32", shape: [S, 3] });
@@ -19,11 +19,15 @@ function padded(long: Dim, short: Dim) {
   };
   const condition = b.less(b.scalar(4, "i64"), b.size({ of: S }));
   const branches = { whenTrue: branch("long", long), whenFalse: branch("short", short) };
-  return { arena, graph: graphOf("padded", [x], [["y", arena.node("if", [condition, x], branches).results[0]!]]) };
+  let y = x;
+  for (let i = 0; i < times; i++) y = arena.node("if", [condition, y], branches).results[0]!;
+  return { arena, graph: graphOf("padded", [x], [["y", y]]) };
 }
 
-function parts(graph: OnnxGraph): readonly (readonly string[])[] {
-  const branches = graph.nodes.find(({ opType }) => opType === "If")!.attributes;
+const choicesIn = (graph: OnnxGraph) => graph.nodes.filter(({ opType }) => opType === "If");
+
+function parts(graph: OnnxGraph, at = 0): readonly (readonly string[])[] {
+  const branches = choicesIn(graph)[at]!.attributes;
   const of = (name: string) => {
     const found = branches.get(name)!;
     return found.kind === "graph" ? found.value.nodes.map(({ opType }) => opType) : [];
@@ -45,7 +49,18 @@ it("a dimension of one branch is computed there, one of both before", async () =
   expect(operators(shared)).toContain("Concat");
   for (const nodes of parts(shared.graph)) expect(nodes).not.toContain("Concat");
 
-  for (const { arena, graph } of [own, both])
+  const twice = padded(mul(S, S), 1, 2);
+  const each = exportGraph(twice.graph, { arena: twice.arena, target: standard(), weights: reader() });
+  expect(choicesIn(each.graph)).toHaveLength(2);
+  expect(each.graph.nodes.map(({ opType }) => opType)).not.toContain("Mul");
+  const products = (at: number) =>
+    parts(each.graph, at).map((nodes) => nodes.filter((opType) => opType === "Mul").length);
+  expect([products(0), products(1)]).toEqual([
+    [2, 1],
+    [2, 1],
+  ]);
+
+  for (const { arena, graph } of [own, both, twice])
     for (const length of [1, 4, 5, 9])
       await check(arena, graph, new Map([["x", tensor("f32", [length, 3], length)]]), standard());
 });
