@@ -6,8 +6,8 @@ import { fail } from "./ir/diagnostics.ts";
 import { type Dim, evaluate, isStatic, symbolsOf } from "./ir/dim.ts";
 import { isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
+import { fittingTables } from "./ir/table-sizes.ts";
 import type { HostTensor } from "./ir/tensor.ts";
-import { fittingTables } from "./table-sizes.ts";
 
 /** Sizes taken for symbols that nobody gave: one sequence of 128, or a second of sound. */
 export const defaultSize = (symbol: string): number =>

@@ -1,6 +1,7 @@
 import { attentionShapes } from "../ir/attend.ts";
 import { type Graph, type Node, nodesOf, type Value } from "../ir/graph.ts";
 import { hasFormulas } from "../ir/ops/attention.ts";
+import { lengthLimits } from "../ir/table-sizes.ts";
 import type { TensorType } from "../ir/types.ts";
 import { canonicaliseRules } from "./canonicalise.ts";
 import { lowered, numbersOf } from "./mask/choose.ts";
@@ -12,10 +13,11 @@ import { substitute } from "./rewrite/substitute.ts";
 
 function run(graph: Graph, cx: PassContext): Graph {
   const replaced = new Map<Value, Value>();
+  const limits = lengthLimits(graph);
   for (const node of nodesOf(graph)) {
     if (node.op !== "attention" || !isWorthALook(node, cx)) continue;
     const [value] = node.results;
-    const { form, value: other } = lowered(node, cx);
+    const { form, value: other } = lowered(node, limits, cx);
     if (other !== value && cx.options.allows(form, node)) replaced.set(value!, other);
   }
   if (replaced.size === 0) return graph;

@@ -1,6 +1,7 @@
 import type { Arena } from "../../ir/arena.ts";
 import { fail } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
+import { lengthLimits } from "../../ir/table-sizes.ts";
 import { tensorBytes } from "../../ir/tensor.ts";
 import type { TensorType } from "../../ir/types.ts";
 import { onnxDim } from "./dims.ts";
@@ -57,6 +58,7 @@ export function exportGraph(graph: Graph, cx: ExportContext): OnnxModel {
     weights: cx.weights,
     dims: cx.dims ?? new Map(),
     inputs: graph.inputs,
+    limits: lengthLimits(graph),
     lower: lowerValues,
   });
   lowerValues(

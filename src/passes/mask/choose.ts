@@ -1,6 +1,6 @@
 import type { Arena } from "../../ir/arena.ts";
 import type { AttentionShapes } from "../../ir/attend.ts";
-import { isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
+import { type Dim, isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { PassContext } from "../pass.ts";
@@ -40,15 +40,20 @@ interface Lowered {
   readonly value: Value;
 }
 
-/** What takes the place of an attention, by the estimated time of every form that can express it. */
-export function lowered(node: Node, cx: PassContext): Lowered {
+/**
+ * What takes the place of an attention, by the estimated time of every form that can express it. `limits` are the greatest
+ * lengths the model takes, as far as they are known.
+ */
+export function lowered(node: Node, limits: ReadonlyMap<Dim, number>, cx: PassContext): Lowered {
   const problem = problemOf(node, cx.arena.build);
   const numbers = numbersOf(problem.sizes, cx.dims);
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
   const found = candidates(problem, { target: cx.target, numbers }, cx);
   if (numbers) return built(chosen(best(found.found, numbers), found, problem, cx));
-  return dispatched(problem, found, cx);
+  const { queries, keys } = problem.sizes;
+  const most = Math.min(...[queries, keys].map((dim) => limits.get(dim) ?? Number.POSITIVE_INFINITY));
+  return dispatched(problem, found, most, cx);
 }
 
 const built = ({ form, plan }: Candidate): Lowered => ({ form: form.name, value: plan.build() });
@@ -149,7 +154,7 @@ function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Ar
 const probes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
 
 /** No length is known: the form for any length that wins at long ones, behind `if` from where on it wins. */
-function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Lowered {
+function dispatched(problem: MaskProblem, all: Candidates, most: number, cx: PassContext): Lowered {
   const { found } = all;
   const { queries, keys } = problem.sizes;
   const at = (length: number): Numbers => ({
@@ -158,18 +163,19 @@ function dispatched(problem: MaskProblem, all: Candidates, cx: PassContext): Low
     keys: isStatic(keys) ? keys : length,
   });
   const usual = found.find(({ form }) => form === dense)!;
-  const other = best(found, at(4096));
+  const other = best(found, at(Math.min(4096, most)));
   const least = other.plan.least ?? 1;
-  const wins = probes.map(
+  const possible = probes.filter((length) => length <= most);
+  const wins = possible.map(
     (length) => length >= least && other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)),
   );
   const first = wins.lastIndexOf(false) + 1;
-  if (other === usual || first === probes.length) return built(chosen(usual, all, problem, cx));
+  if (other === usual || first === possible.length) return built(chosen(usual, all, problem, cx));
   chosen(other, all, problem, cx);
   const long = other.plan.build();
   if (first === 0) return guarded(problem, other, found, cx.arena);
   const b = cx.arena.build;
-  const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(probes[first]!, "i64"));
+  const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(possible[first]!, "i64"));
   const value = branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);
   return { form: other.form.name, value };
 }

@@ -216,6 +216,28 @@ describe("choice", () => {
     expect(branches(512)[1]).toContain("If");
     expect(branches(2048)[0]).toContain("If");
   });
+  it("is none where the positions of the model end before it pays", () => {
+    const chosen = (positions: number) => {
+      const arena = new Arena();
+      const graph = parseGraph(
+        `graph @g(%x: f32[1, 2, S, 8]) {
+  %table: f32[${positions}, 8] = param() {name = "table"}
+  %places: i64[S] = iota() {size = S}
+  %rows: f32[S, 8] = gather(%table, %places)
+  %q: f32[1, 2, S, 8] = add(%x, %rows)
+  %o: f32[1, 2, S, 8] = attention(%q, %x, %x) {scale = 0.5, causal = true}
+  return %o
+}
+`,
+        arena,
+      );
+      const table = tensor("f32", [positions, 8]);
+      const model = exportGraph(graph, { arena, target: ortCpu(), weights: reader(new Map([["table", table]])) });
+      return operators(model);
+    };
+    expect(chosen(1023)).not.toContain("If");
+    expect(chosen(1024)).toContain("If");
+  });
   it("writes the causal mask into the model for middling static lengths", async () => {
     const model = await run({ causal: true, queries: 257, packed: true }, ortCpu(), undefined, ["all"]);
     expect(operators(model)).toEqual(["Attention"]);

@@ -52,6 +52,8 @@ export interface EmitterOptions {
   /** Sizes of dimensions the model will be run with, as far as known; they steer choices, never meaning. */
   readonly dims: ReadonlyMap<string, number>;
   readonly inputs: readonly Value[];
+  /** The greatest lengths the model takes, as far as they are known. */
+  readonly limits: ReadonlyMap<Dim, number>;
   /** Lowers what `values` need and have not got yet. */
   readonly lower: (e: Emitter, values: readonly Value[]) => void;
 }
@@ -72,11 +74,12 @@ export class Emitter {
   readonly #used = new Set<Value>();
   #scope: Scope = this.#root;
   #source: Node | undefined;
-  #ranges: ReadonlyMap<Dim, Range> = new Map();
+  #ranges: ReadonlyMap<Dim, Range>;
 
   readonly #lower: EmitterOptions["lower"];
 
-  constructor({ arena, target, weights, dims, inputs, lower }: EmitterOptions) {
+  constructor({ arena, target, weights, dims, inputs, limits, lower }: EmitterOptions) {
+    this.#ranges = new Map(Array.from(limits, ([dim, to]) => [dim, { from: 0, to }]));
     this.arena = arena;
     this.target = target;
     this.dims = dims;

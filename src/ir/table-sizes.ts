@@ -1,8 +1,8 @@
-import { attrsOf } from "./ir/arena.ts";
-import { add, type Dim, evaluate, isStatic, max, mul, sub, symbolsOf } from "./ir/dim.ts";
-import { isFloat } from "./ir/dtype.ts";
-import { type Graph, nodesOf, type Value } from "./ir/graph.ts";
-import type { HostTensor } from "./ir/tensor.ts";
+import { attrsOf } from "./arena.ts";
+import { add, coefficients, type Dim, evaluate, isStatic, max, mul, sub, symbol, symbolsOf } from "./dim.ts";
+import { isFloat } from "./dtype.ts";
+import { type Graph, nodesOf, type Value } from "./graph.ts";
+import type { HostTensor } from "./tensor.ts";
 
 /** A table with as many rows as `rows`, of which a run reads as many as `read` from the start. */
 interface Reading {
@@ -28,6 +28,24 @@ export function fittingTables(
       for (const name of free) sizes.set(name, Math.ceil(sizes.get(name)! / 2));
   }
   return sizes;
+}
+
+/**
+ * How long dimensions can be before a table ends that is read as far: positions of a model, a stored mask. What is read may
+ * be less than it seems, so that a model may take more: this steers choices, never meaning.
+ */
+export function lengthLimits(graph: Graph): ReadonlyMap<Dim, number> {
+  const limits = new Map<Dim, number>();
+  const limit = (dim: Dim, most: number) => limits.set(dim, Math.min(most, limits.get(dim) ?? most));
+  for (const { rows, read } of readings(graph)) {
+    if (isStatic(read)) continue;
+    limit(read, rows);
+    const names = symbolsOf(read);
+    const [rest, slope, ...higher] = names.length === 1 ? (coefficients(read, names[0]!) ?? []) : [];
+    if (rest !== undefined && isStatic(rest) && slope === 1 && higher.length === 0)
+      limit(symbol(names[0]!), rows - rest);
+  }
+  return limits;
 }
 
 function readings(graph: Graph): readonly Reading[] {
