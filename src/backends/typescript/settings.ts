@@ -44,11 +44,25 @@ export function settingsOf(items: readonly Item[], loops: readonly Loop[]): read
 function layerSettings(loops: readonly Loop[]): Setting[] {
   const counts = new Map<number, string>();
   for (const { count, prefix, first } of loops) if (first === 0 && !counts.has(count)) counts.set(count, prefix);
-  return [...counts].map(([value, prefix]) => ({
-    name: counts.size === 1 ? "layers" : `${prefix.split(".").find((word) => /^[a-z]+$/.test(word)) ?? "more"}Layers`,
-    value,
-    role: "layers" as const,
-  }));
+  const names = counts.size === 1 ? ["layers"] : stackNames([...counts.values()]);
+  return [...counts.keys()].map((value, i) => ({ name: names[i]!, value, role: "layers" as const }));
+}
+
+/** `encoderLayers` of the stack at `model.encoder.layers`: after a word no other has, or not all, or the last they share. */
+function stackNames(prefixes: readonly string[]): readonly string[] {
+  const words = prefixes.map((prefix) => prefix.split(".").filter((word) => /^[a-z][a-z_]*$/.test(word)));
+  const owners = (word: string) => words.filter((own) => own.includes(word)).length;
+  const taken = new Set<string>();
+  return words.map((own) => {
+    const word =
+      own.find((each) => owners(each) === 1) ??
+      own.find((each) => owners(each) < words.length) ??
+      own.findLast((each) => !/^layers?$/.test(each));
+    const name = `${(word ?? "more").replace(/_+([a-z])?/g, (_, letter = "") => letter.toUpperCase())}Layers`;
+    const free = taken.has(name) ? `${name}${taken.size + 1}` : name;
+    taken.add(free);
+    return free;
+  });
 }
 
 /** The sizes of a role, the most frequent first. */

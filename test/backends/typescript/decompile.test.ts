@@ -187,6 +187,16 @@ describe("loops", () => {
     const source = await expectSame(declared.build());
     expect(source).toContain("[i]!");
   });
+  test("stacks of other numbers of layers are called after what they do not share", async () => {
+    const stack = (x: Tensor, prefix: string, count: number) =>
+      Array.from({ length: count }).reduce((y: Tensor, _, i) => scope(`${prefix}.${i}`, () => layer(y, 0)), x);
+    const declared = model("stacks", () => {
+      const placed = stack(input("x", "f32", ["n", 4]), "model.encoder.pos_embed.layers", 2);
+      return { y: stack(stack(placed, "model.encoder.layers", 3), "model.layers", 4) };
+    });
+    const source = await expectSame(declared.build());
+    expect(source).toContain("{ posEmbedLayers: 2, encoderLayers: 3, modelLayers: 4");
+  });
   test("layers that are not alike are no loop", async () => {
     const declared = model("unlike", () => {
       const x = input("x", "f32", ["n", 4]);
