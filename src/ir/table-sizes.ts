@@ -85,7 +85,7 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
     case "add":
       return x === undefined || y === undefined ? undefined : add(x, y);
     case "sub":
-      return x === undefined || !isOne(node.operands[1]!) ? undefined : sub(x, y!);
+      return x === undefined || y === undefined || !isOne(node.operands[1]!) ? undefined : sub(x, y);
     case "mul":
       return x === undefined || y === undefined ? undefined : mul(x, y);
     case "select":
