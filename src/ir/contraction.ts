@@ -1,4 +1,5 @@
 import { fail } from "./diagnostics.ts";
+import type { Node } from "./graph.ts";
 
 /** Labels of each operand and of the result; the meaning of `contract`. */
 export interface ContractionSpec {
@@ -36,6 +37,9 @@ function readSpec(text: string): ContractionSpec {
   for (const label of result) if (!known.has(label)) bad(`has the label "${label}" only in its result`);
   return { operands, result };
 }
+
+/** What a `contract` or `einsum` sums. */
+export const specOf = ({ attrs }: Node): ContractionSpec => parseSpec(attrs.get("spec") as string);
 
 /** The canonical text of a spec. */
 export const showSpec = ({ operands, result }: ContractionSpec): string =>

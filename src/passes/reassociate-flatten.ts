@@ -1,6 +1,6 @@
 import type { Arena } from "../ir/arena.ts";
 import { attrRecord, attrsOf, opDef } from "../ir/arena.ts";
-import { parseSpec } from "../ir/contraction.ts";
+import { specOf } from "../ir/contraction.ts";
 import { isFloat } from "../ir/dtype.ts";
 import { type Node, type Uses, useCount, type Value } from "../ir/graph.ts";
 import { hasFormulas } from "../ir/ops/attention.ts";
@@ -52,7 +52,6 @@ const hopLimit = 64;
 export const isProduct = (node: Node): boolean => isSum(node) || isLinearAttention(node);
 
 const isSum = ({ op }: Node): boolean => op === "contract" || op === "einsum";
-const specOf = (node: Node) => parseSpec(node.attrs.get("spec") as string);
 
 /** Attention without normaliser, mask and bias is two products and a scale. */
 const isLinearAttention = (node: Node): boolean =>

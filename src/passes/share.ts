@@ -1,9 +1,7 @@
-import { type ContractionSpec, parseSpec, renaming } from "../ir/contraction.ts";
+import { renaming, specOf } from "../ir/contraction.ts";
 import type { Node } from "../ir/graph.ts";
 import type { Pass } from "./pass.ts";
 import { fuse, type Matcher } from "./rewrite/fuse.ts";
-
-const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);
 
 /** The axes of `other`'s result in the order of `node`'s, where both are one contraction of the same operands. */
 function orderIn(node: Node, other: Node): readonly number[] | undefined {

@@ -1,8 +1,9 @@
+import { specOf } from "../../ir/contraction.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { cutsBy, type Groups, regroup, type Sizes } from "./axes.ts";
-import { type Step, specOf } from "./scores.ts";
+import type { Step } from "./scores.ts";
 
 /** Scores by the labels of their product, each label an axis that no reshape between here and there cuts. */
 export interface Labelled {

@@ -1,9 +1,9 @@
+import { specOf } from "../../ir/contraction.ts";
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Sizes } from "./axes.ts";
 import type { Labelled } from "./labels.ts";
-import { specOf } from "./scores.ts";
 
 /** What each label of an attention means. Labels are those of the product of queries and keys. */
 export interface Roles {

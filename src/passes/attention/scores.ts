@@ -1,4 +1,3 @@
-import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { IndexFn } from "../../ir/index-expr/functions.ts";
 import { applied, constant, type IndexExpr } from "../../ir/index-expr/types.ts";
@@ -202,5 +201,3 @@ function leadsDirectly(value: Value): boolean {
   }
   return false;
 }
-
-export const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);

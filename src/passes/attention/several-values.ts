@@ -1,9 +1,7 @@
-import { type ContractionSpec, parseSpec, renaming } from "../../ir/contraction.ts";
+import { type ContractionSpec, renaming, specOf } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import { analyse, isMiss, probabilities } from "./match.ts";
-
-const specOf = (node: Node): ContractionSpec => parseSpec(node.attrs.get("spec") as string);
 
 /** A product of the probabilities and values of its own. */
 interface Product {

@@ -1,4 +1,5 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
+import { specOf } from "../../ir/contraction.ts";
 import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
@@ -7,7 +8,7 @@ import { isCausalMask } from "../attention/causal.ts";
 import { pairAxes } from "../attention/collect.ts";
 import { type Labelled, labelled } from "../attention/labels.ts";
 import { type Roles, rolesOf } from "../attention/roles.ts";
-import { scorePath, specOf } from "../attention/scores.ts";
+import { scorePath } from "../attention/scores.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 

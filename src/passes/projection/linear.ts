@@ -1,4 +1,4 @@
-import { type ContractionSpec, parseSpec } from "../../ir/contraction.ts";
+import { specOf } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 
@@ -20,7 +20,7 @@ export function linearOf(node: Node): Linear | undefined {
   const at = node.operands.findIndex(isFoldable);
   const other = node.operands[1 - at];
   if (at < 0 || !other || isFoldable(other)) return undefined;
-  const spec: ContractionSpec = parseSpec(node.attrs.get("spec") as string);
+  const spec = specOf(node);
   return {
     node,
     x: other,

@@ -1,5 +1,5 @@
 import type { Build } from "../../ir/arena.ts";
-import { type ContractionSpec, parseSpec, showSpec } from "../../ir/contraction.ts";
+import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
 import { atLeast } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { volume } from "../../ir/types.ts";
@@ -9,8 +9,6 @@ import { invert } from "./movement.ts";
 
 type Labels = readonly string[];
 
-const specOf = (value: Value): ContractionSpec => parseSpec(value.node.attrs.get("spec") as string);
-
 const contract = (b: Build, operands: readonly Value[], spec: ContractionSpec): Value =>
   b.contract(...operands, { spec: showSpec(spec) });
 
@@ -18,7 +16,7 @@ const contract = (b: Build, operands: readonly Value[], spec: ContractionSpec): 
 function absorbTransposes(m: Match, b: Build): Value | undefined {
   const { operands } = m.root.node;
   if (!operands.some(({ node }) => node.op === "transpose")) return undefined;
-  const spec = specOf(m.root);
+  const spec = specOf(m.root.node);
   const relabelled = operands.map((operand, i): Labels => {
     const labels = spec.operands[i]!;
     if (operand.node.op !== "transpose") return labels;
@@ -32,7 +30,7 @@ function absorbTransposes(m: Match, b: Build): Value | undefined {
 function transposedResult(m: Match, b: Build): Value | undefined {
   const inner = m.value("x");
   if (inner.node.op !== "contract") return undefined;
-  const spec = specOf(inner);
+  const spec = specOf(inner.node);
   const result = m.attr<readonly number[]>("perm").map((axis) => spec.result[axis]!);
   return contract(b, inner.node.operands, { operands: spec.operands, result });
 }
@@ -40,7 +38,7 @@ function transposedResult(m: Match, b: Build): Value | undefined {
 /** A single operand whose labels are only put in another order. */
 function permutation(m: Match, b: Build): Value | undefined {
   const { operands } = m.root.node;
-  const spec = specOf(m.root);
+  const spec = specOf(m.root.node);
   const labels = spec.operands[0]!;
   const permutes = operands.length === 1 && labels.length === spec.result.length;
   if (!permutes || new Set(labels).size !== labels.length) return undefined;
@@ -50,7 +48,7 @@ function permutation(m: Match, b: Build): Value | undefined {
 /** Axes along which an operand is only repeated need not be read: another operand has them. */
 function dropBroadcast(m: Match, b: Build): Value | undefined {
   const { operands } = m.root.node;
-  const spec = specOf(m.root);
+  const spec = specOf(m.root.node);
   for (const [i, operand] of operands.entries()) {
     if (operand.node.op !== "broadcast") continue;
     const dropped = withoutRepeatedAxes(b, operand, spec, i);
@@ -84,7 +82,7 @@ function scalarOperand(m: Match, b: Build): Value | undefined {
   const { operands } = m.root.node;
   const at = operands.findIndex(({ type }) => type.shape.length === 0);
   if (at < 0 || operands.length < 2) return undefined;
-  const spec = specOf(m.root);
+  const spec = specOf(m.root.node);
   const others = operands.filter((_, i) => i !== at);
   const rest = { operands: spec.operands.filter((_, i) => i !== at), result: spec.result };
   // The factor goes where there is less to multiply.
