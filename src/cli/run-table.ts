@@ -47,7 +47,7 @@ function showRatio(reference: VariantReport | undefined, variant: VariantReport)
 }
 
 /** The processor, and the threads asked for; where none were, ONNX Runtime takes one for each core it finds to be one. */
-export const showMachine = ({ machine }: CompareReport): string =>
-  machine.threads === machine.cores
-    ? `${machine.cpu}, ${machine.cores} cores`
-    : `${machine.cpu}, ${machine.threads} threads`;
+export function showMachine({ machine: { cpu, cores, threads } }: CompareReport): string {
+  const used = threads === cores ? `${cores} core` : `${threads} thread`;
+  return `${cpu}, ${used}${threads === 1 ? "" : "s"}`;
+}
