@@ -107,6 +107,26 @@ describe("scatter", () => {
     await runOp("scatter", [given("f32", [5, 4]), among("i64", [33], 0, 4), updates], {});
   });
 
+  test.each(["none", "add"])("wide rows that meet: %s", async (reduction) => {
+    for (const [rows, count] of [
+      [1, 1],
+      [5, 33],
+      [17, 1],
+    ] as const)
+      for (const dims of [[128], [3, 65]]) {
+        const [x, updates] = [
+          given("f32", [rows, ...dims], [b, ...dims]),
+          given("f32", [count, ...dims], [t, ...dims], 2),
+        ];
+        await runOp("scatter", [x, among("i64", [count], 1 - rows, rows - 1, [t]), updates], { reduction });
+        await runOp(
+          "scatter",
+          [x, among("i32", [count, 1], 0, rows - 1, [t, 1]), given("f32", [count, 1, ...dims], [t, 1, ...dims], 3)],
+          { reduction },
+        );
+      }
+  });
+
   test("axes between, scalars, nothing", async () => {
     const x = given("f32", [2, 3, 5, 4], [b, 3, s, 4]);
     const at = among("i64", [2, 1, 7], -5, 4, [b, 1, 7]);

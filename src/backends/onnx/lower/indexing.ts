@@ -1,4 +1,4 @@
-import { product } from "../../../ir/dim.ts";
+import { type Dim, isStatic, product } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import type { indexing } from "../../../ir/ops/indexing.ts";
 import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
@@ -37,6 +37,9 @@ function flatNonZero({ e, operands: [x], type: { shape } }: LowerContext<"flatNo
   return e.op({ dtype: "i64", shape }, "Squeeze", [rows, e.indices([0])]);
 }
 
+/** Rows from this width on are scattered as columns, turned there and back: half the time (ONNX Runtime 1.30, CPU). */
+const wide = 128;
+
 /**
  * ScatterElements, which goes through its updates one after the other: the runtime's ScatterND adds in parallel, and
  * loses sums where indices repeat.
@@ -51,14 +54,21 @@ function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
   const count = product(indices.type.shape.slice(batch));
   const places = shape.map((dim, i) => (i < batch ? dim : i === axis ? count : 1));
   const spread = shape.map((dim, i) => (i === axis ? count : dim));
-  const rows = reshape(e, indices, places);
-  const same = places.every((dim, i) => dim === spread[i]);
-  const full = same ? rows : e.op({ dtype: indices.type.dtype, shape: spread }, "Expand", [rows, e.vector(spread)]);
-  const put = (base: Ref, values: Ref) =>
-    e.op({ dtype: base.type.dtype, shape }, "ScatterElements", [base, full, reshape(e, values, spread)], {
-      axis: int(axis),
-      reduction: text(reduction),
-    });
+  const elements = (x: Ref, places: Ref, updates: Ref, along: number): Ref => {
+    const { shape } = updates.type;
+    const same = places.type.shape.every((dim, i) => dim === shape[i]);
+    const full = same ? places : e.op({ dtype: places.type.dtype, shape }, "Expand", [places, e.vector(shape)]);
+    return e.op(x.type, "ScatterElements", [x, full, updates], { axis: int(along), reduction: text(reduction) });
+  };
+  const width = product(shape.slice(1));
+  const turns = batch === 0 && axis === 0 && isStatic(width) && width >= wide;
+  const put = (base: Ref, values: Ref): Ref => {
+    if (!turns) return elements(base, reshape(e, indices, places), reshape(e, values, spread), axis);
+    const columns = (x: Ref, count: Dim) => transpose(e, reshape(e, x, [count, width]), [1, 0]);
+    const line = reshape(e, indices, [1, count]);
+    const sums = elements(columns(base, shape[0]!), line, columns(values, count), 1);
+    return reshape(e, transpose(e, sums, [1, 0]), shape);
+  };
   // The runtime has no sums of f16.
   if (type.dtype !== "f16" || reduction === "none") return put(x, updates);
   return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");
