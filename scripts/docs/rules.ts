@@ -1,16 +1,10 @@
-import { canonicaliseRules } from "../../src/passes/canonicalise.ts";
-import { attentionStages } from "../../src/passes/fuse-attention.ts";
-import { positionStages } from "../../src/passes/fuse-position.ts";
-import { legaliseRules } from "../../src/passes/legalise.ts";
 import { lineariseMatchers } from "../../src/passes/linearise.ts";
-import { forms } from "../../src/passes/mask/choose.ts";
 import { passes } from "../../src/passes/pipeline.ts";
 import { projectStages } from "../../src/passes/project.ts";
 import { mergeRefusals, mergeRule } from "../../src/passes/projection/merge.ts";
 import type { Rule } from "../../src/passes/rewrite/rule.ts";
 import { rootOps } from "../../src/passes/rewrite/term.ts";
-import { activationStages } from "../../src/passes/rules/activation.ts";
-import { normStages } from "../../src/passes/rules/norm.ts";
+import { rulesByPass } from "../../src/passes/rules/index.ts";
 import { cutHidden } from "../../src/passes/schedule.ts";
 
 /** A rule, or a search described like one. */
@@ -24,16 +18,10 @@ const merge: Described = {
 
 /** What each pass applies, in order. Passes without an entry search on their own. */
 const rulesOf = new Map<string, readonly Described[]>([
-  ["canonicalise", canonicaliseRules],
+  ...rulesByPass,
   ["linearise", lineariseMatchers],
-  ["fuse-attention", attentionStages.flat()],
-  ["mask", forms],
-  ["fuse-norm", normStages.flat()],
-  ["fuse-position", positionStages.flat()],
-  ["fuse-activation", activationStages.flat()],
   ["project", [...projectStages.flat(), merge]],
   ["schedule", [cutHidden]],
-  ["legalise", legaliseRules],
 ]);
 
 /** `docs/rules.md`: every rule by pass. */
