@@ -45,8 +45,11 @@ export const specOf = ({ attrs }: Node): ContractionSpec => parseSpec(attrs.get(
 export const showSpec = ({ operands, result }: ContractionSpec): string =>
   `${operands.map((labels) => labels.join(" ")).join(", ")} -> ${result.join(" ")}`;
 
-/** The labels `to` has where `from` has its own, operand by operand; undefined where they do not sum over the same axes. */
-export function renaming(from: ContractionSpec, to: ContractionSpec): ReadonlyMap<string, string> | undefined {
+/**
+ * The axes of the result of `to` in the order of those of `from`; undefined where they do not sum over the same axes of their
+ * operands, or keep others.
+ */
+export function resultOrder(from: ContractionSpec, to: ContractionSpec): readonly number[] | undefined {
   const names = new Map<string, string>();
   for (const [i, labels] of from.operands.entries())
     for (const [axis, label] of labels.entries()) {
@@ -54,5 +57,10 @@ export function renaming(from: ContractionSpec, to: ContractionSpec): ReadonlyMa
       if (other === undefined || (names.get(label) ?? other) !== other) return undefined;
       names.set(label, other);
     }
-  return new Set(names.values()).size === names.size ? names : undefined;
+  if (new Set(names.values()).size < names.size || from.result.length !== to.result.length) return undefined;
+  const order = from.result.map((label) => to.result.indexOf(names.get(label)!));
+  return order.includes(-1) ? undefined : order;
 }
+
+/** The same contraction of two operands, the other one first. */
+export const turned = (spec: ContractionSpec): ContractionSpec => ({ ...spec, operands: spec.operands.toReversed() });

@@ -1,22 +1,16 @@
-import { renaming, specOf } from "../ir/contraction.ts";
-import type { Node } from "../ir/graph.ts";
+import { resultOrder, specOf, turned } from "../ir/contraction.ts";
+import type { Node, Value } from "../ir/graph.ts";
 import type { Pass } from "./pass.ts";
 import { fuse, type Matcher } from "./rewrite/fuse.ts";
 
 /** The axes of `other`'s result in the order of `node`'s, where both are one contraction of the same operands. */
 function orderIn(node: Node, other: Node): readonly number[] | undefined {
   if (other.op !== "contract" || node.operands.length !== other.operands.length) return undefined;
-  const turns = node.operands.length === 2 ? [false, true] : [false];
-  for (const turned of turns) {
-    const operands = turned ? other.operands.toReversed() : other.operands;
-    if (!node.operands.every((value, i) => value === operands[i])) continue;
-    const [mine, theirs] = [specOf(node), specOf(other)];
-    const names = renaming(mine, turned ? { ...theirs, operands: theirs.operands.toReversed() } : theirs);
-    if (!names || mine.result.length !== theirs.result.length) continue;
-    const perm = mine.result.map((label) => theirs.result.indexOf(names.get(label)!));
-    if (!perm.includes(-1)) return perm;
-  }
-  return undefined;
+  const [mine, theirs] = [specOf(node), specOf(other)];
+  const sameOperands = (operands: readonly Value[]) => node.operands.every((value, i) => value === operands[i]);
+  const asIs = sameOperands(other.operands) ? resultOrder(mine, theirs) : undefined;
+  if (asIs || node.operands.length !== 2 || !sameOperands(other.operands.toReversed())) return asIs;
+  return resultOrder(mine, turned(theirs));
 }
 
 /** Whether the result keeps its labels as the operands have them: no product needs another transpose for it. */

@@ -1,4 +1,4 @@
-import { type ContractionSpec, renaming, specOf } from "../../ir/contraction.ts";
+import { type ContractionSpec, resultOrder, specOf, turned } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import { analyse, isMiss, probabilities } from "./match.ts";
@@ -24,12 +24,10 @@ function productLike(root: Node, at: number, axis: number, node: Node): Product 
   const values = node.operands[1 - theirs];
   if (theirs < 0 || values === undefined || values === root.operands[at]) return undefined;
   const [spec, own] = [specOf(root), specOf(node)];
-  const names = renaming(spec, theirs === at ? own : { ...own, operands: own.operands.toReversed() });
-  if (!names || own.result.length !== spec.result.length) return undefined;
   const [mine, shape] = [root.operands[1 - at]!.type.shape, values.type.shape];
   if (shape.some((dim, i) => (i === axis ? typeof dim !== "number" : dim !== mine[i]))) return undefined;
-  const perm = own.result.map((label) => spec.result.findIndex((each) => names.get(each) === label));
-  return perm.includes(-1) ? undefined : { node, values, perm };
+  const perm = resultOrder(theirs === at ? own : turned(own), spec);
+  return perm && { node, values, perm };
 }
 
 /** All products of the same probabilities, or undefined where those are needed for anything else too. */
