@@ -37,18 +37,25 @@ interface Choice {
   readonly time: number;
 }
 
+/** Floats of a register; rows of scores that are no whole number of them take `ragged` times as long. */
+const vector = 16;
+const ragged = 1.15;
+const roundedUp = (size: number, unit: number): number => Math.ceil(size / unit) * unit;
+
 const heights = [16, 32, 64, 96, 128, 192, 256, 384, 512];
 
 /** The block height that takes the least time. Whole blocks of keys are gathered where the length allows it. */
 function best(problem: MaskProblem, numbers: Numbers, back: number, ahead: number): Choice {
   const { keys } = problem.sizes;
-  const choices = heights.map((rows): Choice => {
+  const choices = heights.flatMap((rows): Choice[] => {
     const aligned = typeof keys === "number" && keys % rows === 0;
-    const before = aligned ? Math.ceil(back / rows) * rows : back;
-    const after = aligned ? Math.ceil(ahead / rows) * rows : ahead;
-    const width = before + rows + after;
     const run = aligned ? rows : 1;
-    return { rows, width, before, run, time: timeInBlocks(problem, numbers, rows, width, run) };
+    const after = roundedUp(ahead, run);
+    const widths = new Set([1, vector].map((unit) => roundedUp(roundedUp(back, run) + rows + after, unit)));
+    return [...widths].map((width) => {
+      const time = timeInBlocks(problem, numbers, rows, width, run) * (width % vector === 0 ? 1 : ragged);
+      return { rows, width, before: width - rows - after, run, time };
+    });
   });
   return choices.reduce((least, choice) => (choice.time < least.time ? choice : least));
 }

@@ -101,12 +101,13 @@ export function timeOfPart(problem: MaskProblem, { start, end, keys, full }: Par
   const [rows, columns] = [end - start, countOf(keys)];
   const widths = Number(width) + Number(valueWidth);
   const numbers: Numbers = { batch, queries: rows, keys: columns };
+  const copied = columns === problem.sizes.keys ? 0 : columns;
   return timeOf(problem, numbers, {
     pairs: rows * columns,
     held: rows * columns,
     maskElements: full ? 0 : rows * columns,
     cut: true,
-    sliced: batch * widths * (columns * Number(kvHeads) + rows * Number(heads)),
+    sliced: batch * widths * (copied * Number(kvHeads) + rows * Number(heads)),
     gathered: 0,
     nodes: 5 + keys.length + (full ? 0 : formulaNodes(problem)),
   });
