@@ -1,6 +1,6 @@
 import { ceilDiv } from "../../ir/dim.ts";
 import { attendInBlocks } from "./blocks.ts";
-import { type Numbers, timeOf } from "./estimate.ts";
+import { type Numbers, raggedness, roundedUp, timeOf, widthsFrom } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -37,11 +37,6 @@ interface Choice {
   readonly time: number;
 }
 
-/** Floats of a register; rows of scores that are no whole number of them take `ragged` times as long. */
-const vector = 16;
-const ragged = 1.15;
-const roundedUp = (size: number, unit: number): number => Math.ceil(size / unit) * unit;
-
 const heights = [16, 32, 64, 96, 128, 192, 256, 384, 512];
 
 /** The block height that takes the least time. Whole blocks of keys are gathered where the length allows it. */
@@ -51,9 +46,8 @@ function best(problem: MaskProblem, numbers: Numbers, back: number, ahead: numbe
     const aligned = typeof keys === "number" && keys % rows === 0;
     const run = aligned ? rows : 1;
     const after = roundedUp(ahead, run);
-    const widths = new Set([1, vector].map((unit) => roundedUp(roundedUp(back, run) + rows + after, unit)));
-    return [...widths].map((width) => {
-      const time = timeInBlocks(problem, numbers, rows, width, run) * (width % vector === 0 ? 1 : ragged);
+    return widthsFrom(roundedUp(back, run) + rows + after).map((width) => {
+      const time = timeInBlocks(problem, numbers, rows, width, run) * raggedness(width);
       return { rows, width, before: width - rows - after, run, time };
     });
   });

@@ -86,6 +86,14 @@ export function elementWeight({ program, mask }: MaskProblem, heads: number, cut
   return weight;
 }
 
+/** Floats of a register; rows of scores that are no whole number of them take `ragged` times as long. */
+const register = 16;
+const ragged = 1.15;
+export const roundedUp = (size: number, unit: number): number => Math.ceil(size / unit) * unit;
+/** Widths worth trying for rows of at least `least` scores. */
+export const widthsFrom = (least: number): readonly number[] => [...new Set([least, roundedUp(least, register)])];
+export const raggedness = (width: number): number => (width % register === 0 ? 1 : ragged);
+
 export interface Work {
   /** Pairs of query and key of one head that are computed. */
   readonly pairs: number;

@@ -6,7 +6,7 @@ import { operandsOf } from "../../ir/index-analysis/logic.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { applied, type IndexExpr, type IndexFormula, partsInOrder } from "../../ir/index-expr/types.ts";
 import { attendInBlocks, type Segment } from "./blocks.ts";
-import { type Numbers, timeOf } from "./estimate.ts";
+import { type Numbers, raggedness, timeOf, widthsFrom } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { along, clamped, listed, sizeOf, slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -30,7 +30,7 @@ export const globals: Form = {
     const choice = (at: Numbers) => best(problem, at, division, columns.length, rows.length);
     return {
       time: (at) => choice(at).time,
-      build: () => build(problem, division, choice(typical).height, columns, rows),
+      build: () => build(problem, division, choice(typical), columns, rows),
     };
   },
 };
@@ -108,9 +108,11 @@ const heights = [16, 32, 64, 128, 256];
 function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division, columns: number, rows: number) {
   const { heads, kvHeads, width, valueWidth } = problem.sizes;
   const widths = Number(width) + Number(valueWidth);
-  const choices = heights.map((height) => {
+  const sizes = heights.flatMap((height) =>
+    widthsFrom(columns + back + height + ahead).map((keys) => ({ height, keys })),
+  );
+  const choices = sizes.map(({ height, keys }) => {
     const count = Math.ceil(numbers.queries / height);
-    const keys = columns + back + height + ahead;
     const pairs = count * height * keys;
     const moved = numbers.queries * Number(heads) * (rows > 0 ? 3 : 1);
     const gathered = numbers.batch * widths * (2 * count * keys * Number(kvHeads) + moved);
@@ -123,7 +125,7 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
       gathered,
       nodes: 24,
     });
-    return { height, time };
+    return { height, before: keys - columns - height - ahead, time: time * raggedness(keys) };
   });
   const apart = rows * numbers.keys;
   const dense = timeOf(problem, numbers, {
@@ -136,23 +138,23 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
     nodes: 6,
   });
   const choice = choices.reduce((least, one) => (one.time < least.time ? one : least));
-  return { height: choice.height, time: choice.time + (rows > 0 ? dense : 0) };
+  return { ...choice, time: choice.time + (rows > 0 ? dense : 0) };
 }
 
 function build(
   problem: MaskProblem,
-  { rest, columns: isColumn, band, back, ahead }: Division,
-  height: number,
+  { rest, columns: isColumn, band, ahead }: Division,
+  { height, before }: { readonly height: number; readonly before: number },
   columns: readonly number[],
   rows: readonly number[],
 ): Value {
   const { b, sizes } = problem;
   const count = ceilDiv(sizes.queries, height);
-  const width = back + height + ahead;
+  const width = before + height + ahead;
   const apart = isColumn ? applied("not", isColumn) : everything;
   const window = {
     ...{ width, inside: false, mask: both(rest, both(band, apart)) },
-    ...slidingPlaces(b, height, count, width, back),
+    ...slidingPlaces(b, height, count, width, before),
   };
   const global = columns.length > 0 ? [globalSegment(problem, columns, rest)] : [];
   const out = attendInBlocks(problem, { rows: height, count, segments: [...global, window], run: 1 });
