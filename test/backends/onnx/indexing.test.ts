@@ -3,7 +3,7 @@ import { encodeModel } from "../../../src/backends/onnx/encode.ts";
 import { exportGraph } from "../../../src/backends/onnx/export.ts";
 import { openSession } from "../../../src/backends/ort/session.ts";
 import { Arena, graphOf } from "../../../src/ir/arena.ts";
-import { type Dim, symbol } from "../../../src/ir/dim.ts";
+import { type Dim, mul, symbol } from "../../../src/ir/dim.ts";
 import type { DType } from "../../../src/ir/dtype.ts";
 import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../../src/ir/tensor.ts";
 import { check, numbers, operators, reader, standard, tensor } from "./support/check.ts";
@@ -125,6 +125,37 @@ describe("scatter", () => {
           { reduction },
         );
       }
+  });
+
+  describe.each(["i64", "i32"] as const)("rows with as many updates each, by %s", (dtype) => {
+    const run = (rows: number, at: readonly number[]) =>
+      runOp(
+        "scatter",
+        [
+          given("f32", [rows, 128], [s, 128]),
+          { feed: fromNumbers(dtype, [3 * rows], at), shape: [mul(3, s)] },
+          given("f32", [3 * rows, 128], [mul(3, s), 128], 2),
+        ],
+        { reduction: "add" },
+      );
+
+    test.each([0, 1, 17])("%i rows", async (rows) => {
+      const model = await run(
+        rows,
+        Array.from({ length: 3 * rows }, (_, i) => (5 * i) % rows),
+      );
+      expect(operators(model)).toContain("If");
+    });
+
+    test("some with more than others", async () => {
+      await run(4, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 2]);
+      await run(4, new Array<number>(12).fill(3));
+    });
+
+    test("counted from the end", async () => {
+      await run(4, [0, 1, 2, -1, 0, 1, 2, 3, 0, 1, 2, 3]);
+      await run(2, new Array<number>(6).fill(-1));
+    });
   });
 
   test("axes between, scalars, nothing", async () => {

@@ -1,8 +1,9 @@
-import { type Dim, isStatic, product } from "../../../ir/dim.ts";
+import { add, type Dim, divideExact, isStatic, product } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
+import type { Value } from "../../../ir/graph.ts";
 import type { indexing } from "../../../ir/ops/indexing.ts";
 import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
-import { int, type Ref, text } from "./ref.ts";
+import { int, type PendingGraph, type Ref, text } from "./ref.ts";
 import { reshape, transpose } from "./shape.ts";
 
 function gather({ e, operands, attrs: { batch, axis: along }, type }: LowerContext<"gather">): Ref {
@@ -41,10 +42,44 @@ function flatNonZero({ e, operands: [x], type: { shape } }: LowerContext<"flatNo
 const wide = 128;
 
 /**
+ * Rows added up by index where every row has its updates, and as many as the others, as where each token of a mixture
+ * of experts has been to k of them: sorted by index, k follow one another. Whether it is so is seen when the model runs.
+ */
+function summedEvenly({ e, node, type }: LowerContext<"scatter">, otherwise: () => Ref): Ref | undefined {
+  const [x, indices, updates] = node.operands as [Value, Value, Value];
+  const { shape } = type;
+  const [count, rows] = [product(indices.type.shape), shape[0]!];
+  const each = divideExact(count, rows);
+  if (typeof each !== "number" || each < 1) return undefined;
+  const b = e.arena.build;
+  const { dtype: whole } = indices.type;
+  // One more, which comes last: the runtime cannot sort nothing.
+  const last = b.reshape(b.cast(b.size({ of: rows }), { to: whole }), { shape: [1] });
+  const all = b.concat(b.reshape(indices, { shape: [count] }), last, { axis: 0 });
+  const { results } = e.arena.node("topK", [all], { k: add(count, 1), axis: 0, largest: false });
+  const [sorted, order] = results.map((x) => b.slice(x, { axis: 0, start: 0, end: count })) as [Value, Value];
+  const own = b.cast(b.reshape(b.iota({ size: rows }), { shape: [rows, 1] }), { to: whole });
+  const missed = b.cast(b.not(b.equal(b.reshape(sorted, { shape: [rows, each] }), own)), { to: "i32" });
+  const even = b.equal(b.reduceSum(missed, { axes: [0, 1] }), b.scalar(0, "i32"));
+  e.lower([even, order]);
+  const then = e.inBranch(() => {
+    const lines = b.reshape(updates, { shape: [count, ...shape.slice(1)] });
+    const slots = b.reshape(b.gather(lines, order, { axis: 0 }), { shape: [rows, each, ...shape.slice(1)] });
+    const sum = b.add(x, b.reduceSum(slots, { axes: [1] }));
+    e.lower([sum]);
+    return e.ref(sum);
+  });
+  const other = e.inBranch(otherwise);
+  const graph = (name: string, { result, nodes }: typeof other): PendingGraph => ({ name, nodes, outputs: [result] });
+  return e.branch([type], e.ref(even), graph("even", then), graph("uneven", other))[0]!;
+}
+
+/**
  * ScatterElements, which goes through its updates one after the other: the runtime's ScatterND adds in parallel, and
  * loses sums where indices repeat.
  */
-function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
+function scatter(context: LowerContext<"scatter">): Ref {
+  const { e, operands, attrs, type } = context;
   const [x, indices, updates] = operands as readonly [Ref, Ref, Ref];
   const { shape } = type;
   // The runtime refuses indices of an empty axis.
@@ -69,6 +104,10 @@ function scatter({ e, operands, attrs, type }: LowerContext<"scatter">): Ref {
     const sums = elements(columns(base, shape[0]!), line, columns(values, count), 1);
     return reshape(e, transpose(e, sums, [1, 0]), shape);
   };
+  if (turns && type.dtype === "f32" && reduction === "add") {
+    const even = summedEvenly(context, () => put(x, updates));
+    if (even) return even;
+  }
   // The runtime has no sums of f16.
   if (type.dtype !== "f16" || reduction === "none") return put(x, updates);
   return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");
