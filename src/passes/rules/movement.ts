@@ -223,6 +223,20 @@ const joins: readonly Rule[] = [
     left: loose("concat", { axis: a("axis") }),
     right: (m) => joinedAgain(m.root.node.operands, m.attr("axis")),
   }),
+  rule({
+    name: "concat-of-transposes",
+    formula: "concat(xᵖ, yᵖ, …) = concat(x, y, …)ᵖ",
+    left: loose("concat", { axis: a("axis") }),
+    right: (m, b) => {
+      const parts = m.root.node.operands.map(({ node }) => node);
+      const perm = parts[0]!.attrs.get("perm") as Perm | undefined;
+      const alike =
+        perm && parts.every(({ op, attrs }) => op === "transpose" && sameShape(attrs.get("perm") as Perm, perm));
+      if (!alike) return undefined;
+      const axis = perm[normalAxis(m.attr("axis"), perm.length)]!;
+      return b.transpose(b.concat(...parts.map(({ operands }) => operands[0]!), { axis }), { perm });
+    },
+  }),
 ];
 
 const reduceOps = ["reduceSum", "reduceMax", "reduceMin", "reduceMean"] as const;

@@ -1,25 +1,32 @@
-import { add, type Dim, mul, product } from "../../ir/dim.ts";
+import { add, atLeast, type Dim, mul, product } from "../../ir/dim.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
+import { elementCount, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import { a, t, x, y } from "../rewrite/term.ts";
+import { a, t, x, y, z } from "../rewrite/term.ts";
 
-/** For each axis, by how much elements grow along it, where the first element is 0; 0 along an axis of size 1. */
-type Strides = readonly Dim[];
+/** How integers are counted out: the first of them, and by how much they grow along each axis; 0 along one of size 1. */
+interface Count {
+  readonly first: Dim;
+  readonly strides: readonly Dim[];
+}
 
 const maxDepth = 24;
 
-/** How an integer tensor was counted out along its axes. Undefined where it is not known, or does not begin at 0. */
-function stridesOf(value: Value, depth = 0): Strides | undefined {
+/** How an integer tensor was counted out along its axes; undefined where it is not known. */
+function countOf(value: Value, depth = 0): Count | undefined {
   const { node, type } = value;
   if (depth > maxDepth || !isInteger(type.dtype)) return undefined;
-  const below = (operand: Value) => stridesOf(operand, depth + 1);
+  const below = (operand: Value) => countOf(operand, depth + 1);
   const [p, q] = node.operands;
-  if (scalarOf(value) === 0) return type.shape.map(() => 0);
   switch (node.op) {
+    case "constant":
+      return countOfTensor(node.attrs.get("value") as HostTensor);
+    case "size":
+      return { first: node.attrs.get("of") as Dim, strides: [] };
     case "iota":
-      return type.shape.map((size) => (size === 1 ? 0 : 1));
+      return { first: 0, strides: type.shape.map((size) => (size === 1 ? 0 : 1)) };
     case "cast":
       return below(p!);
     case "broadcast":
@@ -35,23 +42,44 @@ function stridesOf(value: Value, depth = 0): Strides | undefined {
   }
 }
 
-const stretched = (strides: Strides | undefined, rank: number): Strides | undefined =>
-  strides && [...Array.from({ length: rank - strides.length }, () => 0), ...strides];
+/** Elements of a constant that are looked at. */
+const mostElements = 2 ** 16;
 
-const scaled = (strides: Strides | undefined, factor: Dim | undefined, rank: number): Strides | undefined =>
-  factor === undefined ? undefined : stretched(strides, rank)?.map((stride) => mul(factor, stride));
+function countOfTensor(tensor: HostTensor): Count | undefined {
+  const { dims } = tensor;
+  const elements = elementCount(dims);
+  if (elements === 0 || elements > mostElements) return undefined;
+  const data = toFloat64(tensor);
+  const first = data[0]!;
+  const rows = dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
+  const strides = dims.map((size, axis) => (size === 1 ? 0 : data[rows[axis]!]! - first));
+  const at = (i: number) =>
+    strides.reduce((sum, stride, axis) => sum + stride * (Math.floor(i / rows[axis]!) % dims[axis]!), first);
+  return Number.isSafeInteger(first) && data.every((x, i) => x === at(i)) ? { first, strides } : undefined;
+}
 
-function summed(p: Strides | undefined, q: Strides | undefined, rank: number): Strides | undefined {
+const stretched = (count: Count | undefined, rank: number): Count | undefined =>
+  count && { ...count, strides: [...Array.from({ length: rank - count.strides.length }, () => 0), ...count.strides] };
+
+const scaled = (count: Count | undefined, factor: Dim | undefined, rank: number): Count | undefined => {
+  const all = factor === undefined ? undefined : stretched(count, rank);
+  return all && { first: mul(factor!, all.first), strides: all.strides.map((stride) => mul(factor!, stride)) };
+};
+
+function summed(p: Count | undefined, q: Count | undefined, rank: number): Count | undefined {
   const [left, right] = [stretched(p, rank), stretched(q, rank)];
-  return left && right && left.map((stride, axis) => add(stride, right[axis]!));
+  if (!left || !right) return undefined;
+  const strides = left.strides.map((stride, axis) => add(stride, right.strides[axis]!));
+  return { first: add(left.first, right.first), strides };
 }
 
 /** Under a reshape that adds and drops axes of size 1. */
-function reshaped(strides: Strides | undefined, from: readonly Dim[], to: readonly Dim[]): Strides | undefined {
+function reshaped(count: Count | undefined, from: readonly Dim[], to: readonly Dim[]): Count | undefined {
   const [before, after] = [from, to].map((shape) => [...shape.keys()].filter((axis) => shape[axis] !== 1));
   const same = before!.length === after!.length && before!.every((axis, i) => from[axis] === to[after![i]!]);
-  if (!strides || !same) return undefined;
-  return to.map((dim, axis) => (dim === 1 ? 0 : strides[before![after!.indexOf(axis)]!]!));
+  if (!count || !same) return undefined;
+  const strides = to.map((dim, axis) => (dim === 1 ? 0 : count.strides[before![after!.indexOf(axis)]!]!));
+  return { ...count, strides };
 }
 
 /** The integer all elements are. */
@@ -63,13 +91,15 @@ function factorOf(value: Value): Dim | undefined {
   return number !== undefined && Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** Whether elements are 0, 1, 2, … in the order they lie in. */
-function countsUp(value: Value): boolean {
+/** The first of elements that are consecutive numbers in the order they lie in. */
+function firstOfRun(value: Value): Dim | undefined {
   const { shape } = value.type;
-  return stridesOf(value)?.every((stride, i) => shape[i] === 1 || stride === product(shape.slice(i + 1))) ?? false;
+  const count = countOf(value);
+  const inOrder = count?.strides.every((stride, i) => shape[i] === 1 || stride === product(shape.slice(i + 1)));
+  return inOrder ? count!.first : undefined;
 }
 
-/** Elements named by places that are all there are, in order: how a mask is spelled that is read position by position. */
+/** Elements named by places that follow one another: how a mask is spelled that is read position by position, or a part of a tensor that is written. */
 export const places: readonly Rule[] = [
   rule({
     name: "gather-in-order",
@@ -79,8 +109,26 @@ export const places: readonly Rule[] = [
       const [whole, indices] = [m.value("x"), m.value("y")];
       const { shape } = whole.type;
       const axis = ((m.attr("axis") as number) + shape.length) % shape.length;
-      if (product(indices.type.shape) !== shape[axis] || !countsUp(indices)) return undefined;
+      if (product(indices.type.shape) !== shape[axis] || firstOfRun(indices) !== 0) return undefined;
       return b.reshape(whole, { shape: m.root.type.shape });
+    },
+  }),
+  rule({
+    name: "scatter-of-run",
+    formula: "scatter(x, i, y) = concat(x before, y, x after) where i counts consecutive places",
+    left: t.scatter(x, y, z, { axis: a("axis"), batch: 0, reduction: "none" }),
+    right: (m, b) => {
+      const [whole, indices] = [m.value("x"), m.value("y")];
+      const { shape } = whole.type;
+      const axis = ((m.attr("axis") as number) + shape.length) % shape.length;
+      const count = product(indices.type.shape);
+      const start = firstOfRun(indices);
+      const end = start === undefined ? undefined : add(start, count);
+      if (start === undefined || !atLeast(start, 0) || !atLeast(shape[axis]!, end!)) return undefined;
+      const written = b.reshape(m.value("z"), { shape: shape.with(axis, count) });
+      const before = start === 0 ? [] : [b.slice(whole, { axis, start: 0, end: start })];
+      const after = end === shape[axis] ? [] : [b.slice(whole, { axis, start: end!, end: shape[axis]! })];
+      return b.concat(...before, written, ...after, { axis });
     },
   }),
 ];
