@@ -1,13 +1,16 @@
+import { opDef } from "../ir/arena.ts";
 import { flopsOf, subgraphsOf } from "../ir/cost.ts";
 import { evaluate as evaluateDim } from "../ir/dim.ts";
 import { evaluateValues } from "../ir/evaluate.ts";
 import { type Graph, type Node, nodesOf, topological, type Value } from "../ir/graph.ts";
-import { elementCount, fromNumbers, type HostTensor } from "../ir/tensor.ts";
+import type { RefTensor } from "../ir/op-def.ts";
+import { elementCount, fromNumbers, type HostTensor, tensorBytes, toFloat64 } from "../ir/tensor.ts";
 import { bytesOf } from "../ir/types.ts";
 import { foldedName } from "./folded-name.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
 import { noteOf } from "./rewrite/report.ts";
+import { aheadOfSteps } from "./rewrite/steps.ts";
 import { substitute, withBranches } from "./rewrite/substitute.ts";
 
 /** Operations and elements the reference evaluator is trusted with where a runtime is at hand, and where none is. */
@@ -79,8 +82,33 @@ interface Plan {
   readonly cone: Cone;
 }
 
+/** Ops whose result in a narrower type is the float64 one, rounded: those IEEE 754 asks it of, and those that compute nothing. */
+const roundedOnce: ReadonlySet<string> = new Set(
+  "add sub mul div sqrt neg abs sign floor ceil round max min select cast gather constant param iota".split(" "),
+);
+const isRoundedOnce = ({ op }: Node): boolean => roundedOnce.has(op) || opDef(op).traits.includes("movement");
+
+/**
+ * Whether a value is the same in its own precision as in float64, as far as something that rounds or compares follows:
+ * a last bit may be a whole number there.
+ */
+function isSettled(value: Value, { nodes, work }: Cone, ahead: ReadonlySet<Node>, { weights }: PassContext): boolean {
+  const edge = nodes.filter((node) => ahead.has(node));
+  if (edge.length === 0) return true;
+  if (work > quickWork || !edge.every(isRoundedOnce)) return false;
+  const stored = (value: Value, { dims, data }: RefTensor): HostTensor => fromNumbers(value.type.dtype, dims, data);
+  const read = weights ? { weights } : {};
+  const inItsOwn = (value: Value, tensor: RefTensor): RefTensor =>
+    ahead.has(value.node) ? { ...tensor, data: toFloat64(stored(value, tensor)) } : tensor;
+  const [exact] = evaluateValues([value], read);
+  const [rounded] = evaluateValues([value], { ...read, watch: inItsOwn });
+  const [p, q] = [exact!, rounded!].map((tensor) => tensorBytes(stored(value, tensor)));
+  return p!.every((byte, i) => byte === q![i]);
+}
+
 /** Chooses what to fold. What is refused is looked into: a part of it may still fold. */
 function plan(graph: Graph, cx: PassContext): readonly Plan[] {
+  const ahead = aheadOfSteps(graph);
   const open = [...frontier(graph)].reverse();
   const seen = new Set(open);
   const plans = new Map<Value, Plan>();
@@ -88,7 +116,7 @@ function plan(graph: Graph, cx: PassContext): readonly Plan[] {
   for (let value = open.pop(); value; value = open.pop()) {
     if (!missing.has(value.node)) {
       const cone = coneOf(value, plans);
-      const refusal = refusalOf(value, cone, cx);
+      const refusal = refusalOf(value, cone, cx) ?? (isSettled(value, cone, ahead, cx) ? undefined : unsettled);
       if (refusal === undefined) {
         plans.set(value, { value, cone });
         continue;
@@ -103,6 +131,8 @@ function plan(graph: Graph, cx: PassContext): readonly Plan[] {
   }
   return [...plans.values()];
 }
+
+const unsettled = "it rounds to whole numbers, or compares, what the runtime computes in its own precision";
 
 function refusalOf(value: Value, { bytes, work }: Cone, cx: PassContext): string | undefined {
   if (value.node.op === "broadcast") return "repeating a tensor is left to the runtime";

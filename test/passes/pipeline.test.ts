@@ -201,4 +201,21 @@ describe("fold-constants", () => {
     expect(nodesOf(after).filter(({ op }) => op === "constant")).toHaveLength(2);
     expect(nodesOf(after).some(({ op }) => op === "param")).toBe(false);
   });
+
+  it("leaves to the runtime what rounds otherwise in float32", async () => {
+    const arena = new Arena();
+    const b = arena.build;
+    // 10 · 0.7 is 7 in float32, and less in float64: the nearest float32 to 0.7 is.
+    const placesUpTo = (size: number) => {
+      const scaled = b.mul(b.iota({ size, dtype: "f32" }), b.scalar(0.7, "f32"));
+      return b.add(b.input({ name: `x${size}`, dtype: "i64", shape: [size] }), b.cast(scaled, { to: "i64" }));
+    };
+    const folds = async (value: Value) => {
+      const graph = graphOf("g", [value.node.operands[0]!], [["y", value]]);
+      const after = await foldConstants.run(graph, { ...contextOf({ arena }), report: tallying().report });
+      return !nodesOf(after).some(({ op }) => op === "cast");
+    };
+    expect(await folds(placesUpTo(10))).toBe(true);
+    expect(await folds(placesUpTo(11))).toBe(false);
+  });
 });
