@@ -17,6 +17,8 @@ import type { Step } from "./scores.ts";
  */
 export const swallows = -1e38;
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
+export const addedAfter =
+  "a bias is added after scores are replaced, and counts in a row that sees nothing, which is not known not to be there";
 export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
@@ -183,6 +185,8 @@ function hiding(
   const replacing: Part[] = [];
   /** What masks put in the place of scores. */
   let replaced: number | undefined;
+  /** How many biases are added to what they put there. */
+  let addedToReplaced = 0;
   // Going down, what is above multiplies what is below.
   for (const { step, groups } of steps) {
     const here = step.node.results[0]!;
@@ -195,6 +199,7 @@ function hiding(
       const other = replaced ?? fill;
       if (fill !== other)
         return refused(`masks fill with ${fill} and ${other}: a row that sees nothing else weighs by the larger`, here);
+      if (fill !== Number.NEGATIVE_INFINITY) addedToReplaced = biases.length;
       replaced = other;
       replacing.push(...partsOf(step.keeps ? step.mask : b.not(step.mask)));
     } else if (step.kind === "bias") {
@@ -209,6 +214,8 @@ function hiding(
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
   const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
   if (typeof clears === "string") return refused(clears, softmax.results[0]!);
+  const untold = replacing.filter((part) => !isTriangle(part));
+  if (addedToReplaced > 0 && !allSeeThemselves(untold, roles)) return refused(addedAfter, biases[0]!.value);
   const hides = cleared !== undefined || hidesLater(masks, roles);
   // What is added to a replaced score still counts; a mask that is added swallows it.
   const swallowed = triangles.length === 0 && (biases.length === 0 || replaced === undefined);
