@@ -1,4 +1,4 @@
-import { atLeast, type Dim, evaluate, mul, product, sub, symbol } from "../../../src/ir/dim.ts";
+import { atLeast, type Dim, evaluate, mul, product, sub, symbol, symbolsOf } from "../../../src/ir/dim.ts";
 import { type DType, isFloat, isInteger } from "../../../src/ir/dtype.ts";
 import type { Value } from "../../../src/ir/graph.ts";
 import type { OpName } from "../../../src/ir/ops/index.ts";
@@ -127,6 +127,9 @@ const broadcast: Production = (m) => {
   return make(m, "broadcast", [x], { shape: [...lead, ...stretched] });
 };
 
+/** Whether nothing is left of an axis where all symbols are 1. */
+const isEmptyWhenLeast = (dim: Dim): boolean => evaluate(dim, new Map(symbolsOf(dim).map((name) => [name, 1]))) < 1;
+
 const slice: Production = (m) => {
   const x = m.some(hasAxis);
   if (!x) return undefined;
@@ -135,12 +138,14 @@ const slice: Production = (m) => {
   const spans: readonly (readonly [Dim, Dim])[] =
     typeof dim === "number"
       ? [[m.draw.int(0, Math.floor(dim / 2)), m.draw.int(Math.ceil(dim / 2), dim)]]
-      : [
-          [0, dim],
-          [1, dim],
-          [0, sub(dim, 1)],
-          [sub(dim, 1), dim],
-        ];
+      : isEmptyWhenLeast(dim)
+        ? [[0, dim]]
+        : [
+            [0, dim],
+            [1, dim],
+            [0, sub(dim, 1)],
+            [sub(dim, 1), dim],
+          ];
   const [start, end] = m.draw.pick(spans);
   return make(m, "slice", [x], { axis, start, end });
 };
@@ -160,7 +165,7 @@ const split: Production = (m) => {
   if (!x) return undefined;
   const axis = axisOf(m, x.type);
   const dim = dimAt(x, axis);
-  const first = typeof dim === "number" ? m.draw.int(0, dim) : 1;
+  const first = typeof dim === "number" ? m.draw.int(0, dim) : isEmptyWhenLeast(dim) ? 0 : 1;
   const sizes = m.draw.chance(0.2) ? [dim] : [first, sub(dim, first)];
   return make(m, "split", [x], { axis, sizes });
 };
