@@ -1,7 +1,7 @@
 // Makes a fresh clone ready: installs from the lock file where node_modules does not match it, then builds.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -28,3 +28,5 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   writeFileSync(stamp, lock);
 }
 run("building", process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", "tsconfig.build.json"]);
+// npx makes a command runnable when it first links the folder, and not again when `dist` is made anew.
+chmodSync(`${root}dist/src/cli/main.js`, 0o755);
