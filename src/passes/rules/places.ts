@@ -3,7 +3,6 @@ import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { elementCount, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
-import { scalarOf } from "../rewrite/scalar.ts";
 import { a, t, x, y, z } from "../rewrite/term.ts";
 
 /** How integers are counted out: the first of them, and by how much they grow along each axis; 0 along one of size 1. */
@@ -36,7 +35,7 @@ function countOf(value: Value, depth = 0): Count | undefined {
     case "add":
       return summed(below(p!), below(q!), type.shape.length);
     case "mul":
-      return scaled(below(p!), factorOf(q!), type.shape.length) ?? scaled(below(q!), factorOf(p!), type.shape.length);
+      return multiplied(below(p!), below(q!), type.shape.length);
     default:
       return undefined;
   }
@@ -61,10 +60,17 @@ function countOfTensor(tensor: HostTensor): Count | undefined {
 const stretched = (count: Count | undefined, rank: number): Count | undefined =>
   count && { ...count, strides: [...Array.from({ length: rank - count.strides.length }, () => 0), ...count.strides] };
 
-const scaled = (count: Count | undefined, factor: Dim | undefined, rank: number): Count | undefined => {
-  const all = factor === undefined ? undefined : stretched(count, rank);
-  return all && { first: mul(factor!, all.first), strides: all.strides.map((stride) => mul(factor!, stride)) };
-};
+/** The integer all elements are. */
+const uniform = (count: Count): Dim | undefined =>
+  count.strides.every((stride) => stride === 0) ? count.first : undefined;
+
+function multiplied(p: Count | undefined, q: Count | undefined, rank: number): Count | undefined {
+  const [left, right] = [stretched(p, rank), stretched(q, rank)];
+  if (!left || !right) return undefined;
+  const [counted, factor] = uniform(right) === undefined ? [right, uniform(left)] : [left, uniform(right)];
+  if (factor === undefined) return undefined;
+  return { first: mul(factor, counted.first), strides: counted.strides.map((stride) => mul(factor, stride)) };
+}
 
 function summed(p: Count | undefined, q: Count | undefined, rank: number): Count | undefined {
   const [left, right] = [stretched(p, rank), stretched(q, rank)];
@@ -73,22 +79,14 @@ function summed(p: Count | undefined, q: Count | undefined, rank: number): Count
   return { first: add(left.first, right.first), strides };
 }
 
-/** Under a reshape that adds and drops axes of size 1. */
+/** Under a reshape that adds and drops axes of size 1, or of equal integers. */
 function reshaped(count: Count | undefined, from: readonly Dim[], to: readonly Dim[]): Count | undefined {
   const [before, after] = [from, to].map((shape) => [...shape.keys()].filter((axis) => shape[axis] !== 1));
   const same = before!.length === after!.length && before!.every((axis, i) => from[axis] === to[after![i]!]);
+  if (count && uniform(count) !== undefined) return { ...count, strides: to.map(() => 0) };
   if (!count || !same) return undefined;
   const strides = to.map((dim, axis) => (dim === 1 ? 0 : count.strides[before![after!.indexOf(axis)]!]!));
   return { ...count, strides };
-}
-
-/** The integer all elements are. */
-function factorOf(value: Value): Dim | undefined {
-  let at = value;
-  while (at.node.op === "reshape" || at.node.op === "broadcast") at = at.node.operands[0]!;
-  if (at.node.op === "size") return at.node.attrs.get("of") as Dim;
-  const number = scalarOf(at);
-  return number !== undefined && Number.isSafeInteger(number) ? number : undefined;
 }
 
 /** The first of elements that are consecutive numbers in the order they lie in. */
@@ -99,7 +97,7 @@ function firstOfRun(value: Value): Dim | undefined {
   return inOrder ? count!.first : undefined;
 }
 
-/** Elements named by places that follow one another: how a mask is spelled that is read position by position, or a part of a tensor that is written. */
+/** Elements named by places that follow one another: a mask read position by position, a part of a tensor written. */
 export const places: readonly Rule[] = [
   rule({
     name: "gather-in-order",

@@ -4,7 +4,7 @@ import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
 import { type AttentionCase, type AttentionForm, formsByLength, knownLength } from "./attention-choice.ts";
 import { additiveMask, forms, type Problem, standardWithWeights } from "./attention-forms.ts";
 import type { LowerContext, Lowered, Lowerings } from "./lowering.ts";
-import type { PendingGraph, Ref } from "./ref.ts";
+import type { Ref } from "./ref.ts";
 
 function attentionOf({ e, node, operands, attrs, type }: LowerContext<"attention">): Lowered {
   const [q, k, v] = operands as [Ref, Ref, Ref];
@@ -85,10 +85,7 @@ function dispatched(problem: Problem, short: AttentionForm, [from, long]: readon
   e.lower([isShort]);
   // Outside of the branches, so that layers share it.
   if (extras.mask || extras.bias) additiveMask(problem, false);
-  const branch = (form: AttentionForm): PendingGraph => {
-    const { result, nodes } = e.inBranch(() => forms[form].write(problem));
-    return { name: form, nodes, outputs: [result] };
-  };
+  const branch = (form: AttentionForm) => e.branchOf(form, () => [forms[form].write(problem)]);
   return e.branch([type], e.ref(isShort), branch(short), branch(long))[0]!;
 }
 

@@ -75,12 +75,9 @@ function scan(cx: LowerContext<"scan">): readonly (Ref | undefined)[] {
   const { build: b } = e.arena;
   const isNothing = b.less(b.size({ of: length }), b.scalar(1, "i64"));
   e.lower([isNothing]);
-  const [none, some] = [noSteps, steps].map((fill, i) => {
-    const { result, nodes } = e.inBranch(() => fill(cx));
-    return { name: i === 0 ? "nothing" : "steps", nodes, outputs: result.map((ref) => ref!) };
-  });
+  const filled = (name: string, fill: typeof steps) => e.branchOf(name, () => fill(cx).map((ref) => ref!));
   const types = node.results.map(({ type }) => type);
-  return e.branch(types, e.ref(isNothing), none!, some!);
+  return e.branch(types, e.ref(isNothing), filled("nothing", noSteps), filled("steps", steps));
 }
 
 export const controlLowerings: Lowerings<keyof typeof control> = { if: branch, scan };

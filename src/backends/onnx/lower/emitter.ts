@@ -199,9 +199,10 @@ export class Emitter {
     return this.#ranges.get(dim) ?? { from: 0, to: Number.POSITIVE_INFINITY };
   }
 
-  /** Runs `fill` with nodes going to a new branch, which sees what the graphs around it see. */
-  inBranch<T>(fill: () => T): { readonly result: T; readonly nodes: readonly PendingNode[] } {
-    return this.#within(this.#scopeIn(this.#scope, new Map(), false), fill);
+  /** What `fill` appends, as a branch that answers what it returns and sees what the graphs around it see. */
+  branchOf(name: string, fill: () => readonly Ref[]): PendingGraph {
+    const { result, nodes } = this.#within(this.#scopeIn(this.#scope, new Map(), false), fill);
+    return { name, nodes, outputs: result };
   }
 
   /** Runs `fill` with nodes going to a new graph, whose inputs are `bound` to tensors. */

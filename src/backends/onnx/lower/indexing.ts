@@ -3,7 +3,7 @@ import type { DType } from "../../../ir/dtype.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { indexing } from "../../../ir/ops/indexing.ts";
 import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
-import { int, type PendingGraph, type Ref, text } from "./ref.ts";
+import { int, type Ref, text } from "./ref.ts";
 import { reshape, transpose } from "./shape.ts";
 
 function gather({ e, operands, attrs: { batch, axis: along }, type }: LowerContext<"gather">): Ref {
@@ -62,16 +62,19 @@ function summedEvenly({ e, node, type }: LowerContext<"scatter">, otherwise: () 
   const missed = b.cast(b.not(b.equal(b.reshape(sorted, { shape: [rows, each] }), own)), { to: "i32" });
   const even = b.equal(b.reduceSum(missed, { axes: [0, 1] }), b.scalar(0, "i32"));
   e.lower([even, order]);
-  const then = e.inBranch(() => {
+  const sums = e.branchOf("even", () => {
     const lines = b.reshape(updates, { shape: [count, ...shape.slice(1)] });
     const slots = b.reshape(b.gather(lines, order, { axis: 0 }), { shape: [rows, each, ...shape.slice(1)] });
     const sum = b.add(x, b.reduceSum(slots, { axes: [1] }));
     e.lower([sum]);
-    return e.ref(sum);
+    return [e.ref(sum)];
   });
-  const other = e.inBranch(otherwise);
-  const graph = (name: string, { result, nodes }: typeof other): PendingGraph => ({ name, nodes, outputs: [result] });
-  return e.branch([type], e.ref(even), graph("even", then), graph("uneven", other))[0]!;
+  return e.branch(
+    [type],
+    e.ref(even),
+    sums,
+    e.branchOf("uneven", () => [otherwise()]),
+  )[0]!;
 }
 
 /**
