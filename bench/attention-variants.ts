@@ -3,16 +3,29 @@ import { peakMemory } from "../src/backends/ort/memory.ts";
 import { openSession } from "../src/backends/ort/session.ts";
 import { compile, type Declared } from "../src/compile.ts";
 import { randomFeeds } from "../src/feeds.ts";
-import { type AttentionOptions, attention, input, type MaskFunction, model } from "../src/index.ts";
+import {
+  type AttentionOptions,
+  attention,
+  heads as headsOf,
+  input,
+  type MaskFunction,
+  merge,
+  model,
+} from "../src/index.ts";
 import { againstDense, bytesOf } from "./against-dense.ts";
 import { type Cell, column, type Measurement, type Report } from "./measurement.ts";
 
 const [heads, width] = [8, 64];
 
+/** Inputs and outputs: heads × seq × width, or seq × (heads · width) that is split into heads and merged again. */
+type Layout = "heads" | "tokens";
+
 interface Case {
   readonly name: string;
   readonly seq: number;
   readonly options: AttentionOptions;
+  /** Default: heads. */
+  readonly layout?: Layout;
   readonly target?: "onnx" | "ort-cpu";
   /** How many times faster than dense without the runtime's optimiser is asked for. */
   readonly asked?: number;
@@ -44,10 +57,12 @@ const cases: readonly Case[] = [
       [1024, 1.45],
       [4096, 2.2],
     ] as const
-  ).map(([seq, asked]) => ({
-    ...{ name: "causal", seq, asked },
-    options: { mask: causal },
-  })),
+  ).flatMap(([seq, asked]) =>
+    (["heads", "tokens"] as const).map((layout) => ({
+      ...{ name: layout === "heads" ? "causal" : "causal, split into heads", seq, asked, layout },
+      options: { mask: causal },
+    })),
+  ),
   ...(
     [
       [1024, 4],
@@ -72,10 +87,15 @@ const cases: readonly Case[] = [
   { name: "causal linear", seq: 4096, asked: 16, options: { mask: causal, normaliser: "none", scale: 1 } },
 ];
 
-const declare = (options: AttentionOptions): Declared =>
+const declare = (options: AttentionOptions, layout: Layout = "heads"): Declared =>
   model("attention", {}, () => {
-    const [q, k, v] = ["q", "k", "v"].map((name) => input(name, "f32", [1, heads, "seq", width]));
-    return { o: attention(q!, k!, v!, options) };
+    const [q, k, v] = ["q", "k", "v"].map((name) =>
+      layout === "heads"
+        ? input(name, "f32", [1, heads, "seq", width])
+        : headsOf(input(name, "f32", [1, "seq", heads * width]), heads),
+    );
+    const seen = attention(q!, k!, v!, options);
+    return { o: layout === "heads" ? seen : merge(seen) };
   }).build();
 
 /** The lowerings of masks and scores against dense attention, and what was asked of them. */
@@ -91,10 +111,10 @@ export const attentionVariants: Measurement = {
 async function speeds(report: Report): Promise<void> {
   const rows: Cell[][] = [];
   const chosen = cases.filter(({ seq }) => !report.quick || seq <= 1024);
-  for (const [i, { name, seq, options, asked, target = "ort-cpu" }] of chosen.entries()) {
+  for (const [i, { name, seq, options, layout, asked, target = "ort-cpu" }] of chosen.entries()) {
     report.progress(`${i + 1} of ${chosen.length}: ${name} at ${seq}`);
     const timing = report.quick ? { rounds: 3, minMs: 30 } : { budgetMs: 60_000 };
-    const found = await againstDense(declare(options), new Map([["seq", seq]]), { target }, timing);
+    const found = await againstDense(declare(options, layout), new Map([["seq", seq]]), { target }, timing);
     const met = asked === undefined || found.overDisabled === null ? "-" : found.overDisabled >= asked ? "yes" : "NO";
     rows.push([
       ...[name, target, seq, found.disabled.median, found.all.median, found.optimised.median],

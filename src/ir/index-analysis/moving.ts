@@ -21,7 +21,16 @@ export const plus = (x: Moving, y: Moving): Moving => ({ at: x.at + y.at, a: x.a
 export const minus = (x: Moving, y: Moving): Moving => ({ at: x.at - y.at, a: x.a - y.a, b: x.b - y.b, c: x.c - y.c });
 export const moved = (x: Moving, by: number): Moving => (by === 0 ? x : { at: x.at + by, a: x.a, b: x.b, c: x.c });
 export const times = (x: Moving, n: number): Moving =>
-  n === 1 ? x : { at: x.at * n + 0, a: x.a * n + 0, b: x.b * n + 0, c: x.c * n + 0 };
+  n === 1 ? x : { at: small(x.at * n), a: small(x.a * n), b: small(x.b * n), c: small(x.c * n) };
+
+/**
+ * The number as V8 keeps small integers, never -0. Kept as a float, as what was read from a typed array is, one step
+ * makes V8 allocate those of every `Moving` one by one from then on.
+ */
+function small(x: number): number {
+  const int = x | 0;
+  return int === x ? int : x;
+}
 
 export const isStill = (x: Moving): boolean => x.a === 0 && x.b === 0 && x.c === 0;
 /** Both are the same in every row of any band. */
@@ -101,6 +110,7 @@ export class Course {
     if (n === 1) return x;
     if (Math.abs(x.at) >= unbounded) return still(x.at);
     const at = Math.floor(x.at / n);
+    if (isStill(x)) return still(at);
     const rest = x.at - at * n;
     const a = x.a % n;
     const b = x.b % n;
@@ -112,9 +122,9 @@ export class Course {
     }
     return {
       at,
-      a: a === 0 ? x.a / n : (x.a - a) / n,
-      b: b === 0 ? x.b / n : (x.b - b) / n,
-      c: c === 0 ? x.c / n : (x.c - c) / n,
+      a: small((x.a - a) / n),
+      b: small((x.b - b) / n),
+      c: small((x.c - c) / n),
     };
   }
 
