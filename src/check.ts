@@ -1,6 +1,6 @@
 import { agreement } from "./agreement.ts";
 import type { Compiled } from "./compile.ts";
-import { leavingSome, randomFeeds, symbolsIn } from "./feeds.ts";
+import { randomFeeds, symbolsIn, usableSizes } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { evaluate } from "./ir/dim.ts";
@@ -26,7 +26,7 @@ export async function checkAgainst(
     limits = usualLimits,
   }: { readonly seed?: number; readonly file?: string; readonly limits?: typeof usualLimits } = {},
 ): Promise<boolean> {
-  const dims = leavingSome(naive.declared, new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize])));
+  const dims = usableSizes(naive.declared, new Map(symbolsIn(naive.declared).map((name) => [name, checkedSize])));
   const { flops, bytes } = costOf(naive.declared);
   if (evaluate(flops, dims) > limits.flops || evaluate(bytes, dims) > limits.bytes) return false;
   const feeds = randomFeeds(naive.declared, dims, seed);

@@ -10,8 +10,18 @@ import { fittingTables } from "./ir/table-sizes.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
 /** Sizes taken for symbols that nobody gave: one sequence of 128, or a second of sound. */
-export const defaultSize = (symbol: string): number =>
-  /^(b|batch\w*|n_batch)$/i.test(symbol) ? 1 : /samples$/i.test(symbol) ? 16_000 : 128;
+export function defaultSize(graph: Graph, symbol: string): number {
+  if (/samples$/i.test(symbol)) return 16_000;
+  return /^(b|batch\w*|n_batch)$/i.test(symbol) || isUnnamedBatch(graph, symbol) ? 1 : 128;
+}
+
+/** Whether a symbol whose name says nothing, `s23` of PyTorch or `ids.0` for none at all, leads the shapes it is in. */
+const isUnnamedBatch = ({ inputs }: Graph, symbol: string): boolean =>
+  /^[su]\d+$|\.0$/.test(symbol) &&
+  inputs.every(({ type: { shape } }) => {
+    const [lead, ...rest] = shape.map((dim) => symbolsOf(dim).includes(symbol));
+    return !rest.includes(true) && (!lead || rest.length > 0);
+  });
 
 /** The named dimensions of a graph's inputs, in order of appearance. */
 export const symbolsIn = (graph: Graph): readonly string[] => [
@@ -34,18 +44,25 @@ export function checkDims(graph: Graph, given: ReadonlyMap<string, number>): voi
  */
 export function completeDims(graph: Graph, given: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   checkDims(graph, given);
-  const sizes = symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(name)] as const);
-  return fittingTables(graph, leavingSome(graph, new Map(sizes), given), given);
+  const sizes = symbolsIn(graph).map((name) => [name, given.get(name) ?? defaultSize(graph, name)] as const);
+  return usableSizes(graph, new Map(sizes), given);
 }
+
+/** The sizes, those not given changed so that they leave something of everything and do not read past the end of a table. */
+export const usableSizes = (
+  graph: Graph,
+  dims: ReadonlyMap<string, number>,
+  given: ReadonlyMap<string, number> = new Map(),
+): ReadonlyMap<string, number> => fittingTables(graph, leavingSome(graph, dims, given), given);
 
 /** Sizes that are looked for end here. */
 const largestSize = 2 ** 24;
 
 /** The sizes, those not given doubled where a window or a stride would leave nothing anywhere in the graph. */
-export function leavingSome(
+function leavingSome(
   graph: Graph,
   dims: ReadonlyMap<string, number>,
-  given: ReadonlyMap<string, number> = new Map(),
+  given: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> {
   const all = new Set(nodesOf(graph).flatMap(({ results }) => results.flatMap(({ type }) => type.shape)));
   const sizes = new Map(dims);

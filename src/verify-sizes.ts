@@ -1,4 +1,4 @@
-import { defaultSize, leavingSome, symbolsIn } from "./feeds.ts";
+import { defaultSize, symbolsIn, usableSizes } from "./feeds.ts";
 import { everyNode } from "./ir/cost.ts";
 import { evaluateValues } from "./ir/evaluate.ts";
 import { type Graph, topological, type Value } from "./ir/graph.ts";
@@ -10,27 +10,28 @@ const rounds = 4;
 /** Just past the powers of two that lengths are compared with. */
 const longSizes = [131, 259, 515, 1027, 2051, 4099] as const;
 
-/** Sizes for the symbols of the inputs: all 1 first, then odd ones, different for different symbols. */
+/** Sizes for the symbols of the inputs, each once: all 1 first, then odd ones, different for different symbols. */
 export function sizesToTry(graph: Graph): readonly Sizes[] {
   const symbols = symbolsIn(graph);
   if (symbols.length === 0) return [new Map()];
-  return Array.from({ length: rounds }, (_, round) =>
-    leavingSome(
+  const all = Array.from({ length: rounds }, (_, round) =>
+    usableSizes(
       graph,
       new Map(
         symbols.map((name, i) => {
           if (round === 0) return [name, 1];
-          return [name, defaultSize(name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
+          return [name, defaultSize(graph, name) === 1 ? round : oddSizes[(round + i) % oddSizes.length]!];
         }),
       ),
     ),
   );
+  return [...new Map(all.map((sizes) => [[...sizes.values()].join(), sizes])).values()];
 }
 
 /** Each size 0 in turn, the others small. */
 export const sizesOfNothing = (graph: Graph): readonly Sizes[] =>
   symbolsIn(graph).map((empty, _, symbols) =>
-    leavingSome(graph, new Map(symbols.map((name) => [name, name === empty ? 0 : 3])), new Map([[empty, 0]])),
+    usableSizes(graph, new Map(symbols.map((name) => [name, name === empty ? 0 : 3])), new Map([[empty, 0]])),
   );
 
 /** Longer sizes at which a compiled graph takes branches it takes at none of the sizes before: one for each new choice. */
@@ -56,7 +57,7 @@ export function longer(graph: Graph, given: Sizes = new Map()): readonly Sizes[]
   const symbols = symbolsIn(graph);
   if (symbols.every((name) => given.has(name))) return [];
   return longSizes.map(
-    (size) => new Map(symbols.map((name) => [name, given.get(name) ?? (defaultSize(name) === 1 ? 1 : size)])),
+    (size) => new Map(symbols.map((name) => [name, given.get(name) ?? (defaultSize(graph, name) === 1 ? 1 : size)])),
   );
 }
 

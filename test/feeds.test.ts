@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { checkDims, completeDims, dimsOfFeeds, randomFeeds, symbolsIn } from "../src/feeds.ts";
 import { cast, concat, embedding, input, model, param, reshape, transpose } from "../src/index.ts";
 import { Arena, graphOf } from "../src/ir/arena.ts";
-import { add, floorDiv, sub, symbol } from "../src/ir/dim.ts";
+import { add, floorDiv, mul, sub, symbol } from "../src/ir/dim.ts";
 import type { Value } from "../src/ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../src/ir/tensor.ts";
 
@@ -181,6 +181,47 @@ describe("sizes", () => {
     expect(limited(b.gather(table(1), ids, { axis: 0 }))).toEqual({ seq: 128 });
     const cut = graphOf("cut", [ids], [["y", b.slice(table(50), { axis: 0, start: 0, end: symbol("seq") })]]);
     expect(completeDims(cut, new Map([["seq", 60]])).get("seq")).toBe(60);
+  });
+
+  const maskOfPairs = (flat: boolean) => {
+    const arena = new Arena();
+    const b = arena.build;
+    const [batch, rows, past, seq, total] = ["batch", "rows", "past", "seq", "total"].map(symbol);
+    const length = add(past!, seq!);
+    const mask = b.input({ name: "mask", dtype: "bool", shape: [rows!, total!] });
+    const ids = b.input({ name: "ids", dtype: "i64", shape: [batch!, seq!] });
+    const cache = b.input({ name: "cache", dtype: "f32", shape: [batch!, past!] });
+    const key = b.reshape(b.iota({ size: length }), { shape: [1, length] });
+    if (!flat) return graphOf("sliced", [mask, ids, cache], [["y", b.slice(mask, { axis: 1, start: 0, end: length })]]);
+    const sentence = b.reshape(b.iota({ size: batch! }), { shape: [batch!, 1] });
+    const at = b.add(b.mul(sentence, b.size({ of: total! })), key);
+    const wrapped = b.select(b.less(at, b.scalar(0, "i64")), b.add(at, b.size({ of: total! })), at);
+    const all = b.reshape(mask, { shape: [mul(rows!, total!)] });
+    return graphOf("pairs", [mask, ids, cache], [["y", b.gather(all, wrapped, { axis: 0 })]]);
+  };
+
+  test.each([
+    ["a slice", false, {}, { batch: 1, rows: 128, past: 128, seq: 128, total: 256 }],
+    ["sentences by keys", true, {}, { batch: 1, rows: 128, past: 128, seq: 128, total: 256 }],
+    ["more sentences", true, { batch: 130, past: 1, seq: 1 }, { batch: 130, rows: 130, past: 1, seq: 1, total: 128 }],
+    ["no past", true, { past: 0 }, { batch: 1, rows: 128, past: 0, seq: 128, total: 128 }],
+    ["a length given", true, { total: 100, past: 60 }, { batch: 1, rows: 128, past: 60, seq: 32, total: 100 }],
+  ])("grow where a mask is shorter than what is read of it: %s", (_, flat, given, sizes) => {
+    expect(Object.fromEntries(completeDims(maskOfPairs(flat), new Map(Object.entries(given))))).toEqual(sizes);
+  });
+
+  test("lead by one sentence where a name says nothing", () => {
+    const unnamed = (...shapes: readonly (readonly string[])[]) =>
+      model("unnamed", {}, () => {
+        const all = shapes.map((shape, i) => input(`x${i}`, "f32", [...shape]));
+        return Object.fromEntries(all.map((x, i) => [`y${i}`, x.mul(2)]));
+      }).build().graph;
+    const sizesOf = (...shapes: readonly (readonly string[])[]) =>
+      Object.fromEntries(completeDims(unnamed(...shapes), new Map()));
+    expect(sizesOf(["s23", "s27"], ["s23", "s31"])).toEqual({ s23: 1, s27: 128, s31: 128 });
+    expect(sizesOf(["s23", "s27"], ["s23"])).toEqual({ s23: 128, s27: 128 });
+    expect(sizesOf(["s23", "s23"])).toEqual({ s23: 128 });
+    expect(sizesOf(["seq", "width"], ["ids.0", "ids.1"])).toEqual({ seq: 128, width: 128, "ids.0": 1, "ids.1": 128 });
   });
 
   test("are a second for samples of sound", () => {

@@ -47,10 +47,12 @@ describe("verify", () => {
     expect((await verify(fixed)).runs.map(({ dims }) => dims)).toEqual([{}]);
   });
 
-  test("sizes past the end of a table are left out", async () => {
+  const ofTable = async (places: string) => {
     const text = `graph @m(%x: f32[n, 4]) {
       %table: f32[20, 4] = param() {name = "table"}
-      %places: i64[n] = iota() {size = n}
+      %counted: i64[n] = iota() {size = n}
+      %back: i64[n] = neg(%counted)
+      %places: i64[n] = ${places}
       %rows: f32[n, 4] = gather(%table, %places)
       %y: f32[n, 4] = add(%x, %rows)
       return %y
@@ -58,8 +60,15 @@ describe("verify", () => {
     const arena = new Arena();
     const { guilty, runs, skipped } = await verify({ graph: parseGraph(text, arena), arena });
     expect(guilty).toBeUndefined();
-    expect(runs.slice(0, 4).map(({ dims }) => dims.n)).toEqual([1, 17, 15, 0]);
-    expect(skipped).toEqual([{ n: 33 }]);
+    return { sizes: runs.slice(0, 4).map(({ dims }) => dims.n), skipped };
+  };
+
+  test("sizes past the end of a table are halved", async () => {
+    expect(await ofTable("add(%counted, %counted)")).toEqual({ sizes: [1, 9, 8, 0], skipped: [] });
+  });
+
+  test("sizes past the end of a table are left out where what is read is not known", async () => {
+    expect(await ofTable("neg(%back)")).toEqual({ sizes: [1, 17, 15, 0], skipped: [{ n: 33 }] });
   });
 
   test("sizes at which the reference takes too long are refused", async () => {

@@ -8,6 +8,7 @@ import { loadModel } from "../dsl/load.ts";
 import type { Model } from "../dsl/model.ts";
 import { attrsOf } from "../ir/arena.ts";
 import { fail } from "../ir/diagnostics.ts";
+import { type Dim, isStatic, show, substitute, symbolsOf, unify } from "../ir/dim.ts";
 import { jsonText } from "../ir/printable.ts";
 import { loadGraph } from "../load-graph.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
@@ -116,7 +117,35 @@ function checkNamed({ graph }: Declared, named: readonly string[]): void {
     fail("QKV241", `--with: @${graph.name} has no input "${unknown}"`, { help: `its inputs are ${inputs.join(", ")}` });
 }
 
-export const dimsOf = (flags: ModelFlags): ReadonlyMap<string, number> => parseDims(flags.dims ?? "");
+/** What `--dims` gives a model. Throws QKV501. */
+export const dimsOf = (flags: ModelFlags, declared: Declared): ReadonlyMap<string, number> =>
+  ownSizes(parseDims(flags.dims ?? ""), declared);
+
+/**
+ * Sizes of the dimensions a model has, where some are given by names of its file that the import took to be others: of
+ * `total = past + seq` any two will do. Throws QKV501 where they contradict one another, or leave more than one open.
+ */
+export function ownSizes(
+  given: ReadonlyMap<string, number>,
+  { equal = [] }: Pick<Declared, "equal">,
+): ReadonlyMap<string, number> {
+  const others = equal.filter(({ name }) => given.has(name));
+  const sizes = new Map<string, Dim>(given);
+  for (const { name } of others) sizes.delete(name);
+  for (let before = -1; before !== sizes.size; ) {
+    before = sizes.size;
+    for (const { name, dim } of others) unify(dim, given.get(name)!, sizes);
+  }
+  for (const { name, dim } of others) {
+    const known = substitute(dim, sizes);
+    if (known === given.get(name)) continue;
+    const help = isStatic(known)
+      ? `it is ${known}`
+      : `give ${symbolsOf(known).slice(1).join(" and ") || "another size"}`;
+    fail("QKV501", `--dims: ${name} = ${show(dim)} cannot be ${given.get(name)!}`, { help });
+  }
+  return sizes as ReadonlyMap<string, number>;
+}
 
 /** Writes a report for people. */
 export const printReport = (text: string): void => void process.stdout.write(shown(text));

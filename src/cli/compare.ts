@@ -8,11 +8,11 @@ import { compare } from "../compare.ts";
 import type { CompareReport, RunReport } from "../compare-report.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { jsonText } from "../ir/printable.ts";
-import { dimsOf, type ModelFlags, openModel, printJson, printReport, withModelFlags } from "./common.ts";
+import { type ModelFlags, openModel, ownSizes, printJson, printReport, withModelFlags } from "./common.ts";
 import { comparePage } from "./compare-page.ts";
 import { renderDiff } from "./diff.ts";
 import { renderGrowth } from "./growth.ts";
-import { parseNatural, parseSweeps } from "./options.ts";
+import { parseDims, parseNatural, parseSweeps } from "./options.ts";
 import { bar, progress } from "./progress.ts";
 import { runColumns, runRows, runTitle, showMachine } from "./run-table.ts";
 import { renderTable } from "./table.ts";
@@ -65,14 +65,14 @@ async function run(path: string, flags: Flags): Promise<void> {
   const file = flags.json === "-" ? undefined : flags.json;
   for (const path of [file, flags.html]) if (path !== undefined) checkPlace(path);
   const ep = await requireProvider(flags.ep);
-  const dims = dimsOf(flags);
-  const { declared, options } = await openModel(path, flags);
+  const dims = parseDims(flags.dims ?? "");
   const sweep = parseSweeps(flags.sweep ?? []);
+  const { declared, options } = await openModel(path, flags);
   const line = progress();
   const report = await compare(declared, {
     ...options,
     ep,
-    runs: sweep.map((sizes) => new Map([...dims, ...sizes])),
+    runs: sweep.map((sizes) => ownSizes(new Map([...dims, ...sizes]), declared)),
     memory: flags.memory,
     ...(flags.threads !== undefined && { threads: parseNatural("--threads", flags.threads) }),
     ...(flags.rounds !== undefined && { measure: { rounds: parseNatural("--rounds", flags.rounds) } }),

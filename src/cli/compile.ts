@@ -54,7 +54,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   const printed = printAfter(wanted, ({ pass, after }) => {
     process.stderr.write(`// after ${pass.name}\n${printGraph(after, { arena })}\n`);
   });
-  const dims = dimsOf(flags);
+  const dims = dimsOf(flags, declared);
   const compiled = await compile(declared, { ...options, dims, instruments: [printed] });
   // Written down before the naive graph is made beside it: names are shared within an arena.
   const onnx = compiled.onnx();

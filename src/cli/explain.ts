@@ -28,7 +28,7 @@ Examples:
 async function run(path: string, rule: string | undefined, flags: ModelFlags & { json?: boolean }): Promise<void> {
   const { declared, options } = await openModel(path, flags);
   // Sizes are hints here: formulas stay formulas.
-  const { steps } = await compile(declared, { ...options, hints: dimsOf(flags) });
+  const { steps } = await compile(declared, { ...options, hints: dimsOf(flags, declared) });
   const chosen = rule === undefined ? steps : steps.filter((step) => concerns(step, rule));
   const taken = rule === undefined || rule === importName ? [declared].filter(({ file }) => file !== undefined) : [];
   if (rule !== undefined && chosen.length === 0 && taken.length === 0)

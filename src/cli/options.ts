@@ -1,13 +1,13 @@
 import type { Setting, Settings } from "../dsl/model.ts";
 import { fail } from "../ir/diagnostics.ts";
 
-/** `batch=1,seq=128` as a map. Throws QKV501 on anything but positive integers. */
+/** `batch=1,seq=128` as a map. Throws QKV501 on anything but natural numbers: 0 is what a cache is long before the first token. */
 export function parseDims(text: string): ReadonlyMap<string, number> {
   const dims = new Map<string, number>();
   for (const [name, value] of assignments(text, "--dims batch=1,seq=128")) {
     const size = Number(value);
-    if (!/^\d+$/.test(value) || !Number.isSafeInteger(size) || size === 0)
-      fail("QKV501", `--dims: "${name}" must be a positive integer, not "${value}"`);
+    if (!/^\d+$/.test(value) || !Number.isSafeInteger(size))
+      fail("QKV501", `--dims: "${name}" must be a natural number, not "${value}"`);
     if (dims.has(name)) fail("QKV501", `--dims gives "${name}" twice`);
     dims.set(name, size);
   }

@@ -47,7 +47,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   if (flags.mask || flags.svg !== undefined || flags.png !== undefined) {
     const { maskBlock, maskHead, maskBatch, svg, png } = flags;
     const masks = {
-      dims: dimsOf(flags),
+      dims: dimsOf(flags, declared),
       ...(maskBlock !== undefined && { block: parseNatural("--mask-block", maskBlock) }),
       ...(maskHead !== undefined && { head: parseNatural("--mask-head", maskHead) }),
       ...(maskBatch !== undefined && { batch: parseNatural("--mask-batch", maskBatch) }),
@@ -56,7 +56,7 @@ async function run(path: string, flags: Flags): Promise<void> {
     };
     return void process.stdout.write(drawMasks(declared, masks));
   }
-  const compiled = await compile(declared, { ...options, dims: dimsOf(flags) });
+  const compiled = await compile(declared, { ...options, dims: dimsOf(flags, declared) });
   const write = (graph: typeof compiled.graph) =>
     void process.stdout.write(
       `${(flags.dot ? toDot(graph, compiled.arena) : printGraph(graph, compiled)).trimEnd()}\n`,

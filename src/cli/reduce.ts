@@ -71,7 +71,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   process.once("SIGINT", interrupted);
   try {
     line.update("looking for what fails");
-    const task = await taskOf(declared, { ...options, dims: dimsOf(flags) }, flags);
+    const task = await taskOf(declared, { ...options, dims: dimsOf(flags, declared) }, flags);
     const before = operationsOf(task.first).length;
     const smallest = await reduceCase(task.first, task.check, {
       signal: stop.signal,

@@ -30,7 +30,7 @@ async function run(path: string, flags: ModelFlags & { inputs?: string; json?: b
   const line = progress();
   const report = await verify(declared, {
     ...options,
-    dims: dimsOf(flags),
+    dims: dimsOf(flags, declared),
     ...(feeds && { feeds }),
     onProgress: (what, done, total) => line.update(`${bar(done, total)} ${what}`),
   }).finally(line.done);

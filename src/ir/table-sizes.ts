@@ -1,18 +1,34 @@
 import { attrsOf } from "./arena.ts";
-import { add, coefficients, type Dim, evaluate, isStatic, max, mul, sub, symbol, symbolsOf } from "./dim.ts";
+import {
+  add,
+  atLeast,
+  coefficients,
+  type Dim,
+  evaluate,
+  isStatic,
+  max,
+  mul,
+  show,
+  sub,
+  symbol,
+  symbolsOf,
+} from "./dim.ts";
 import { isFloat } from "./dtype.ts";
-import { type Graph, nodesOf, type Value } from "./graph.ts";
+import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 import type { HostTensor } from "./tensor.ts";
 
 /** A table with as many rows as `rows`, of which a run reads as many as `read` from the start. */
 interface Reading {
-  readonly rows: number;
+  readonly rows: Dim;
   readonly read: Dim;
 }
 
+/** Tables fit one another after a few rounds, or never. */
+const mostRounds = 8;
+
 /**
- * The sizes, those not given halved while a table is shorter than what is read of it: positions that are counted, a
- * slice as long as the sequence.
+ * The sizes, those not given changed where a table is shorter than what is read of it: positions that are counted, a
+ * slice as long as the sequence. A table that is as long as a dimension, as a mask is, grows; else what is read is halved.
  */
 export function fittingTables(
   graph: Graph,
@@ -20,14 +36,39 @@ export function fittingTables(
   given: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> {
   const sizes = new Map(dims);
-  for (const { rows, read } of readings(graph)) {
-    const names = symbolsOf(read);
-    const free = names.filter((name) => !given.has(name));
-    if (!names.every((name) => sizes.has(name))) continue;
-    while (evaluate(read, sizes) > rows && free.some((name) => sizes.get(name)! > 1))
-      for (const name of free) sizes.set(name, Math.ceil(sizes.get(name)! / 2));
+  const isKnown = (dim: Dim) => symbolsOf(dim).every((name) => sizes.has(name));
+  const tables = readings(graph)
+    .flatMap(axesOf)
+    .filter(({ rows, read }) => isKnown(rows) && isKnown(read));
+  for (let round = 0; round < mostRounds; round++) {
+    let fits = true;
+    for (const { rows, read } of tables) {
+      if (evaluate(read, sizes) <= evaluate(rows, sizes)) continue;
+      fits = false;
+      const [only] = symbolsOf(rows);
+      if (only !== undefined && show(rows) === only && !given.has(only)) sizes.set(only, evaluate(read, sizes));
+      const free = symbolsOf(read).filter((name) => !given.has(name));
+      while (evaluate(read, sizes) > evaluate(rows, sizes) && free.some((name) => sizes.get(name)! > 1))
+        for (const name of free) sizes.set(name, Math.ceil(sizes.get(name)! / 2));
+    }
+    if (fits) break;
   }
   return sizes;
+}
+
+/** Of a table of n · m rows that is read up to (p - 1) · m + r, as a mask made flat is: n is p at least, and m is r. */
+function axesOf({ rows, read }: Reading): readonly Reading[] {
+  for (const name of symbolsOf(rows)) {
+    const [rest, outer, ...more] = coefficients(rows, name) ?? [];
+    const [inner, before, ...others] = coefficients(read, name) ?? [];
+    if (rest !== 0 || outer === undefined || before === undefined || more.length + others.length > 0) continue;
+    if (!atLeast(before, outer))
+      return [
+        { rows: symbol(name), read: inner! },
+        { rows: outer, read: add(before, 1) },
+      ];
+  }
+  return [{ rows, read }];
 }
 
 /**
@@ -38,7 +79,7 @@ export function lengthLimits(graph: Graph): ReadonlyMap<Dim, number> {
   const limits = new Map<Dim, number>();
   const limit = (dim: Dim, most: number) => limits.set(dim, Math.min(most, limits.get(dim) ?? most));
   for (const { rows, read } of readings(graph)) {
-    if (isStatic(read)) continue;
+    if (isStatic(read) || !isStatic(rows)) continue;
     limit(read, rows);
     const names = symbolsOf(read);
     const [rest, slope, ...higher] = names.length === 1 ? (coefficients(read, names[0]!) ?? []) : [];
@@ -59,7 +100,7 @@ function readings(graph: Graph): readonly Reading[] {
     if (node.op !== "slice" && node.op !== "gather") return [];
     const rows = node.operands[0]!.type.shape.at(attrsOf(node, node.op).axis)!;
     const last = node.op === "gather" ? known.get(node.operands[1]!) : sub(attrsOf(node, "slice").end, 1);
-    return isStatic(rows) && last !== undefined ? [{ rows, read: add(last, 1) }] : [];
+    return last === undefined ? [] : [{ rows, read: add(last, 1) }];
   });
 }
 
@@ -79,9 +120,10 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
     case "reshape":
     case "transpose":
     case "broadcast":
-    case "slice":
     case "refine":
       return x;
+    case "slice":
+      return of(sliced(node));
     case "add":
       return x === undefined || y === undefined ? undefined : add(x, y);
     case "sub":
@@ -89,6 +131,8 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
     case "mul":
       return x === undefined || y === undefined ? undefined : mul(x, y);
     case "select":
+      // Indices that count from the end are wrapped so, those that are counted up from 0 among them.
+      if (isNegative(node.operands[0]!, node.operands[2]!)) return z;
       return y === undefined || z === undefined ? undefined : max(y, z);
     case "cumsum":
       return x === undefined ? undefined : mul(x, node.operands[0]!.type.shape.at(attrsOf(node, "cumsum").axis)!);
@@ -96,6 +140,26 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
       return type.dtype === "bool" ? 1 : undefined;
   }
 }
+
+/** What a slice is of: of a concatenation along its axis the part it lies in, where that is known. */
+function sliced(node: Node): Value {
+  const [whole] = node.operands;
+  const rank = whole!.type.shape.length;
+  const { axis, start, end } = attrsOf(node, "slice");
+  const at = (axis + rank) % rank;
+  if (whole!.node.op !== "concat" || (attrsOf(whole!.node, "concat").axis + rank) % rank !== at) return whole!;
+  let from: Dim = 0;
+  for (const part of whole!.node.operands) {
+    const to = add(from, part.type.shape[at]!);
+    if (atLeast(start, from) && atLeast(to, end)) return part;
+    from = to;
+  }
+  return whole!;
+}
+
+/** `x < 0`. */
+const isNegative = ({ node }: Value, x: Value): boolean =>
+  node.op === "less" && node.operands[0] === x && largest(node.operands[1]!, () => undefined) === 0;
 
 /** Whether a value is a constant of one element. */
 const isOne = ({ node, type }: Value): boolean => node.op === "constant" && type.shape.length === 0;

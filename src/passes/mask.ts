@@ -26,10 +26,11 @@ function run(graph: Graph, cx: PassContext): Graph {
 
 /** Whether some keys may be spared, or all scores at once are too many. */
 function isWorthALook(node: Node, { dims }: PassContext): boolean {
-  if (hasFormulas(node) || node.attrs.get("causal") === true) return true;
   const [q, k, v] = node.operands.map(({ type }) => type) as [TensorType, TensorType, TensorType];
   const sizes = attentionShapes(q, k, v);
   const numbers = numbersOf(sizes, dims);
+  if (numbers && Object.values(numbers).includes(0)) return false;
+  if (hasFormulas(node) || node.attrs.get("causal") === true) return true;
   return numbers !== undefined && tooManyScores({ sizes }, numbers);
 }
 

@@ -388,6 +388,25 @@ test("a size that stands for another may itself have to be equal to a third", as
   expect(equal.map(({ dim }) => dim)).toEqual([imported.inputs[0]!.type.shape[0], imported.inputs[0]!.type.shape[0]]);
 });
 
+test("of sizes that have to be equal the sum is what is given up, not a part of it", async () => {
+  const model = modelOf(
+    graph(
+      [
+        node("Shape", ["past"], ["from"]),
+        node("Slice", ["mask", "from", "last"], ["new"]),
+        node("Add", ["x", "new"], ["y"]),
+      ],
+      [info("x", "f32", ["seq"]), info("past", "f32", ["past"]), info("mask", "f32", ["total"])],
+      [info("y", "f32", [null])],
+      [tensor("last", "i64", [1], [2 ** 31 - 1])],
+    ),
+  );
+  const feeds = { x: numbers("f32", [3]), past: numbers("f32", [4]), mask: numbers("f32", [7]) };
+  const { equal, graph: imported } = await roundTrip(model, feeds);
+  expect(equal.map(({ name, dim }) => `${name} = ${show(dim)}`)).toEqual(["total = past + seq"]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[seq]");
+});
+
 test("sizes that have to be equal get one name; a function's nodes stand in its place", async () => {
   const model: OnnxModel = {
     ...modelOf(

@@ -95,7 +95,8 @@ export class Symbols {
 
   /**
    * Whether both are the same dimension. Where they only may be, throws `Equated`: they are from then on. What only a run
-   * tells is given up first, then what stands alone.
+   * tells is given up first, then what is no less than 0 by how it is made of others (`total = past + seq`, of which more
+   * is known than of `seq = total - past`), then what stands alone.
    */
   equate(a: Dim, b: Dim): boolean {
     if (a === b || this.settled(a) === this.settled(b)) return true;
@@ -103,13 +104,15 @@ export class Symbols {
       for (const dim of of) if (substitute(sub(a, b), new Map([[key, dim]])) === 0) throw new Equated(key, dim);
     const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
     const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
-    const order = [...names.filter((name) => this.#unknown.has(name)), ...names];
-    for (const name of order) {
+    const found = names.flatMap((name) => {
       const dim = solve(sub(a, b), name) ?? largest(a, b, name) ?? largest(b, a, name);
       // What a run tells comes too late for an input.
       const known = this.#unknown.has(name) || !(dim && symbolsOf(dim).some((each) => this.#unknown.has(each)));
-      if (dim !== undefined && known) throw new Equated(name, dim);
-    }
+      return dim !== undefined && known ? [new Equated(name, dim)] : [];
+    });
+    const best =
+      found.find((one) => this.#unknown.has(one.symbol)) ?? found.find(({ dim }) => atLeast(dim, 0)) ?? found[0];
+    if (best) throw best;
     return false;
   }
 }
