@@ -25,7 +25,7 @@ export const inlineLimit = 64;
 
 /** The text form of a graph, described in docs/ir.md. Ends with a newline. `parseGraph` reads it. */
 export const printGraph = (graph: Graph, options: PrintOptions = {}): string =>
-  `${graphLines(graph, options, "").join("\n")}\n`;
+  `${graphLines(graph, { options, indent: "", names: new Map() }).join("\n")}\n`;
 
 /** The constants that `printGraph` writes as digests, by digest: what `parseGraph` needs to read the text back. */
 export function constantTable(graph: Graph): Map<string, HostTensor> {
@@ -48,10 +48,10 @@ interface Level {
   readonly indent: string;
 }
 
-function graphLines(graph: Graph, options: PrintOptions, indent: string): string[] {
+function graphLines(graph: Graph, { options, indent, names: around }: Level): string[] {
   const order = nodesOf(graph);
   const inline = inlineConstants(graph, order);
-  const level: Level = { names: nameValues(graph, options.arena, inline), options, indent: `${indent}  ` };
+  const level: Level = { names: nameValues(graph, options.arena, inline, around), options, indent: `${indent}  ` };
   const inputs = graph.inputs.map((value) => `${ref(value, level)}: ${showType(value.type)}`);
   const outputs = graph.outputs.map(({ name, value }) => outputText(name, value, level));
   const listed = new Set(graph.inputs.map(({ node }) => node));
@@ -151,7 +151,7 @@ function attrText({ kind }: AttrSpec, value: AttrValue, level: Level): string {
     case "formula":
       return jsonText(formulaText(value as IndexExpr));
     case "graph":
-      return graphLines(value as Graph, level.options, level.indent).join("\n");
+      return graphLines(value as Graph, level).join("\n");
     default:
       return String(value);
   }

@@ -14,12 +14,14 @@ export const showName = (name: string): string => (plainName.test(name) ? name :
 /**
  * A name for each value of one graph that a line defines, its subgraphs left out. `inline` are the nodes written in
  * place, which need none. Inputs have theirs; then hints, parameters and outputs
- * are heard, first come first served; the rest are called after their op and counted per op.
+ * are heard, first come first served; the rest are called after their op and counted per op. A value that the graph
+ * `around` defines too is called as there, so that both names read back are one.
  */
 export function nameValues(
   graph: Graph,
   hints: HintSource | undefined,
   inline: ReadonlySet<Node>,
+  around: ReadonlyMap<Value, string> = new Map(),
 ): ReadonlyMap<Value, string> {
   const names = new Map<Value, string>();
   const unique = uniqueNames();
@@ -28,7 +30,8 @@ export function nameValues(
   const give = (value: Value, name: string | undefined) => {
     if (name !== undefined && name !== "" && !names.has(value)) names.set(value, unique(name));
   };
-  for (const node of order) for (const value of node.results) give(value, hints?.hintOf(value).name);
+  for (const node of order)
+    for (const value of node.results) give(value, hints?.hintOf(value).name ?? around.get(value));
   for (const { name, value } of graph.outputs) give(value, name);
   for (const node of order) for (const value of node.results) give(value, attrName(node) ?? node.op);
   return names;

@@ -1,8 +1,9 @@
 import type { Build } from "../../ir/arena.ts";
 import { everything } from "../../ir/attend.ts";
+import { atLeast, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
-import { seesItself } from "../../ir/index-analysis/diagonal.ts";
-import type { IndexExpr } from "../../ir/index-expr/types.ts";
+import { placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts";
+import { type IndexExpr, partsInOrder } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
 import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes } from "./causal.ts";
@@ -94,8 +95,8 @@ function hidesLater(masks: readonly Conjunction[], roles: Roles): boolean {
 function allSeeThemselves(parts: readonly Part[], roles: Roles): boolean {
   const formulas = parts.map((part) => liftedPart(part, roles));
   if (!formulas.every((formula) => formula !== undefined)) return false;
-  const [length] = roles.query.map((label) => roles.sizes.get(label)!);
-  return seesItself({ expr: conjunction(formulas), tables: [] }, length!, length!);
+  const [queries] = roles.query.map((label) => roles.sizes.get(label)!);
+  return seesItself({ expr: conjunction(formulas), tables: [] }, queries!, roles.sizes.get(roles.key)!);
 }
 
 /**
@@ -113,10 +114,16 @@ function averaged(masks: readonly Conjunction[], roles: Roles): Conjunction | un
 const hidesFromAll = ({ value, axes }: Part): boolean =>
   axes !== undefined && (value.type.shape.at(-1 - axes.query) ?? 1) === 1;
 
-/** The formula of a mask that positions tell, where queries and keys are the same tokens: elsewhere a query may be the last. */
+/**
+ * The formula of a mask that positions tell, where queries and keys are the same tokens, or the queries the last of them
+ * and the mask counts them so.
+ */
 function liftedPart({ value, axes }: Part, { query, key, sizes }: Roles): IndexExpr | undefined {
-  const [label] = query;
-  return axes && sizes.get(label!) === sizes.get(key) ? liftedMask(value, axes) : undefined;
+  const [queries, keys] = [sizes.get(query[0]!)!, sizes.get(key)!];
+  if (!axes || !atLeast(keys, queries)) return undefined;
+  if (queries === keys) return liftedMask(value, axes);
+  const lifted = liftedMask(value, { ...axes, keysBefore: sub(keys, queries) });
+  return lifted && partsInOrder(lifted).includes(placeAmongLast) ? lifted : undefined;
 }
 
 /** Whether positions tell a mask. */

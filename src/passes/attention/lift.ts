@@ -1,6 +1,9 @@
+import { attrsOf } from "../../ir/arena.ts";
 import { both, everything } from "../../ir/attend.ts";
+import type { Dim } from "../../ir/dim.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
+import { keysBefore, placeAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import type { IndexFn } from "../../ir/index-expr/functions.ts";
 import { applied, constant, type IndexExpr, index } from "../../ir/index-expr/types.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
@@ -22,11 +25,16 @@ function named(...names: readonly IndexFn[]): Readonly<Record<string, Make>> {
   return Object.fromEntries(names.map((name) => [name, (args) => applied(name, ...args)]));
 }
 
+/** Where the axes of queries and keys are, and, where the queries are the last of the keys, how many keys are before them. */
+export interface Pairs extends PairAxes {
+  readonly keysBefore?: Dim | undefined;
+}
+
 /**
  * A whole number for each query and key, made of their positions; undefined where anything else is in it, and where the
  * runtime would round what formulas, in float64, do not.
  */
-function positions(value: Value, axes: PairAxes, depth: number): IndexExpr | undefined {
+function positions(value: Value, axes: Pairs, depth: number): IndexExpr | undefined {
   const { dtype } = value.type;
   const axis = indexAxis(value);
   if (axis !== undefined && axis === axes.query) return index("q");
@@ -39,6 +47,14 @@ function positions(value: Value, axes: PairAxes, depth: number): IndexExpr | und
   const { op, operands } = inner.node;
   const whole = (operand: Value) => positions(operand, axes, depth + 1);
   if (!holdsPositions.has(dtype)) return undefined;
+  if (op === "size") return attrsOf(inner.node, "size").of === axes.keysBefore ? keysBefore : undefined;
+  if (op === "reshape") {
+    const [long, from] = [onlyLongAxis(inner.type.shape), onlyLongAxis(operands[0]!.type.shape)];
+    const [query, key] = [axes.query, axes.key].map((at) => (at === long ? from : -1));
+    return long === undefined || from === undefined
+      ? undefined
+      : positions(operands[0]!, { ...axes, query: query!, key: key! }, depth + 1);
+  }
   if (op === "cast") return whole(operands[0]!) ?? (isInteger(dtype) ? part("trunc", operands[0]!, whole) : undefined);
   if (op === "floor") return whole(operands[0]!) ?? part("floor", operands[0]!, whole);
   if (op === "div") return isInteger(dtype) ? part("trunc", inner, whole) : undefined;
@@ -47,7 +63,16 @@ function positions(value: Value, axes: PairAxes, depth: number): IndexExpr | und
     // The remainder has the sign of y.
     return x && y && applied("sub", x, applied("mul", y, applied("floor", quotient(x, y))));
   }
-  return combined(inner, arithmetic[op], axes, depth, positions);
+  const made = combined(inner, arithmetic[op], axes, depth, positions);
+  return made === sumOf(keysBefore, index("q")) ? placeAmongLast : made;
+}
+
+const sumOf = (x: IndexExpr, y: IndexExpr): IndexExpr => applied("add", x, y);
+
+/** The one axis that is not 1, counted from the last. */
+function onlyLongAxis(shape: readonly Dim[]): number | undefined {
+  const long = shape.flatMap((dim, axis) => (dim === 1 ? [] : [shape.length - 1 - axis]));
+  return long.length === 1 ? long[0] : undefined;
 }
 
 /** A quotient of whole numbers, of which only the whole part is needed: no type rounds it up to the next. */
@@ -61,12 +86,12 @@ function divisor(value: Value): IndexExpr | undefined {
   return number !== undefined && Number.isSafeInteger(number) && number !== 0 ? constant(number) : undefined;
 }
 
-type Reader = (value: Value, axes: PairAxes, depth: number) => IndexExpr | undefined;
+type Reader = (value: Value, axes: Pairs, depth: number) => IndexExpr | undefined;
 
 function combined(
   { node }: Value,
   make: Make | undefined,
-  axes: PairAxes,
+  axes: Pairs,
   depth: number,
   read: Reader,
 ): IndexExpr | undefined {
@@ -74,7 +99,7 @@ function combined(
   return make && args.every((arg) => arg !== undefined) ? make(args) : undefined;
 }
 
-function truth(value: Value, axes: PairAxes, depth: number): IndexExpr | undefined {
+function truth(value: Value, axes: Pairs, depth: number): IndexExpr | undefined {
   const number = scalarOf(value);
   if (number !== undefined) return constant(number);
   if (depth > maxDepth) return undefined;
@@ -88,6 +113,6 @@ function truth(value: Value, axes: PairAxes, depth: number): IndexExpr | undefin
 }
 
 /** A mask that positions of queries and keys make by arithmetic, as the formula it is: a window, a band, tiles. */
-export const liftedMask = (mask: Value, axes: PairAxes): IndexExpr | undefined => truth(mask, axes, 0);
+export const liftedMask = (mask: Value, axes: Pairs): IndexExpr | undefined => truth(mask, axes, 0);
 
 export const conjunction = (masks: readonly IndexExpr[]): IndexExpr => masks.reduce(both, everything);

@@ -1,4 +1,4 @@
-import { ceilDiv } from "../../ir/dim.ts";
+import { add, ceilDiv, type Dim, isStatic, sub } from "../../ir/dim.ts";
 import { attendInBlocks } from "./blocks.ts";
 import { type Numbers, raggedness, roundedUp, timeOf, widthsFrom } from "./estimate.ts";
 import type { Form } from "./form.ts";
@@ -14,16 +14,19 @@ export const banded: Form = {
   formula: "attention of a band = attention of blocks of queries, each with the keys within reach",
   refuses: [noBand, symbolicBand],
   plan: (problem, { numbers }) => {
-    const { back, ahead } = problem.facts.reach;
-    if (back === undefined || ahead === undefined) return noBand;
-    if (typeof back !== "number" || typeof ahead !== "number") return symbolicBand;
+    const { reach } = problem.facts;
+    if (reach.back === undefined || reach.ahead === undefined) return noBand;
+    // Where the queries are the last of the keys, how far they see is counted from their places among these.
+    const shift = isStatic(reach.ahead) ? 0 : sub(problem.sizes.keys, problem.sizes.queries);
+    const [back, ahead] = [add(reach.back, shift), sub(reach.ahead, shift)];
+    if (!isStatic(back) || !isStatic(ahead)) return symbolicBand;
     // A mask that is never true may have any reach.
     if (back + ahead < 0) return noBand;
     const choice = (at: Numbers) => best(problem, at, back, ahead);
     const typical = numbers ?? { batch: 1, queries: 4096, keys: 4096 };
     return {
       time: (at) => choice(at).time,
-      build: () => build(problem, choice(typical)),
+      build: () => build(problem, choice(typical), shift),
     };
   },
 };
@@ -70,9 +73,9 @@ function timeInBlocks(problem: MaskProblem, numbers: Numbers, rows: number, widt
   });
 }
 
-function build(problem: MaskProblem, { rows, width, before, run }: Choice) {
+function build(problem: MaskProblem, { rows, width, before, run }: Choice, shift: Dim) {
   const { b, sizes } = problem;
   const count = ceilDiv(sizes.queries, rows);
-  const sliding = slidingPlaces(b, rows, count, width, before);
+  const sliding = slidingPlaces(b, rows, count, width, sub(before, shift));
   return attendInBlocks(problem, { rows, count, segments: [{ width, ...sliding, inside: false }], run });
 }

@@ -8,12 +8,12 @@ import { isFoldable } from "../rewrite/foldable.ts";
 import { outlined } from "../rewrite/outline.ts";
 import { noteOf } from "../rewrite/report.ts";
 import { banded } from "./banded.ts";
-import { dense } from "./dense.ts";
+import { dense, denseBelow } from "./dense.ts";
 import type { Numbers } from "./estimate.ts";
 import type { Form, FormContext, Plan } from "./form.ts";
 import { gathered } from "./gathered.ts";
 import { globals } from "./globals.ts";
-import { type MaskProblem, numberOf, problemOf } from "./problem.ts";
+import { type MaskProblem, numberOf, problemOf, type Unseen } from "./problem.ts";
 import { split } from "./split.ts";
 import { stairs } from "./stairs.ts";
 
@@ -44,8 +44,13 @@ interface Lowered {
  * What takes the place of an attention, by the estimated time of every form that can express it. `limits` are the greatest
  * lengths the model takes, as far as they are known.
  */
-export function lowered(node: Node, limits: ReadonlyMap<Dim, number>, cx: PassContext): Lowered {
-  const problem = problemOf(node, cx.arena.build);
+export function lowered(
+  node: Node,
+  unseen: Unseen | undefined,
+  limits: ReadonlyMap<Dim, number>,
+  cx: PassContext,
+): Lowered {
+  const problem = problemOf(node, cx.arena.build, unseen);
   const numbers = numbersOf(problem.sizes, cx.dims);
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
@@ -71,10 +76,13 @@ function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): C
   for (const one of forms) {
     const plan = cx.options.without.has(one.name) && one !== dense ? switchedOff : one.plan(problem, form);
     if (typeof plan === "string") refused.push([one, plan]);
-    else found.push({ form: one, plan });
+    else found.push({ form: one, plan: one === dense ? plan : withMeans(plan, problem) });
   }
   return { found, refused };
 }
+
+const withMeans = (plan: Plan, { b, unseen }: MaskProblem): Plan =>
+  unseen ? { ...plan, build: () => b.add(plan.build(), unseen.means) } : plan;
 
 /** A second form in the file, or another than `mask-dense`, must take at most this share of the time. */
 const worthwhile = 0.9;
@@ -109,7 +117,7 @@ function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): L
   const lengths = new Map(
     [problem.sizes.queries, problem.sizes.keys].flatMap(symbolsOf).map((name) => [name, cx.dims.get(name)!] as const),
   );
-  const fixed = problemOf(withLengths(problem.node, lengths, cx.arena), cx.arena.build);
+  const fixed = withLengths(problem, lengths, cx.arena);
   const found = candidates(fixed, { target: cx.target, numbers }, cx);
   const special = best(found.found, numbers);
   const share = general.form === dense ? worthwhile : worthGivingUpOpenLengths;
@@ -137,17 +145,18 @@ function guarded(problem: MaskProblem, one: Candidate, found: readonly Candidate
   const b = arena.build;
   const isShort = b.less(b.size({ of: problem.sizes.queries }), b.scalar(plan.least, "i64"));
   const usual = found.find(({ form }) => form === dense)!;
-  const value = branched(problem, isShort, [usual.plan.build(), plan.build()], "whenFalse", arena);
+  const value = branchedBelow(problem, plan.least, isShort, [usual, one], arena);
   return { form: form.name, value };
 }
 
 /** The attention on tensors whose lengths are numbers. */
-function withLengths(node: Node, lengths: ReadonlyMap<string, number>, arena: Arena): Node {
-  const operands = node.operands.map((value) => {
+function withLengths({ node, unseen }: MaskProblem, lengths: ReadonlyMap<string, number>, arena: Arena): MaskProblem {
+  const refined = (value: Value) => {
     const shape = value.type.shape.map((dim) => substitute(dim, lengths));
     return sameShape(shape, value.type.shape) ? value : arena.build.refine(value, { shape });
-  });
-  return arena.rebuild(node, operands);
+  };
+  const known = unseen && { ...unseen, means: refined(unseen.means) };
+  return problemOf(arena.rebuild(node, node.operands.map(refined)), arena.build, known);
 }
 
 /** Lengths a form is compared with `mask-dense` at where none is known. */
@@ -172,23 +181,37 @@ function dispatched(problem: MaskProblem, all: Candidates, most: number, cx: Pas
   const first = wins.lastIndexOf(false) + 1;
   if (other === usual || first === possible.length) return built(chosen(usual, all, problem, cx));
   chosen(other, all, problem, cx);
-  const long = other.plan.build();
   if (first === 0) return guarded(problem, other, found, cx.arena);
   const b = cx.arena.build;
   const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(possible[first]!, "i64"));
-  const value = branched(problem, condition, [usual.plan.build(), long], "whenFalse", cx.arena);
+  const value = branchedBelow(problem, possible[first]!, condition, [usual, other], cx.arena);
   return { form: other.form.name, value };
+}
+
+/** All pairs where `condition` says that there are fewer than `below` queries, else another form. */
+function branchedBelow(
+  problem: MaskProblem,
+  below: number,
+  condition: Value,
+  [usual, other]: readonly [Candidate, Candidate],
+  arena: Arena,
+): Value {
+  const { value, ahead } = denseBelow(problem, below) ?? { value: usual.plan.build(), ahead: [] };
+  return branched(problem, condition, [value, other.plan.build()], "whenFalse", arena, ahead);
 }
 
 /** Two forms behind `if`. The branches are closed: what the attention reads comes in as captures. */
 function branched(
-  { node }: MaskProblem,
+  { node, unseen }: MaskProblem,
   condition: Value,
   roots: readonly [whenTrue: Value, whenFalse: Value],
   expected: "whenTrue" | "whenFalse",
   arena: Arena,
+  ahead: readonly Value[] = [],
 ): Value {
-  const captures = [...new Set(node.operands)].filter((value) => value.node.operands.length > 0 || !isFoldable(value));
+  const captures = [...new Set([...node.operands, ...(unseen ? [unseen.rows] : []), ...ahead])].filter(
+    (value) => value.node.operands.length > 0 || !isFoldable(value),
+  );
   const inputs = captures.map(({ type }, i) => arena.build.input({ name: `captured.${i}`, ...type }));
   const [whenTrue, whenFalse] = roots.map((root, i) =>
     outlined(i === 0 ? "so" : "else", root, captures, inputs, arena),

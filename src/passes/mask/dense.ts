@@ -1,13 +1,16 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
-import { everything, lowerOn, wide } from "../../ir/attend.ts";
+import { biasOn, everything, lowerOn, maskOn, wide } from "../../ir/attend.ts";
+import { type Dim, isStatic, max, min, mul, sub } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
 import { constant } from "../../ir/index-expr/types.ts";
 import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attention.ts";
+import { swallows } from "../attention/collect.ts";
 import { denseTime } from "./estimate.ts";
 import type { Form } from "./form.ts";
-import type { MaskProblem } from "./problem.ts";
+import { gridOf } from "./parts.ts";
+import type { MaskProblem, Unseen } from "./problem.ts";
 
 /** All pairs at once: kernels of attention where the formulas amount to a mask and a bias, else plain ops. */
 export const dense: Form = {
@@ -16,9 +19,48 @@ export const dense: Form = {
   refuses: [],
   plan: (problem, { target }) => ({
     time: (numbers) => denseTime(problem, numbers, target),
-    build: () => denseAttention(problem),
+    build: () => (problem.unseen ? withMeans(problem, problem.unseen) : denseAttention(problem)),
   }),
 };
+
+/** Hidden by a number that swallows scores, rows that see nothing are the mean of the values by themselves. */
+function withMeans(problem: MaskProblem, { means }: Unseen): Value {
+  const { node, b, isPlain } = problem;
+  const out = isPlain && !attrsOf(node, "attention").causal ? denseAttention(problem, swallows) : undefined;
+  return out ?? b.add(denseAttention(problem), means);
+}
+
+/** An attention, and what of it is computed outside of the branch it is in. */
+export interface Ahead {
+  readonly value: Value;
+  readonly ahead: readonly Value[];
+}
+
+/** A length where it is less than `below`, else 1 (or 0, if it is): for below·(below - length) is no less than it only there. */
+const whileBelow = (length: Dim, below: number): Dim =>
+  max(min(length, 1), min(length, mul(below, sub(below, length))));
+
+/**
+ * All pairs of fewer than `below` queries, the mask computed ahead of the branch: once for all layers that have the same, and
+ * for one query where there are too many. Undefined where no formula makes the mask.
+ */
+export function denseBelow(problem: MaskProblem, below: number): Ahead | undefined {
+  const { node, b, q, k, v, sizes, program, added, isPlain, unseen } = problem;
+  const { mask: formula, causal, scale } = attrsOf(node, "attention");
+  if (!isPlain || causal || formula === everything || isStatic(sizes.queries)) return undefined;
+  const rows = whileBelow(sizes.queries, below);
+  const on = gridOf(problem, { start: 0, end: rows, keys: [{ start: 0, end: sizes.keys }], full: false });
+  const { dtype } = q.type;
+  const mask = maskOn(b, program, on)!;
+  const bias = biasOn(b, program, dtype, added!, on);
+  const ahead = unseen
+    ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(swallows, dtype))]
+    : [mask, bias].filter((extra) => extra !== undefined);
+  const extras = ahead.map((x) =>
+    b.refine(x, { shape: x.type.shape.map((dim) => (dim === rows ? sizes.queries : dim)) }),
+  );
+  return { value: b.attention(q, k, v, ...extras, { scale }), ahead };
+}
 
 const narrowed = (b: Build, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));
 
@@ -30,7 +72,7 @@ function scaledAhead(node: Node, b: Build): Value {
   return b.attention(b.mul(q, b.scalar(scale, q.type.dtype)), ...(others as [Value, Value]), { ...attrs, scale: 1 });
 }
 
-function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem): Value {
+function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem, hidden?: number): Value {
   const attrs = attrsOf(node, "attention");
   if (!isPlain) return scaledAhead(node, b);
   if (!hasFormulas(node)) return node.results[0]!;
@@ -42,7 +84,8 @@ function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem): Value {
   const { dtype } = q.type;
   const own = added === constant(0) ? undefined : narrowed(b, lowerOn(b, program, added, wide(dtype)), dtype);
   const bias = own && operands.bias ? b.add(own, operands.bias) : (own ?? operands.bias);
-  const extras = [mask, bias].filter((value) => value !== undefined);
+  const finite = mask && hidden !== undefined && b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(hidden, dtype));
+  const extras = finite ? [finite] : [mask, bias].filter((value) => value !== undefined);
   const { scale, causal } = attrs;
   return b.attention(q, k, v, ...extras, { scale, causal });
 }

@@ -88,7 +88,7 @@ const joined = (b: Build, x: Value, runs: readonly Run[]): Value => {
 };
 
 /** The places of a part's queries and keys: [batch, heads, queries, keys]. */
-function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys, full }: Part): GridOfScores {
+export function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys, full }: Part): GridOfScores {
   const { batch, heads } = sizes;
   const [rows, columns] = [sub(end, start), sum(keys.map(lengthOf))];
   const on = (size: Dim, axis: number) => along(b, size, axis, 4);

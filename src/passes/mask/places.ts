@@ -26,8 +26,8 @@ export const clamped = (b: Build, x: Value, length: Dim): Value =>
   b.min(b.max(x, f64(b, 0)), b.sub(sizeOf(b, length), f64(b, 1)));
 
 /** Places of keys of blocks that begin `back` keys before the block's own queries: f64 [count, width], and q - k. */
-export function slidingPlaces(b: Build, rows: number, count: Dim, width: number, back: number) {
+export function slidingPlaces(b: Build, rows: number, count: Dim, width: number, back: Dim) {
   const starts = b.mul(along(b, count, 0, 2), f64(b, rows));
-  const within = b.sub(along(b, width, 1, 2), f64(b, back));
+  const within = b.sub(along(b, width, 1, 2), sizeOf(b, back));
   return { places: b.add(starts, within), difference: b.sub(along(b, rows, 0, 2), within) };
 }

@@ -48,10 +48,19 @@ export interface MaskProblem {
   readonly isPlain: boolean;
   /** Every query sees a key, whatever the lengths. */
   readonly seesItself: boolean;
+  readonly unseen: Unseen | undefined;
 }
 
-/** The attention as a problem. */
-export function problemOf(node: Node, b: Build): MaskProblem {
+/** Rows that see nothing are not zero but the mean of all values: what is added to the attention. */
+export interface Unseen {
+  /** 1 where a row sees nothing, else 0. */
+  readonly rows: Value;
+  /** The rows times the mean. */
+  readonly means: Value;
+}
+
+/** The attention as a problem, what is added to it for rows that see nothing included. */
+export function problemOf(node: Node, b: Build, unseen?: Unseen): MaskProblem {
   const attrs = attrsOf(node, "attention");
   const [q, k, v, ...extras] = node.operands as [Value, Value, Value, ...Value[]];
   const sizes = attentionShapes(q.type, k.type, v.type);
@@ -74,7 +83,7 @@ export function problemOf(node: Node, b: Build): MaskProblem {
   const hides = maySayMinusInfinity(score);
   const isPlain = attrs.normaliser === "softmax" && attrs.prob === theScore() && added !== undefined && !hides;
   return {
-    ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula },
+    ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula, unseen },
     program: {
       ...{ scale: attrs.scale, causal: false, normaliser: attrs.normaliser, tables, lengths },
       formulas: { mask, score, prob: clamped(attrs.prob) },
