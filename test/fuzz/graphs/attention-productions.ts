@@ -1,4 +1,4 @@
-import type { Dim } from "../../../src/ir/dim.ts";
+import { add, type Dim } from "../../../src/ir/dim.ts";
 import type { Value } from "../../../src/ir/graph.ts";
 import { parseFormula } from "../../../src/ir/index-expr/text.ts";
 import type { Draw } from "../../pipeline/support/draw.ts";
@@ -13,6 +13,8 @@ const masks: readonly ((draw: Draw) => string)[] = [
   (draw) => `(q + k + b) % ${draw.int(2, 3)} === 0 || k < ${draw.int(0, 2)}`,
   (draw) => `k < ${draw.int(0, 3)} || q === k`,
   () => "q - k < 4 && h !== 1",
+  () => "k <= q + (K - Q)",
+  (draw) => `k <= q + (K - Q) && q + (K - Q) - k < ${draw.int(1, 5)}`,
 ];
 const scores: readonly ((draw: Draw) => string)[] = [
   (draw) => `s - ${draw.pick(["0.5", "0.25 * h", "1"])} * (q - k)`,
@@ -51,7 +53,8 @@ function extras({ draw, of }: Grower, scoreShape: readonly Dim[]): readonly Valu
 const attention: Production = (m) => {
   const { draw, b } = m;
   const [kvHeads, group, width] = [draw.pick([1, 2, 3]), draw.pick([1, 1, 2, 3]), draw.pick([1, 2, 4, 8])];
-  const [queries, keys] = [draw.pick<Dim>([m.tokens, m.tokens, 3]), draw.pick<Dim>([m.tokens, m.past, 4])];
+  const queries = draw.pick<Dim>([m.tokens, m.tokens, 3]);
+  const keys = draw.pick<Dim>([m.tokens, m.past, add(m.past, queries), 4]);
   const valueWidth = draw.chance(0.7) ? width : draw.pick([1, 3]);
   const q = m.of("f32", [m.batch, kvHeads * group, queries, width]);
   const k = m.of("f32", [m.batch, kvHeads, keys, width]);

@@ -181,13 +181,17 @@ function masked(m: Maker, raw: Value, soft: boolean): { readonly scores: Value; 
   if (causal) {
     const rows = b.reshape(b.iota({ size: queries }), { shape: [queries, 1] });
     const columns = b.reshape(b.iota({ size: keys }), { shape: [1, keys] });
+    const before = b.size({ of: add(keys, mul(-1, queries)) });
+    const lastFour = (at: Value) => b.less(b.sub(at, b.scalar(4, "i64")), columns);
     const visible = draw.pick([
       () => b.lessEqual(columns, rows),
       () => b.lessEqual(columns, rows),
       () => b.not(b.less(rows, columns)),
       () => b.less(columns, rows),
       () => b.lessEqual(rows, columns),
-      () => b.lessEqual(columns, b.add(rows, b.size({ of: add(keys, mul(-1, queries)) }))),
+      () => b.lessEqual(columns, b.add(rows, before)),
+      () => b.lessEqual(columns, b.reshape(b.add(b.iota({ size: queries }), before), { shape: [1, queries, 1] })),
+      () => b.and(b.lessEqual(columns, b.add(before, rows)), lastFour(b.add(before, rows))),
       () => b.and(b.lessEqual(columns, rows), b.less(b.sub(rows, b.scalar(3, "i64")), columns)),
       () => b.lessEqual(b.abs(b.sub(rows, columns)), b.scalar(2, "i64")),
       () => b.equal(b.div(rows, b.scalar(4, "i64")), b.div(columns, b.scalar(4, "i64"))),
