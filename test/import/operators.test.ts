@@ -91,3 +91,23 @@ test.each(old)(
     expect(opaque).toEqual([]);
   },
 );
+
+test.each([
+  ["Relu", "relu", 0],
+  ["Tanh", "tanh", 0],
+  ["Sigmoid", "sigmoid", 0],
+  ["LeakyRelu", undefined, 1],
+] as const)("a product fused with %s", async (activation, op, kept) => {
+  const attributes = {
+    activation: { kind: "string", value: activation },
+    transB: int(1),
+    alpha: float(0.5),
+    beta: float(2),
+  } as const;
+  const made = node("FusedGemm", ["x", "w", "bias"], ["y"], attributes, "com.microsoft");
+  const constants = [stored("w", [2, 3], 1, -2, 3, 0.5, -1, 2), stored("bias", [2], 0.25, -3)];
+  const model = modelOf(graph([made], [info("x", "f32", ["n", 3])], [info("y", "f32", ["n", 2])], constants));
+  const { opaque, graph: imported } = await roundTrip(model, x(5, 3));
+  expect(opaque).toHaveLength(kept);
+  if (op) expect(imported.outputs[0]!.value.node.op).toBe(op);
+});

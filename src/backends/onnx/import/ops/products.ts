@@ -122,8 +122,17 @@ export const productConversions: Readonly<Record<string, Conversion>> = {
   Einsum: einsum,
 };
 
+/** Activations a fused product may end with, besides those with parameters. */
+const activations = ["relu", "tanh", "sigmoid"] as const;
+
 /** Products of `com.microsoft`. */
 export const contribProducts: Readonly<Record<string, Conversion>> = {
+  FusedGemm: (cx) => {
+    const wanted = cx.text("activation", "");
+    const activation = activations.find((name) => name === wanted.toLowerCase());
+    if (!activation) return unmodelled(`its activation is ${wanted || "not said"}`);
+    return cx.b[activation](gemm(cx) as Value);
+  },
   FusedMatMul: (cx) => {
     if (cx.flag("transBatchA", false) || cx.flag("transBatchB", false)) return unmodelled("it exchanges batch axes");
     const [x, y] = [cx.value(0), cx.value(1)];
