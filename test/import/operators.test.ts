@@ -102,6 +102,7 @@ test.each([
     activation: { kind: "string", value: activation },
     transB: int(1),
     alpha: float(0.5),
+    activation_alpha: float(0.25),
     beta: float(2),
   } as const;
   const made = node("FusedGemm", ["x", "w", "bias"], ["y"], attributes, "com.microsoft");
