@@ -76,12 +76,12 @@ function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): C
   for (const one of forms) {
     const plan = cx.options.without.has(one.name) && one !== dense ? switchedOff : one.plan(problem, form);
     if (typeof plan === "string") refused.push([one, plan]);
-    else found.push({ form: one, plan: one === dense ? plan : withMeans(plan, problem) });
+    else found.push({ form: one, plan: one === dense ? plan : addingMeans(plan, problem) });
   }
   return { found, refused };
 }
 
-const withMeans = (plan: Plan, { b, unseen }: MaskProblem): Plan =>
+const addingMeans = (plan: Plan, { b, unseen }: MaskProblem): Plan =>
   unseen ? { ...plan, build: () => b.add(plan.build(), unseen.means) } : plan;
 
 /** A second form in the file, or another than `mask-dense`, must take at most this share of the time. */
