@@ -1,9 +1,10 @@
+import type { Build } from "../ir/arena.ts";
 import { attentionShapes } from "../ir/attend.ts";
 import { type Graph, type Node, nodesOf, useCount, usesOf, type Value } from "../ir/graph.ts";
 import { hasFormulas } from "../ir/ops/attention.ts";
 import { lengthLimits } from "../ir/table-sizes.ts";
 import type { TensorType } from "../ir/types.ts";
-import { unseenUnder } from "./attention/unseen.ts";
+import { unseenOf } from "./attention/unseen.ts";
 import { canonicaliseRules } from "./canonicalise.ts";
 import { lowered, numbersOf } from "./mask/choose.ts";
 import { tooManyScores } from "./mask/estimate.ts";
@@ -16,7 +17,7 @@ import { substitute } from "./rewrite/substitute.ts";
 function run(graph: Graph, cx: PassContext): Graph {
   const replaced = new Map<Value, Value>();
   const limits = lengthLimits(graph);
-  const sums = sumsOfUnseen(graph);
+  const sums = sumsOfUnseen(graph, cx.arena.build);
   for (const node of nodesOf(graph)) {
     if (node.op !== "attention" || !isWorthALook(node, cx)) continue;
     const whole = sums.get(node);
@@ -29,14 +30,14 @@ function run(graph: Graph, cx: PassContext): Graph {
 }
 
 /** The attentions to which the mean of the values is added in rows that see nothing, and that are needed for nothing else. */
-function sumsOfUnseen(graph: Graph): ReadonlyMap<Node, Unseen & { readonly sum: Value }> {
+function sumsOfUnseen(graph: Graph, b: Build): ReadonlyMap<Node, Unseen & { readonly sum: Value }> {
   const found = new Map<Node, Unseen & { readonly sum: Value }>();
   const uses = usesOf(graph);
   for (const { op, operands, results } of nodesOf(graph))
     for (const [attended, means] of op === "add" ? [operands, operands.toReversed()] : []) {
-      const rows = means!.node.op === "mul" ? means!.node.operands.find(unseenUnder) : undefined;
-      if (attended!.node.op === "attention" && rows && useCount(uses, attended!) === 1)
-        found.set(attended!.node, { rows, means: means!, sum: results[0]! });
+      const isAlone = attended!.node.op === "attention" && useCount(uses, attended!) === 1;
+      const rows = isAlone ? unseenOf(b, attended!.node, means!) : undefined;
+      if (rows) found.set(attended!.node, { rows, means: means!, sum: results[0]! });
     }
   return found;
 }

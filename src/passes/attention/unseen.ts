@@ -1,9 +1,13 @@
-import type { Build } from "../../ir/arena.ts";
-import { seenRows } from "../../ir/attend.ts";
-import { type Dim, divideExact } from "../../ir/dim.ts";
-import type { Value } from "../../ir/graph.ts";
+import { attrsOf, type Build } from "../../ir/arena.ts";
+import { both, causalFormula, seenRows } from "../../ir/attend.ts";
+import { type Dim, divideExact, sub } from "../../ir/dim.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { operandsOf } from "../../ir/index-analysis/logic.ts";
+import type { IndexExpr } from "../../ir/index-expr/types.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
 import { conjuncts } from "./causal.ts";
 import { withoutCopies } from "./heads.ts";
+import { conjunction, liftedMask } from "./lift.ts";
 
 /** What tells which rows see nothing: a mask of keys under a causal one, or all there is of a mask. */
 export interface Seen {
@@ -19,12 +23,39 @@ export interface Seen {
  * the answer stretches to the attention's.
  */
 export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], seen: Seen): Value {
-  const [, heads] = q.type.shape as [Dim, Dim];
   const unseen = b.cast(seen.causal ? beforeFirst(b, q, seen.mask) : b.not(seenRows(b, seen.mask)), {
     to: q.type.dtype,
   });
-  const mean = b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true });
-  return b.mul(unseen, repeated(b, mean, heads));
+  return b.mul(unseen, meanOfValues(b, [q, v]));
+}
+
+function meanOfValues(b: Build, [q, v]: readonly [Value, Value]): Value {
+  const [, heads] = q.type.shape as [Dim, Dim];
+  return repeated(b, b.reduceMean(withoutCopies(b, v) ?? v, { axes: [2], keepDims: true }), heads);
+}
+
+/** The factor for rows that see nothing, where a product is what `meansOfUnseen` writes for this very attention. */
+export function unseenOf(b: Build, attention: Node, { node }: Value): Value | undefined {
+  const [q, k, v, ...extras] = attention.operands as [Value, Value, Value, ...Value[]];
+  const rows = node.op === "mul" ? node.operands.find((value) => unseenUnder(value)) : undefined;
+  const under = rows && unseenUnder(rows);
+  if (!under || !node.operands.includes(meanOfValues(b, [q, v]))) return undefined;
+  const { causal, mask, tables } = attrsOf(attention, "attention");
+  const operand = attentionExtras(extras, tables).mask;
+  const own = new Set(operand ? conjuncts(operand) : []);
+  const [queries, keys] = [q.type.shape[2]!, k.type.shape[2]!];
+  const pairs = { query: 1, key: 0, keysBefore: sub(keys, queries) };
+  const told = under.masks.filter((value) => !own.has(value)).map((value) => liftedMask(value, pairs));
+  if (under.masks.length - told.length !== own.size || !told.every((formula) => formula !== undefined))
+    return undefined;
+  const seen = conjunction([...told, ...(under.causal ? [causalFormula] : [])]);
+  return sameFacts(seen, causal ? both(causalFormula, mask) : mask) ? rows : undefined;
+}
+
+/** Whether two masks are conjunctions of the same. */
+function sameFacts(x: IndexExpr, y: IndexExpr): boolean {
+  const [these, those] = [x, y].map((mask) => new Set(operandsOf("and", mask)));
+  return these!.size === those!.size && [...these!].every((fact) => those!.has(fact));
 }
 
 /** The masks whose conjunction a tensor is 1 for where a row sees nothing of it, as `meansOfUnseen` writes it, and 0 elsewhere. */
