@@ -56,8 +56,12 @@ export function sizesPastBranches(declared: Graph, compiled: Graph, tried: reado
 export function longer(graph: Graph, given: Sizes = new Map()): readonly Sizes[] {
   const symbols = symbolsIn(graph);
   if (symbols.every((name) => given.has(name))) return [];
-  return longSizes.map(
-    (size) => new Map(symbols.map((name) => [name, given.get(name) ?? (defaultSize(graph, name) === 1 ? 1 : size)])),
+  return longSizes.map((size) =>
+    usableSizes(
+      graph,
+      new Map(symbols.map((name) => [name, given.get(name) ?? (defaultSize(graph, name) === 1 ? 1 : size)])),
+      given,
+    ),
   );
 }
 

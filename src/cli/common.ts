@@ -7,8 +7,9 @@ import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
 import { loadModel } from "../dsl/load.ts";
 import type { Model } from "../dsl/model.ts";
 import { attrsOf } from "../ir/arena.ts";
+import { solveDims } from "../ir/bind-dims.ts";
 import { fail } from "../ir/diagnostics.ts";
-import { type Dim, isStatic, show, substitute, symbolsOf, unify } from "../ir/dim.ts";
+import { isStatic, show, substitute, symbolsOf } from "../ir/dim.ts";
 import { jsonText } from "../ir/printable.ts";
 import { loadGraph } from "../load-graph.ts";
 import { parseDims, parseNatural, parseSettings } from "./options.ts";
@@ -129,22 +130,19 @@ export function ownSizes(
   given: ReadonlyMap<string, number>,
   { equal = [] }: Pick<Declared, "equal">,
 ): ReadonlyMap<string, number> {
-  const others = equal.filter(({ name }) => given.has(name));
-  const sizes = new Map<string, Dim>(given);
-  for (const { name } of others) sizes.delete(name);
-  for (let before = -1; before !== sizes.size; ) {
-    before = sizes.size;
-    for (const { name, dim } of others) unify(dim, given.get(name)!, sizes);
-  }
-  for (const { name, dim } of others) {
+  const others = equal.flatMap(({ name, dim }) => (given.has(name) ? [{ name, dim, size: given.get(name)! }] : []));
+  const own = new Map(given);
+  for (const { name } of others) own.delete(name);
+  const sizes = solveDims(others, own);
+  for (const { name, dim, size } of others) {
     const known = substitute(dim, sizes);
-    if (known === given.get(name)) continue;
+    if (known === size) continue;
     const help = isStatic(known)
       ? `it is ${known}`
       : `give ${symbolsOf(known).slice(1).join(" and ") || "another size"}`;
-    fail("QKV501", `--dims: ${name} = ${show(dim)} cannot be ${given.get(name)!}`, { help });
+    fail("QKV501", `--dims: ${name} = ${show(dim)} cannot be ${size}`, { help });
   }
-  return sizes as ReadonlyMap<string, number>;
+  return sizes;
 }
 
 /** Writes a report for people. */

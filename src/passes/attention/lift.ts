@@ -64,10 +64,8 @@ function positions(value: Value, axes: Pairs, depth: number): IndexExpr | undefi
     return x && y && applied("sub", x, applied("mul", y, applied("floor", quotient(x, y))));
   }
   const made = combined(inner, arithmetic[op], axes, depth, positions);
-  return made === sumOf(keysBefore, index("q")) ? placeAmongLast : made;
+  return made === applied("add", keysBefore, index("q")) ? placeAmongLast : made;
 }
-
-const sumOf = (x: IndexExpr, y: IndexExpr): IndexExpr => applied("add", x, y);
 
 /** The one axis that is not 1, counted from the last. */
 function onlyLongAxis(shape: readonly Dim[]): number | undefined {
