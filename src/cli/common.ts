@@ -137,10 +137,10 @@ export function ownSizes(
   for (const { name, dim, size } of others) {
     const known = substitute(dim, sizes);
     if (known === size) continue;
-    const help = isStatic(known)
-      ? `it is ${known}`
-      : `give ${symbolsOf(known).slice(1).join(" and ") || "another size"}`;
-    fail("QKV501", `--dims: ${name} = ${show(dim)} cannot be ${size}`, { help });
+    const open = symbolsOf(known);
+    const told = `--dims: ${name} = ${show(dim)}`;
+    if (open.length > 1) fail("QKV501", `${told} leaves ${open.join(" and ")} open`, { help: `give ${open[1]}, too` });
+    fail("QKV501", `${told} cannot be ${size}`, { help: isStatic(known) ? `it is ${known}` : "give another size" });
   }
   return sizes;
 }

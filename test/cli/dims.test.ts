@@ -36,7 +36,7 @@ describe("--dims", () => {
   test.each([
     ["seq=3,past=4,total=8", "total = past + seq cannot be 8", "it is 7"],
     ["seq=9,total=7", "total = past + seq cannot be 7", "give another size"],
-    ["total=7", "total = past + seq cannot be 7", "give seq"],
+    ["total=7", "total = past + seq leaves past and seq open", "give seq, too"],
     ["batch=2,batch_2=3", "batch_2 = batch cannot be 3", "it is 2"],
   ])("%s contradicts itself, or leaves too much open", (text, message, help) => {
     const error = expect.objectContaining({
