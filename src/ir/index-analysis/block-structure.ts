@@ -24,12 +24,19 @@ export interface Band {
   readonly runs: readonly BandRun[];
 }
 
+export interface BlockCounts {
+  readonly full: number;
+  readonly partial: number;
+  /** Blocks called partial for want of knowledge: a tensor decides, or looking closer was given up. */
+  readonly unproven: number;
+}
+
 /**
  * Which blocks of a mask are full, partial and empty. Block (i, j) holds queries `i · blockSize …` and keys
  * `j · blockSize …`; the last of each may be cut short by the length. Rows are not written out: those that are shifted
  * copies of one another are a band. `runsOf` answers a row.
  */
-export interface BlockStructure {
+export interface BlockStructure extends BlockCounts {
   readonly queries: number;
   readonly keys: number;
   readonly blockSize: number;
@@ -38,11 +45,7 @@ export interface BlockStructure {
   readonly bands: readonly Band[];
   /** The band of every row. */
   readonly bandOf: Int32Array;
-  readonly full: number;
-  readonly partial: number;
   readonly empty: number;
-  /** Blocks called partial for want of knowledge: a tensor decides, or looking closer was given up. */
-  readonly unproven: number;
 }
 
 /** The structure of bands that hold every row once. */
@@ -50,8 +53,14 @@ export function structureOf(
   bands: readonly Band[],
   bandOf: Int32Array,
   size: { readonly queries: number; readonly keys: number; readonly blockSize: number },
+  counts: BlockCounts = blocksOfBands(bands),
 ): BlockStructure {
   const columns = Math.ceil(size.keys / size.blockSize);
+  const rows = bandOf.length;
+  return { ...size, rows, columns, bands, bandOf, ...counts, empty: rows * columns - counts.full - counts.partial };
+}
+
+function blocksOfBands(bands: readonly Band[]): BlockCounts {
   let [full, partial, unproven] = [0, 0, 0];
   for (const band of bands)
     for (const run of band.runs) {
@@ -60,8 +69,7 @@ export function structureOf(
       else partial += count;
       if (run.unproven) unproven += count;
     }
-  const rows = bandOf.length;
-  return { ...size, rows, columns, bands, bandOf, full, partial, empty: rows * columns - full - partial, unproven };
+  return { full, partial, unproven };
 }
 
 /** Blocks of a run in all rows of its band. */

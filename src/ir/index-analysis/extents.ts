@@ -49,6 +49,9 @@ export class Extents {
   private readonly stamps: Int32Array;
   private readonly rough: Uint8Array;
   private stamp = 0;
+  private ofRows = 0;
+  private from: Moving = zero;
+  private to: Moving = zero;
 
   readonly program: BoxProgram;
   readonly course: Course;
@@ -67,7 +70,7 @@ export class Extents {
     if (rows.h[0] !== h[0] || rows.h[1] !== h[1] || rows.b[0] !== b[0] || rows.b[1] !== b[1])
       this.program.over(rows.b, rows.h);
     this.rows = rows;
-    this.stamp++;
+    this.ofRows = ++this.stamp;
   }
 
   get lookedAt(): Rows {
@@ -84,15 +87,27 @@ export class Extents {
     const before = course.approximate;
     if (this.readsKey(slot)) {
       // Of parts that read k bounds are only asked where larger ones would do.
+      if (window.start !== this.from || window.end !== this.to) {
+        this.from = window.start;
+        this.to = window.end;
+        this.stamp++;
+      }
+      const { stamp } = this;
+      if (this.stamps[slot] === stamp) return this.known[slot];
       const found = this.found(slot, window);
       course.approximate = before;
+      // What it is made of may have been asked for elsewhere.
+      if (stamp === this.stamp) {
+        this.known[slot] = found;
+        this.stamps[slot] = stamp;
+      }
       return found;
     }
-    if (this.stamps[slot] !== this.stamp) {
+    if (this.stamps[slot]! < this.ofRows) {
       course.approximate = false;
       this.known[slot] = this.found(slot, window);
       this.rough[slot] = Number(course.approximate);
-      this.stamps[slot] = this.stamp;
+      this.stamps[slot] = this.ofRows;
       course.approximate = before;
     }
     if (this.rough[slot] === 1) course.approximate = true;

@@ -12,6 +12,8 @@ interface Operand {
   readonly ofK: number;
   /** What is known of it, by the queries and the keys of a box as far as it reads them. */
   readonly known: Map<number, Map<number, BoxClass>>;
+  /** What is known of the queries of the last box. */
+  last: Map<number, BoxClass> | undefined;
 }
 
 const everyBit = -1;
@@ -31,13 +33,20 @@ export class OperandVerdicts {
   /** What all of the mask is where one operand is so. */
   private readonly strong: Verdict;
   private room = mostRemembered;
+  private q0 = -1;
+  private q1 = -1;
 
   constructor(program: BoxProgram) {
     const root = program.parts.at(-1)!;
     const join = root.kind === "apply" && root.fn === "or" ? "or" : "and";
     this.program = program;
     this.strong = join === "and" ? "empty" : "full";
-    this.operands = slotsOf(join, program).map((slot) => ({ slot, ...bitsOf(slot, program), known: new Map() }));
+    this.operands = slotsOf(join, program).map((slot) => ({
+      slot,
+      ...bitsOf(slot, program),
+      known: new Map(),
+      last: undefined,
+    }));
     this.isRemembered = this.operands.every(({ ofQ, ofK }) => ofQ !== everyBit && ofK !== everyBit);
     const areApart = (x: Operand, y: Operand) => (x.ofQ & y.ofQ) === 0 && (x.ofK & y.ofK) === 0;
     this.isApart = this.operands.every((x, i) => this.operands.slice(i + 1).every((y) => areApart(x, y)));
@@ -47,13 +56,11 @@ export class OperandVerdicts {
     const [freeOfQ, freeOfK] = [freeBits(q0, q1), freeBits(k0, k1)];
     if (!this.isRemembered || freeOfQ === everyBit || freeOfK === everyBit) return this.asked(q0, q1, k0, k1);
     const { program, strong } = this;
+    if (q0 !== this.q0 || q1 !== this.q1) this.remember(q0, q1, freeOfQ);
     let [isAsked, mixed, unknown] = [false, 0, 0];
-    for (const { slot, ofQ, ofK, known } of this.operands) {
-      // A box of so many free bits, at what is read of its others.
-      const ofBox = (first: number, free: number, bits: number) => (first & bits) * 32 + Math.clz32(free & bits);
-      const queries = ofBox(q0, freeOfQ, ofQ);
-      let byKeys = known.get(queries);
-      if (!byKeys) known.set(queries, (byKeys = new Map()));
+    for (let i = 0; i < this.operands.length; i++) {
+      const { slot, ofK, last } = this.operands[i]!;
+      const byKeys = last!;
       const keys = ofBox(k0, freeOfK, ofK);
       let found = byKeys.get(keys);
       if (!found) {
@@ -70,6 +77,17 @@ export class OperandVerdicts {
     return mixed > 0 ? "mixed" : strong === "empty" ? "full" : "empty";
   }
 
+  /** Brings forth what is known of operands at these queries. */
+  private remember(q0: number, q1: number, free: number): void {
+    this.q0 = q0;
+    this.q1 = q1;
+    for (const operand of this.operands) {
+      const queries = ofBox(q0, free, operand.ofQ);
+      operand.last = operand.known.get(queries);
+      if (!operand.last) operand.known.set(queries, (operand.last = new Map()));
+    }
+  }
+
   private asked(q0: number, q1: number, k0: number, k1: number): BoxClass {
     const verdict = this.program.verdict(q0, q1, k0, k1);
     return verdict === "unknown" && this.program.isMixed() ? "mixed" : verdict;
@@ -83,6 +101,9 @@ export class OperandVerdicts {
     return program.isMixed(slot) ? "mixed" : "unknown";
   }
 }
+
+/** A box of so many free bits, at what is read of its others. */
+const ofBox = (first: number, free: number, bits: number) => (first & bits) * 32 + Math.clz32(free & bits);
 
 /** Operands of nested `and` or `or`. */
 function slotsOf(join: "and" | "or", { parts, args }: BoxProgram): readonly number[] {

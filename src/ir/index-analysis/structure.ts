@@ -33,9 +33,8 @@ export function blockStructure(
   const size = { queries: Q, keys: K, blockSize };
   const [h, b] = [options.h ?? ([0, H - 1] as const), options.b ?? ([0, B - 1] as const)];
   if (!canBeSolved(program)) {
-    const found = searchedRows(program, blockSize, h, b);
-    const alone = found.map((runs, first): Band => ({ first, steps: [1, 0, 0], counts: [1, 1, 1], runs }));
-    return structureOf(alone, Int32Array.from(found.keys()), size);
+    const { bands, counts } = searchedRows(program, blockSize, h, b);
+    return structureOf(bands, Int32Array.from(bands.keys()), size, counts);
   }
   const course = new Course();
   const classes = new RowClasses(program, course, blockSize, h, b);
