@@ -21,6 +21,7 @@ import type {
   OnnxValueInfo,
 } from "./schema.ts";
 import { sinkDimensions } from "./sink.ts";
+import { takeCaches } from "./take-caches.ts";
 
 export type { ExportTarget } from "./lower/emitter.ts";
 export type { WeightReader } from "./lower/host.ts";
@@ -104,7 +105,7 @@ class Writer {
     });
     const outputs = this.#outputs();
     const interface_ = new Set([...inputs, ...outputs]);
-    const pending = sinkDimensions(this.#e.nodes, interface_);
+    const pending = takeCaches(sinkDimensions(this.#e.nodes, interface_));
     const used = new Set(allNodes(pending).flatMap((node) => node.inputs));
     const initializers = this.#e.initializers.filter(({ ref }) => used.has(ref));
     for (const { ref } of initializers) ref.name = this.#names.unique(ref.wanted ?? "constant");

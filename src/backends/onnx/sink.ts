@@ -1,4 +1,4 @@
-import { isPendingGraph, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
+import { graphsOf, mapGraphs, type PendingGraph, type PendingNode, type Ref } from "./lower/ref.ts";
 
 /**
  * Moves dimensions that are needed in one branch of an `If` alone, or of each of several, into these branches, so that the
@@ -27,11 +27,9 @@ export function sinkDimensions(nodes: readonly PendingNode[], outputs: ReadonlyS
     for (const graph of graphsOf(node))
       for (const ref of readIn(graph)) note(ref, node.opType === "If" ? graph : undefined);
   }
-  return kept.toReversed().map((node) => withGraphs(node, sunk));
+  const filled = (graph: PendingGraph) => ({ ...graph, nodes: [...(sunk.get(graph) ?? []), ...graph.nodes] });
+  return kept.toReversed().map((node) => mapGraphs(node, filled));
 }
-
-const graphsOf = ({ attributes }: PendingNode): readonly PendingGraph[] =>
-  [...attributes.values()].filter((value) => isPendingGraph(value));
 
 /** Everything a graph and the graphs within it read. */
 function readIn(graph: PendingGraph): readonly Ref[] {
@@ -45,16 +43,4 @@ function readIn(graph: PendingGraph): readonly Ref[] {
     read.push(...next.outputs);
   }
   return read;
-}
-
-function withGraphs(node: PendingNode, sunk: ReadonlyMap<PendingGraph, readonly PendingNode[]>): PendingNode {
-  if (!graphsOf(node).some((graph) => sunk.has(graph))) return node;
-  const attributes = Array.from(node.attributes, ([name, value]) => {
-    const more = isPendingGraph(value) ? sunk.get(value) : undefined;
-    return [
-      name,
-      more ? { ...(value as PendingGraph), nodes: [...more, ...(value as PendingGraph).nodes] } : value,
-    ] as const;
-  });
-  return { ...node, attributes: new Map(attributes) };
 }

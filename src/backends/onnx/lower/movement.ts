@@ -1,4 +1,4 @@
-import { add, type Dim, symbolsOf } from "../../../ir/dim.ts";
+import { add, type Dim, isStatic, symbolsOf } from "../../../ir/dim.ts";
 import type { movement } from "../../../ir/ops/movement.ts";
 import { sameShape } from "../../../ir/types.ts";
 import { type LowerContext, type Lowerings, positive } from "./lowering.ts";
@@ -41,10 +41,14 @@ function concat({ e, operands, attrs, type }: LowerContext<"concat">): Ref {
   return e.op(type, "Concat", operands, { axis: int(positive(attrs.axis, type.shape.length)) });
 }
 
-/** A symbol that is bound here has no size but that of `x` itself; shape inference refuses a 0 beside sizes it does not know. */
+/**
+ * Written out where it says of a dimension what number it is, by which the runtime chooses kernels. Not where a symbol is
+ * bound, which has no size but that of `x` itself; nor of 0, which shape inference refuses beside sizes it does not know.
+ */
 function refine({ e, operands: [x], attrs: { shape }, type }: LowerContext<"refine">): Ref {
-  const known = shape.flatMap(symbolsOf).every((name) => e.shapes.knows(name));
-  return known && !shape.includes(0) ? e.op(type, "Reshape", [x!, e.vector(shape)]) : e.op(type, "Identity", [x!]);
+  const tells = shape.some((dim, axis) => isStatic(dim) && dim !== x!.type.shape[axis]) && !shape.includes(0);
+  const known = tells && shape.flatMap(symbolsOf).every((name) => e.shapes.knows(name));
+  return known ? e.op(type, "Reshape", [x!, e.vector(shape)]) : e.op(type, "Identity", [x!]);
 }
 
 export const movementLowerings: Lowerings<keyof typeof movement> = {

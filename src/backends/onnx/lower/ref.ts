@@ -50,3 +50,17 @@ export const float = (value: number): OnnxAttribute => ({ kind: "float", value }
 export const text = (value: string): OnnxAttribute => ({ kind: "string", value });
 
 export const isPendingGraph = (value: OnnxAttribute | PendingGraph): value is PendingGraph => "nodes" in value;
+
+/** The branches of an `If`, the body of a `Scan`. */
+export const graphsOf = ({ attributes }: PendingNode): readonly PendingGraph[] =>
+  [...attributes.values()].filter((value) => isPendingGraph(value));
+
+/** The node with other graphs within. */
+export function mapGraphs(node: PendingNode, change: (graph: PendingGraph) => PendingGraph): PendingNode {
+  if (graphsOf(node).length === 0) return node;
+  const changed = Array.from(
+    node.attributes,
+    ([name, value]) => [name, isPendingGraph(value) ? change(value) : value] as const,
+  );
+  return { ...node, attributes: new Map(changed) };
+}
