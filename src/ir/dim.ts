@@ -275,11 +275,20 @@ function substituteAtom(atom: DimAtom, bindings: ReadonlyMap<string, Dim>): Dim 
 const applyCall = (fn: DimCall, left: Dim, right: Dim): Dim =>
   ({ ceil: ceilDiv, floor: floorDiv, mod, max, min })[fn](left, right);
 
-/** The `min(x, y)` a dimension is made of, not those inside others. */
-export const minimaOf = (dim: Dim): readonly { readonly key: string; readonly of: readonly [Dim, Dim] }[] =>
+/** A minimum or maximum a dimension is made of. */
+export interface Extreme {
+  readonly key: string;
+  readonly fn: "min" | "max";
+  readonly of: readonly [Dim, Dim];
+}
+
+/** The minima and maxima a dimension is made of, not those inside others. */
+export const extremesOf = (dim: Dim): readonly Extreme[] =>
   termsOf(dim).flatMap(({ factors }) =>
-    factors.flatMap(([atom]) =>
-      atom.kind === "call" && atom.fn === "min" ? [{ key: atom.key, of: [atom.left, atom.right] as const }] : [],
+    factors.flatMap(([atom]): Extreme[] =>
+      atom.kind === "call" && (atom.fn === "min" || atom.fn === "max")
+        ? [{ key: atom.key, fn: atom.fn, of: [atom.left, atom.right] }]
+        : [],
     ),
   );
 

@@ -245,6 +245,40 @@ test.each([
   expect(showType(imported.outputs[0]!.value.type)).toBe(`f32[${least}, 2]`);
 });
 
+test.each([
+  [4, 3, "-seq + 4"],
+  [1, 3, "0"],
+  [1, 1, "0"],
+] as const)("the last of a table's %i rows, as many as the length %i", async (rows, length, first) => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["length"], { start: int(0), end: int(1) }),
+        node("Sub", ["rows", "length"], ["more"]),
+        node("Max", ["zero", "more"], ["first"]),
+        node("Slice", ["table", "first", "rows", "zero"], ["last"]),
+        node("Add", ["last", "x"], ["y"]),
+      ],
+      [info("x", "f32", ["seq", 2])],
+      [info("y", "f32", [null, 2])],
+      [
+        tensor("zero", "i64", [1], [0]),
+        tensor("rows", "i64", [1], [rows]),
+        tensor(
+          "table",
+          "f32",
+          [rows, 2],
+          Array.from({ length: 2 * rows }, (_, i) => i),
+        ),
+      ],
+    ),
+  );
+  const { opaque, equal, graph: imported } = await roundTrip(file, { x: numbers("f32", [length, 2]) });
+  expect(opaque).toEqual([]);
+  expect(equal.map(({ name, dim }) => [name, show(dim)])).toEqual([[`max(0, (-seq + ${rows}))`, first]]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[seq, 2]");
+});
+
 test("a size that only a run tells is the number the file says", async () => {
   const file = modelOf({
     ...graph(

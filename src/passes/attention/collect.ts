@@ -224,8 +224,8 @@ function hiding(
   const untold = replacing.filter((part) => !isTriangle(part));
   if (addedToReplaced > 0 && !allSeeThemselves(untold, roles)) return refused(addedAfter, biases[0]!.value);
   const hides = cleared !== undefined || hidesLater(masks, roles);
-  // What is added to a replaced score still counts; a mask that is added swallows it.
-  const swallowed = triangles.length === 0 && (biases.length === 0 || replaced === undefined);
+  // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
+  const swallowed = triangles.length === 0 && addedToReplaced === 0;
   const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
   const all = masks.flatMap(({ parts }) => parts);
   if (!hides && !averages)

@@ -213,6 +213,18 @@ const logic: readonly Rule[] = [
     right: (m, b) => b.broadcast(m.value(m.number("c") === 0 ? "y" : "x"), { shape: m.root.type.shape }),
   }),
   rule({
+    name: "truth-of-select",
+    formula: "bool(select(x, c, d)) = x where c is a number other than 0 and d is 0; not x the other way round",
+    left: t.cast(t.select(x, c, d), { to: a("p") }),
+    right: (m, b) => {
+      const [whereTrue, whereFalse] = [m.number("c"), m.number("d")];
+      if (m.attr("p") !== "bool" || Number.isNaN(whereTrue + whereFalse)) return undefined;
+      if ((whereTrue === 0) === (whereFalse === 0)) return undefined;
+      const truth = whereFalse === 0 ? m.value("x") : b.not(m.value("x"));
+      return b.broadcast(truth, { shape: m.root.type.shape });
+    },
+  }),
+  rule({
     name: "cast-same",
     formula: "cast(x, to = its own type) = x",
     left: t.cast(x, { to: a("p") }),

@@ -1,13 +1,16 @@
 import { QkvError } from "../../../ir/diagnostics.ts";
 import {
+  add,
   atLeast,
   coefficients,
   type Dim,
   divideExact,
+  type Extreme,
   evaluate,
+  extremesOf,
   isStatic,
+  max,
   min,
-  minimaOf,
   mul,
   show,
   sub,
@@ -19,7 +22,7 @@ import { parseDim } from "../../../ir/dim-parse.ts";
 import { hashText } from "../../../ir/hash.ts";
 import type { OnnxDim } from "../schema.ts";
 
-/** Thrown where two dimensions have to be equal; the import starts again with one of them replaced: a name, or `min(x, y)`. */
+/** Thrown where two dimensions have to be equal; the import starts again with one of them replaced: a name, `min(x, y)` or `max(x, y)`. */
 export class Equated extends Error {
   readonly symbol: string;
   readonly dim: Dim;
@@ -73,7 +76,15 @@ export class Symbols {
 
   /** The smaller of both, where a table that ends has to be long enough the one that was found to be it. */
   least(a: Dim, b: Dim): Dim {
-    const dim = min(a, b);
+    return this.#decided(min(a, b));
+  }
+
+  /** The greater of both, or the one that was found to be it. */
+  greatest(a: Dim, b: Dim): Dim {
+    return this.#decided(max(a, b));
+  }
+
+  #decided(dim: Dim): Dim {
     return this.#equal.get(show(dim)) ?? dim;
   }
 
@@ -100,8 +111,11 @@ export class Symbols {
    */
   equate(a: Dim, b: Dim): boolean {
     if (a === b || this.settled(a) === this.settled(b)) return true;
-    for (const { key, of } of minimaOf(sub(a, b)))
-      for (const dim of of) if (substitute(sub(a, b), new Map([[key, dim]])) === 0) throw new Equated(key, dim);
+    for (const extreme of extremesOf(sub(a, b))) {
+      const isIt = (dim: Dim) => substitute(sub(a, b), new Map([[extreme.key, dim]])) === 0;
+      const dim = ofNonEmpty(extreme) ?? extreme.of.find(isIt);
+      if (dim !== undefined) throw new Equated(extreme.key, dim);
+    }
     const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
     const names = [...new Set([...bare.reverse(), ...symbolsOf(a), ...symbolsOf(b)])];
     const found = names.flatMap((name) => {
@@ -115,6 +129,14 @@ export class Symbols {
     if (best) throw best;
     return false;
   }
+}
+
+/** Which of the two an extreme is where nothing is empty. */
+function ofNonEmpty({ fn, of }: Extreme): Dim | undefined {
+  const atLeastOne = new Map(of.flatMap(symbolsOf).map((name) => [name, add(symbol(name), 1)]));
+  const [x, y] = of.map((dim) => substitute(dim, atLeastOne)) as [Dim, Dim];
+  const found = fn === "min" ? min(x, y) : max(x, y);
+  return found === x ? of[0] : found === y ? of[1] : undefined;
 }
 
 /** Sizes beyond are not looked for. */

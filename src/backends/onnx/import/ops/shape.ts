@@ -6,7 +6,6 @@ import {
   divideExact,
   floorDiv,
   isStatic,
-  max,
   mod,
   mul,
   product,
@@ -89,6 +88,12 @@ function equals(a: Dim, b: Dim): Dim | undefined {
 const order = (a: Dim, b: Dim, least: number): Dim | undefined =>
   atLeast(sub(b, a), least) ? 1 : atLeast(sub(a, b), 1 - least) ? 0 : undefined;
 
+const extreme =
+  (which: "least" | "greatest") =>
+  (general: Conversion): Conversion =>
+  (cx) =>
+    elementwise((...xs) => xs.reduce((a, b) => cx.symbols[which](a, b)))(general)(cx);
+
 /** Operators that shapes are computed with: each is tried on what is known before it becomes a node. */
 export const onContents: Readonly<Record<string, (general: Conversion) => Conversion>> = {
   Add: elementwise(add),
@@ -97,8 +102,8 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
   Div: elementwise(quotient),
   Mod: elementwise((a, b) => (atLeast(a, 0) && atLeast(b, 1) ? mod(a, b) : undefined)),
   Neg: elementwise((a) => mul(-1, a)),
-  Max: elementwise((...xs) => xs.reduce(max)),
-  Min: (general) => (cx) => elementwise((...xs) => xs.reduce((a, b) => cx.symbols.least(a, b)))(general)(cx),
+  Max: extreme("greatest"),
+  Min: extreme("least"),
   Abs: elementwise((a) => (atLeast(a, 0) ? a : isStatic(a) ? -a : undefined)),
   Equal: elementwise(equals, "bool"),
   Less: elementwise((a, b) => order(a, b, 1), "bool"),
