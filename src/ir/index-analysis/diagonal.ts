@@ -18,6 +18,9 @@ export const keysBefore: IndexExpr = applied("sub", length("K"), length("Q"));
 /** The place of a query among the keys where the queries are the last of them. */
 export const placeAmongLast: IndexExpr = applied("add", index("q"), keysBefore);
 
+/** No key after the place of the query among them. */
+export const causalAmongLast: IndexExpr = applied("lessEqual", index("k"), placeAmongLast);
+
 /**
  * Whether the key at the query's own place is seen by every query, proven for all lengths. Where there are more keys than
  * queries, these are the last of them.

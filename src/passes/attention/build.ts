@@ -3,6 +3,7 @@ import { atScore, everything } from "../../ir/attend.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
+import { causalAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import { applied, constant, type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
@@ -98,7 +99,8 @@ function seenOf(
   hidden: Value | undefined,
   roles: Roles,
 ): Seen {
-  if (seen === everything && causal && hidden) return { mask: hidden, causal };
+  const hidesLater = causal ? seen === everything : seen === causalAmongLast;
+  if (hidesLater && hidden) return { mask: hidden, causal: true };
   return { mask: maskOf(b, parts, roles)!, causal: false };
 }
 

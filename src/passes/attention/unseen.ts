@@ -2,6 +2,7 @@ import { attrsOf, type Build } from "../../ir/arena.ts";
 import { both, causalFormula, seenRows } from "../../ir/attend.ts";
 import { type Dim, divideExact, sub } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { causalAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import { operandsOf } from "../../ir/index-analysis/logic.ts";
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
@@ -13,7 +14,7 @@ import { conjunction, liftedMask } from "./lift.ts";
 export interface Seen {
   /** Bool, [1 | batch, 1 | heads, 1 | queries, keys]. */
   readonly mask: Value;
-  /** Later keys are hidden besides, and `mask` is the same for all queries. */
+  /** Later keys are hidden besides, and `mask` is the same for all queries, which are the last of the keys. */
   readonly causal: boolean;
 }
 
@@ -23,10 +24,8 @@ export interface Seen {
  * the answer stretches to the attention's.
  */
 export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], seen: Seen): Value {
-  const unseen = b.cast(seen.causal ? beforeFirst(b, q, seen.mask) : b.not(seenRows(b, seen.mask)), {
-    to: q.type.dtype,
-  });
-  return b.mul(unseen, meanOfValues(b, [q, v]));
+  const unseen = seen.causal ? beforeFirst(b, [q, v], seen.mask) : b.not(seenRows(b, seen.mask));
+  return b.mul(b.cast(unseen, { to: q.type.dtype }), meanOfValues(b, [q, v]));
 }
 
 function meanOfValues(b: Build, [q, v]: readonly [Value, Value]): Value {
@@ -45,10 +44,12 @@ export function unseenOf(b: Build, attention: Node, { node }: Value): Value | un
   const own = new Set(operand ? conjuncts(operand) : []);
   const [queries, keys] = [q.type.shape[2]!, k.type.shape[2]!];
   const pairs = { query: 1, key: 0, keysBefore: sub(keys, queries) };
-  const told = under.masks.filter((value) => !own.has(value)).map((value) => liftedMask(value, pairs));
-  if (under.masks.length - told.length !== own.size || !told.every((formula) => formula !== undefined))
-    return undefined;
-  const seen = conjunction([...told, ...(under.causal ? [causalFormula] : [])]);
+  const masks = conjuncts(under.mask);
+  const told = masks.filter((value) => !own.has(value)).map((value) => liftedMask(value, pairs));
+  if (masks.length - told.length !== own.size || !told.every((formula) => formula !== undefined)) return undefined;
+  const later = queries === keys ? causalFormula : causalAmongLast;
+  if (under.places && under.places !== placesOf(b, queries, keys)) return undefined;
+  const seen = conjunction([...told, ...(under.places ? [later] : [])]);
   return sameFacts(seen, causal ? both(causalFormula, mask) : mask) ? rows : undefined;
 }
 
@@ -58,28 +59,41 @@ function sameFacts(x: IndexExpr, y: IndexExpr): boolean {
   return these!.size === those!.size && [...these!].every((fact) => those!.has(fact));
 }
 
-/** The masks whose conjunction a tensor is 1 for where a row sees nothing of it, as `meansOfUnseen` writes it, and 0 elsewhere. */
-export function unseenUnder({ node }: Value): (Omit<Seen, "mask"> & { readonly masks: readonly Value[] }) | undefined {
+/** What a row sees nothing under. */
+interface Under {
+  readonly mask: Value;
+  /** Where later keys are hidden besides: the places of the queries among the keys. */
+  readonly places?: Value;
+}
+
+/** What a tensor is 1 for where a row sees nothing under it, as `meansOfUnseen` writes it, and 0 elsewhere. */
+export function unseenUnder({ node }: Value): Under | undefined {
   const [rows] = node.op === "cast" ? node.operands : [];
-  const under = (mask: Value | undefined, causal: boolean) => mask && { masks: conjuncts(mask), causal };
+  const under = (mask: Value | undefined, places?: Value): Under | undefined =>
+    mask && { mask, ...(places && { places }) };
   if (rows?.node.op === "not") {
     const most = rows.node.operands[0]!.node;
     const seen = most.op === "cast" ? most.operands[0]!.node : undefined;
     const counted = seen?.op === "reduceMax" ? seen.operands[0]!.node : undefined;
-    return counted?.op === "cast" ? under(counted.operands[0], false) : undefined;
+    return counted?.op === "cast" ? under(counted.operands[0]) : undefined;
   }
-  const first = rows?.node.op === "less" ? rows.node.operands[1]!.node : undefined;
-  const chosen = first?.op === "reduceMin" ? first.operands[0]!.node : undefined;
-  return chosen?.op === "select" ? under(chosen.operands[0], true) : undefined;
+  const [places, first] = rows?.node.op === "less" ? rows.node.operands : [];
+  const chosen = first?.node.op === "reduceMin" ? first.node.operands[0]!.node : undefined;
+  return chosen?.op === "select" ? under(chosen.operands[0], places) : undefined;
 }
 
 /** Queries ahead of the first key a mask of keys lets through. */
-function beforeFirst(b: Build, q: Value, mask: Value): Value {
-  const [queries, keys] = [q.type.shape[2]!, mask.type.shape[3]!];
+function beforeFirst(b: Build, [q, v]: readonly [Value, Value], mask: Value): Value {
+  const [queries, keys] = [q.type.shape[2]!, v.type.shape[2]!];
   const key = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
-  const query = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
   const first = b.reduceMin(b.select(mask, key, b.size({ of: keys })), { axes: [-1], keepDims: true });
-  return b.less(query, first);
+  return b.less(placesOf(b, queries, keys), first);
+}
+
+/** The places of queries that are the last of the keys. */
+function placesOf(b: Build, queries: Dim, keys: Dim): Value {
+  const query = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
+  return queries === keys ? query : b.add(query, b.size({ of: sub(keys, queries) }));
 }
 
 /** [batch, kvHeads, 1, width] with each head repeated for the query heads that share it. */

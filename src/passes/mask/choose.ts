@@ -3,6 +3,7 @@ import type { AttentionShapes } from "../../ir/attend.ts";
 import { type Dim, isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
 import type { Graph, Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
+import { unseenUnder } from "../attention/unseen.ts";
 import type { PassContext } from "../pass.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import { outlined } from "../rewrite/outline.ts";
@@ -209,7 +210,11 @@ function branched(
   arena: Arena,
   ahead: readonly Value[] = [],
 ): Value {
-  const captures = [...new Set([...node.operands, ...(unseen ? [unseen.rows] : []), ...ahead])].filter(
+  const under = unseen && unseenUnder(unseen.rows);
+  // Which rows see nothing is told by the first key that is seen, where the mask alone tells that: little to compute in a branch.
+  const isLittle = under?.places !== undefined && node.operands.includes(under.mask);
+  const rows = unseen && !isLittle ? [unseen.rows] : [];
+  const captures = [...new Set([...node.operands, ...rows, ...ahead])].filter(
     (value) => value.node.operands.length > 0 || !isFoldable(value),
   );
   const inputs = captures.map(({ type }, i) => arena.build.input({ name: `captured.${i}`, ...type }));
