@@ -67,12 +67,28 @@ export const reshaped = (b: Build, value: Value, shape: readonly Dim[]): Value =
 export const transposed = (b: Build, value: Value, perm: readonly number[]): Value =>
   isIdentity(perm) ? value : b.transpose(value, { perm });
 
-/** A tensor whose elements lie along `labels`, with its axes ordered and merged as `wanted`. */
-export function arrange(b: Build, value: Value, labels: readonly string[], wanted: Groups, sizes: Sizes): Value {
-  const perm = wanted.flat().map((label) => labels.indexOf(label));
+/** A tensor whose elements lie along `labels`, with its axes ordered and merged as `wanted`; repeated along what it lacks. */
+export function arrange(
+  b: Build,
+  value: Value,
+  labels: readonly string[],
+  wanted: Groups,
+  sizes: Sizes,
+  lacks: readonly string[] = [],
+): Value {
   const shape = wanted.map((group) => sizeOf(group, sizes));
-  const apart = labels.map((label) => sizes.get(label)!);
-  return reshaped(b, transposed(b, reshaped(b, value, apart), perm), shape);
+  const apart = reshaped(
+    b,
+    value,
+    labels.map((label) => sizes.get(label)!),
+  );
+  if (lacks.length > 0) {
+    const groups = [...lacks, ...labels].map((label) => [label]);
+    const narrow = arrangeBroadcast(b, apart, groups, wanted, sizes);
+    return sameShape(narrow.type.shape, shape) ? narrow : b.broadcast(narrow, { shape });
+  }
+  const perm = wanted.flat().map((label) => labels.indexOf(label));
+  return reshaped(b, transposed(b, apart, perm), shape);
 }
 
 /** The reverse: a tensor whose axes are `groups` as one whose axes are `labels`. */

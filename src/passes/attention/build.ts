@@ -40,15 +40,15 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   if (!Number.isFinite(scale))
     return { depth: 6, reason: `the scale is ${scale}`, at: candidate.path.product.results[0]! };
   const heads = [...roles.head, ...roles.group];
-  const at = (value: Value, labels: readonly string[], wanted: Groups) =>
-    arrange(b, value, labels, wanted, roles.sizes);
+  const at = (value: Value, labels: readonly string[], wanted: Groups, lacks: readonly string[] = []) =>
+    arrange(b, value, labels, wanted, roles.sizes, lacks);
   const times = (x: Value, side: Factor["side"]) => multiplied(b, x, side, candidate, collected);
   const asked = times(at(q.value, roles.qLabels, [roles.batch, heads, roles.query, roles.width]), "query");
   const operands = [
     // Kernels need a positive scale.
     scale < 0 ? b.neg(asked) : asked,
-    times(at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width]), "key"),
-    at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth]),
+    times(at(k.value, roles.kLabels, [roles.batch, roles.head, [roles.key], roles.width], roles.kLacks), "key"),
+    at(values, roles.vLabels, [roles.batch, roles.head, [roles.key], roles.valueWidth], roles.vLacks),
   ] as const;
   const hidden = maskOf(
     b,
@@ -69,26 +69,35 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
     ...(collected.seen !== everything && { mask: collected.seen }),
     ...(score && { score, tables: tables.length }),
   };
-  const back = (value: Value, last: readonly string[], labels: readonly string[], like: Value): Value => {
-    arena.inherit(like, value);
-    return reshaped(b, spread(b, value, [roles.batch, heads, roles.query, last], labels, roles.sizes), like.type.shape);
-  };
   const root = candidate.root.results[0]!;
+  const result = (value: Value): Value => {
+    const { batch, query, valueWidth, summed, outLabels, sizes } = roles;
+    const all = [...batch, ...heads, ...query, ...valueWidth];
+    const axes = summed.map((label) => all.indexOf(label));
+    const apart = all.map((label) => sizes.get(label)!);
+    const kept = all.filter((label) => !summed.includes(label));
+    const whole = axes.length > 0 ? b.reduceSum(reshaped(b, value, apart), { axes, keepDims: false }) : value;
+    arena.inherit(root, whole);
+    return reshaped(b, spread(b, whole, [kept], outLabels, sizes), root.type.shape);
+  };
   if (withWeights) {
     const [out, weights] = arena.node("attentionWithWeights", [...operands, ...extras], attrs).results as [
       Value,
       Value,
     ];
     const softmax = candidate.softmax.results[0]!;
+    arena.inherit(softmax, weights);
+    const labels = candidate.groups[0]!.flat();
+    const scored = [roles.batch, heads, roles.query, [roles.key]];
     return {
-      out: back(out, roles.valueWidth, roles.outLabels, root),
-      weights: back(weights, [roles.key], candidate.groups[0]!.flat(), softmax),
+      out: result(out),
+      weights: reshaped(b, spread(b, weights, scored, labels, roles.sizes), softmax.type.shape),
     };
   }
   const attended = b.attention(...operands, ...extras, attrs);
   const seen = averages && seenOf(b, averages, collected, hidden, roles);
   const made = seen ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], seen)) : attended;
-  return { out: back(made, roles.valueWidth, roles.outLabels, root) };
+  return { out: result(made) };
 }
 
 /** What tells which rows see nothing under a mask that positions tell in part. */

@@ -92,7 +92,6 @@ export const attentionMatcher: Matcher = {
     changedWeights,
     otherMask,
     "the scores are a product of … operands",
-    "keys and values do not share the axis …",
     ownMasks,
     "masks fill with … where others may with minus infinity: a row that sees nothing is either",
     "the softmax runs over more than the keys",

@@ -12,7 +12,12 @@ export interface Roles {
   readonly qLabels: readonly string[];
   readonly kLabels: readonly string[];
   readonly vLabels: readonly string[];
+  /** What v has labels of and k lacks, along which k is repeated; and the other way round. */
+  readonly kLacks: readonly string[];
+  readonly vLacks: readonly string[];
   readonly outLabels: readonly string[];
+  /** Axes of the scores, besides the keys, that the result is a sum over. */
+  readonly summed: readonly string[];
   /** Axes of q, k, v and the result that only index independent attentions; the last may be heads. */
   readonly batch: readonly string[];
   /** Heads that q, k and v have, at most one label. */
@@ -47,22 +52,20 @@ export function rolesOf({ scores: first, root, at, key }: Question): Roles | Mis
   if (qLabels.includes(key)) return refuse(here, "the softmax runs over an axis that queries and keys share");
   if (repeats(qLabels) || repeats(kLabels)) return refuse(here, "an axis occurs twice in one operand");
   const width = qLabels.filter((label) => !first.result.includes(label));
-  const summed = [...qLabels, ...kLabels].filter((label) => !first.result.includes(label));
-  if (width.length === 0 || summed.some((label) => !qLabels.includes(label) || !kLabels.includes(label)))
+  const inner = [...qLabels, ...kLabels].filter((label) => !first.result.includes(label));
+  if (width.length === 0 || inner.some((label) => !qLabels.includes(label) || !kLabels.includes(label)))
     return refuse(here, "queries and keys share no axis that is summed");
   const names = renamed(root, at, first);
   if ("reason" in names) return names;
-  const { outLabels } = names;
+  const { vLabels, outLabels } = names;
   const others = first.result.filter((label) => label !== key);
-  // One head alone may be left out of the values.
-  const single = others.filter(
-    (label) => first.sizes.get(label) === 1 && kLabels.includes(label) && !names.vLabels.includes(label),
-  );
-  const vLabels = [...single, ...names.vLabels];
+  const onlyIn = (these: readonly string[], those: readonly string[]) =>
+    others.filter((label) => these.includes(label) && !those.includes(label));
+  const [kLacks, vLacks] = [onlyIn(vLabels, kLabels), onlyIn(kLabels, vLabels)];
   const problem = pairing({ others, qLabels, kLabels, vLabels, outLabels, key });
   if (problem) return refuse(root.results[0]!, problem);
-  const shared = others.filter((label) => kLabels.includes(label));
-  const free = others.filter((label) => !kLabels.includes(label));
+  const shared = others.filter((label) => kLabels.includes(label) || kLacks.includes(label));
+  const free = others.filter((label) => !shared.includes(label));
   const group = free.slice(0, -1);
   const head = headOf(shared, group, first.sizes);
   return {
@@ -71,7 +74,10 @@ export function rolesOf({ scores: first, root, at, key }: Question): Roles | Mis
     qLabels,
     kLabels,
     vLabels,
+    kLacks,
+    vLacks,
     outLabels,
+    summed: others.filter((label) => !outLabels.includes(label)),
     batch: shared.filter((label) => !head.includes(label)),
     head,
     group,
@@ -96,11 +102,11 @@ interface Sides {
 function pairing({ others, qLabels, kLabels, vLabels, outLabels, key }: Sides): string | undefined {
   if (!vLabels.includes(key) || outLabels.includes(key)) return "the probabilities are not summed over the keys";
   if (repeats(vLabels)) return "an axis occurs twice in one operand";
-  for (const label of others) {
-    if (!outLabels.includes(label)) return `the axis ${label} is summed over`;
-    if (kLabels.includes(label) !== vLabels.includes(label)) return `keys and values do not share the axis ${label}`;
-    if (!qLabels.includes(label)) return `queries lack the axis ${label}`;
-  }
+  const lacking = others.find((label) => !qLabels.includes(label));
+  if (lacking !== undefined) return `queries lack the axis ${lacking}`;
+  const query = others.findLast((label) => !kLabels.includes(label));
+  if (query !== undefined && vLabels.includes(query)) return "each query has values of its own";
+  if (query !== undefined && !outLabels.includes(query)) return "the result is a sum over the queries";
   const own = vLabels.filter((label) => label !== key && !others.includes(label));
   return own.every((label) => outLabels.includes(label)) ? undefined : "an axis of the values is summed over";
 }

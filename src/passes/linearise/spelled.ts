@@ -128,8 +128,8 @@ function composite(b: Build, root: Node, values: Value, roles: Roles, scale: num
   const { batch, head, group, query, key, width, valueWidth, sizes } = roles;
   const heads = [...head, ...group];
   const q = arrange(b, roles.q, roles.qLabels, [batch, heads, query, width], sizes);
-  const k = arrange(b, roles.k, roles.kLabels, [batch, head, [key], width], sizes);
-  const v = arrange(b, values, roles.vLabels, [batch, head, [key], valueWidth], sizes);
+  const k = arrange(b, roles.k, roles.kLabels, [batch, head, [key], width], sizes, roles.kLacks);
+  const v = arrange(b, values, roles.vLabels, [batch, head, [key], valueWidth], sizes, roles.vLacks);
   const made = b.attention(q, k, v, { scale, causal: true, normaliser: "none" });
   const out = spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
   return reshaped(b, out, root.results[0]!.type.shape);
