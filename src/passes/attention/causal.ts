@@ -1,3 +1,5 @@
+import { attrsOf } from "../../ir/arena.ts";
+import { add, type Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
@@ -15,11 +17,42 @@ export interface PairAxes {
 
 /** Whether a boolean mask lets each query see exactly the keys up to its own position, both counted from the start. */
 export function isCausalMask(mask: Value, axes: PairAxes): boolean {
-  const value = withoutLeadingAxes(mask);
-  const tensor = tensorOf(value);
-  if (tensor) return isTriangle(tensor, axes, (element) => element !== 0);
-  const pair = comparedIndices(value.node);
+  if (firstOfTriangle(mask, axes) === 0) return true;
+  const pair = comparedIndices(withoutLeadingAxes(mask).node);
   return pair !== undefined && indexAxis(pair.below) === axes.key && indexAxis(pair.above) === axes.query;
+}
+
+/**
+ * Of a mask cut out of a constant in which each query sees the keys up to its own position: which query of the constant
+ * is the first; undefined for any other.
+ */
+export function firstOfTriangle(mask: Value, axes: PairAxes): Dim | undefined {
+  let current = withoutLeadingAxes(mask);
+  let first: Dim = 0;
+  while (current.node.op === "slice" || current.node.op === "cast") {
+    const inner = current.node.operands[0]!;
+    if (current.node.op === "slice") {
+      const { axis, start } = attrsOf(current.node, "slice");
+      const { length } = inner.type.shape;
+      const fromLast = length - 1 - ((axis + length) % length);
+      if (fromLast === axes.query) first = add(first, start);
+      else if (start !== 0) return undefined;
+    }
+    current = withoutLeadingAxes(inner);
+  }
+  const tensor = tensorOf(current);
+  return tensor && isTriangleMask(tensor, axes) ? first : undefined;
+}
+
+const triangles = new WeakMap<HostTensor, Map<string, boolean>>();
+
+function isTriangleMask(tensor: HostTensor, axes: PairAxes): boolean {
+  const known = triangles.get(tensor) ?? new Map<string, boolean>();
+  triangles.set(tensor, known);
+  const key = `${axes.query} ${axes.key}`;
+  const found = known.get(key) ?? isTriangle(tensor, axes, (element) => Number(element) !== 0);
+  known.set(key, found);
+  return found;
 }
 
 /** Whether an additive bias is zero where a causal mask is on and masks where it is off. */
@@ -116,6 +149,20 @@ export function withoutLeadingAxes(value: Value): Value {
     current = below;
   }
   return current;
+}
+
+const carries = new Set("add sub mul div neg select cast reshape broadcast transpose slice".split(" "));
+const most = 64;
+
+/** Whether a bias is made with numbers that leave no weight where they are added: a mask, in whatever spelling. */
+export function mayHide(bias: Value): boolean {
+  const open = new Set([bias]);
+  for (const value of open) {
+    const tensor = tensorOf(value);
+    if (tensor && toFloat64(tensor).some((element) => Math.abs(element) >= -maskedBelow)) return true;
+    if (carries.has(value.node.op) && open.size < most) for (const operand of value.node.operands) open.add(operand);
+  }
+  return false;
 }
 
 /** The parts of a conjunction. */

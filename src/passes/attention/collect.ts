@@ -6,7 +6,7 @@ import { placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts"
 import { type IndexExpr, partsInOrder } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, type PairAxes } from "./causal.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, mayHide, type PairAxes } from "./causal.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
@@ -20,6 +20,8 @@ export const swallows = -1e38;
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
 export const addedAfter =
   "a bias is added after scores are replaced, and counts in a row that sees nothing, which is not known not to be there";
+export const hidesBeside =
+  "a bias may hide keys as deep as a mask does that is finite, and then what that hides counts";
 export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
@@ -221,6 +223,8 @@ function hiding(
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
   const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
   if (typeof clears === "string") return refused(clears, softmax.results[0]!);
+  const deep = masks.some(({ fill }) => Number.isFinite(fill)) ? biases.find(({ value }) => mayHide(value)) : undefined;
+  if (deep) return refused(hidesBeside, deep.value);
   const untold = replacing.filter((part) => !isTriangle(part));
   if (addedToReplaced > 0 && !allSeeThemselves(untold, roles)) return refused(addedAfter, biases[0]!.value);
   const hides = cleared !== undefined || hidesLater(masks, roles);

@@ -1,13 +1,13 @@
 import { attrsOf } from "../../ir/arena.ts";
-import { both, everything } from "../../ir/attend.ts";
+import { both, causalFormula, everything } from "../../ir/attend.ts";
 import type { Dim } from "../../ir/dim.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
-import { keysBefore, placeAmongLast } from "../../ir/index-analysis/diagonal.ts";
+import { causalAmongLast, keysBefore, placeAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import type { IndexFn } from "../../ir/index-expr/functions.ts";
 import { applied, constant, type IndexExpr, index } from "../../ir/index-expr/types.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import { holdsPositions, indexAxis, type PairAxes, withoutLeadingAxes } from "./causal.ts";
+import { firstOfTriangle, holdsPositions, indexAxis, type PairAxes, withoutLeadingAxes } from "./causal.ts";
 
 const maxDepth = 16;
 
@@ -101,6 +101,9 @@ function truth(value: Value, axes: Pairs, depth: number): IndexExpr | undefined 
   const number = scalarOf(value);
   if (number !== undefined) return constant(number);
   if (depth > maxDepth) return undefined;
+  const first = firstOfTriangle(value, axes);
+  if (first === 0) return causalFormula;
+  if (first !== undefined) return first === axes.keysBefore ? causalAmongLast : undefined;
   const inner = withoutLeadingAxes(value);
   const { op, operands } = inner.node;
   if (op === "cast") {

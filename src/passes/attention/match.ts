@@ -6,7 +6,7 @@ import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
 import { buildAttention, changedWeights, ownMasks } from "./build.ts";
-import { maskedAhead, otherMask } from "./collect.ts";
+import { hidesBeside, maskedAhead, otherMask } from "./collect.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { type ScorePath, scorePath } from "./scores.ts";
@@ -89,6 +89,7 @@ export const attentionMatcher: Matcher = {
     "the scores where the mask is off are …, which still counts",
     "scores held at the least number may be minus infinity below",
     maskedAhead,
+    hidesBeside,
     changedWeights,
     otherMask,
     "the scores are a product of … operands",
