@@ -94,7 +94,6 @@ export function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys
   const on = (size: Dim, axis: number) => along(b, size, axis, 4);
   const from = (value: Value, first: Dim) => (first === 0 ? value : b.add(value, sizeOf(b, first)));
   const places = keys.map((run) => from(on(lengthOf(run), 3), run.start));
-  const one = keys.length === 1 ? b.sub(on(rows, 2), on(columns, 3)) : undefined;
   return {
     grid: {
       rank: 4,
@@ -102,7 +101,6 @@ export function gridOf({ b, sizes, seesItself }: MaskProblem, { start, end, keys
       h: on(heads, 1),
       q: from(on(rows, 2), start),
       k: places.length === 1 ? places[0]! : b.concat(...places, { axis: 3 }),
-      ...(one && { difference: from(one, sub(start, keys[0]!.start)) }),
       cuts: { q: [{ start, end }], k: keys },
     },
     shape: [batch, heads, rows, columns],
