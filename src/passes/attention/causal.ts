@@ -31,6 +31,8 @@ export function firstOfTriangle(mask: Value, axes: PairAxes): Dim | undefined {
   let first: Dim = 0;
   while (current.node.op === "slice" || current.node.op === "cast") {
     const inner = current.node.operands[0]!;
+    // Between numbers a cast may round to 0.
+    if (current.node.op === "cast" && current.type.dtype !== "bool" && inner.type.dtype !== "bool") return undefined;
     if (current.node.op === "slice") {
       const { axis, start } = attrsOf(current.node, "slice");
       const { length } = inner.type.shape;
@@ -153,6 +155,12 @@ export function withoutLeadingAxes(value: Value): Value {
 
 const carries = new Set("add sub mul div neg select cast reshape broadcast transpose slice".split(" "));
 const most = 64;
+
+/** Whether an additive bias hides by numbers that are finite. */
+export function isFiniteBias(bias: Value): boolean {
+  const tensor = tensorOf(withoutLeadingAxes(bias));
+  return !tensor || toFloat64(tensor).every(Number.isFinite);
+}
 
 /** Whether a bias is made with numbers that leave no weight where they are added: a mask, in whatever spelling. */
 export function mayHide(bias: Value): boolean {

@@ -6,7 +6,16 @@ import { placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts"
 import { type IndexExpr, partsInOrder } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, mayHide, type PairAxes } from "./causal.ts";
+import {
+  conjuncts,
+  isCausalBias,
+  isCausalMask,
+  isFiniteBias,
+  maskedBelow,
+  maskOfBias,
+  mayHide,
+  type PairAxes,
+} from "./causal.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
@@ -223,11 +232,12 @@ function hiding(
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
   const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
   if (typeof clears === "string") return refused(clears, softmax.results[0]!);
-  const deep = masks.some(({ fill }) => Number.isFinite(fill)) ? biases.find(({ value }) => mayHide(value)) : undefined;
-  if (deep) return refused(hidesBeside, deep.value);
+  const deep = biases.find(({ value }) => mayHide(value));
+  if (deep && masks.some(({ fill }) => Number.isFinite(fill))) return refused(hidesBeside, deep.value);
   const untold = replacing.filter((part) => !isTriangle(part));
   if (addedToReplaced > 0 && !allSeeThemselves(untold, roles)) return refused(addedAfter, biases[0]!.value);
-  const hides = cleared !== undefined || hidesLater(masks, roles);
+  const isSole = !deep || !triangles.some(({ value }) => isFiniteBias(value));
+  const hides = cleared !== undefined || (isSole && hidesLater(masks, roles));
   // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
   const swallowed = triangles.length === 0 && addedToReplaced === 0;
   const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
