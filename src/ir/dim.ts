@@ -265,6 +265,10 @@ export function substitute(dim: Dim, bindings: ReadonlyMap<string, Dim>): Dim {
   );
 }
 
+/** The same where every symbol is at least 1: nothing is empty. */
+export const ofNonEmpty = (dim: Dim): Dim =>
+  substitute(dim, new Map(symbolsOf(dim).map((name) => [name, add(symbol(name), 1)])));
+
 function substituteAtom(atom: DimAtom, bindings: ReadonlyMap<string, Dim>): Dim {
   const bound = bindings.get(atom.key);
   if (bound !== undefined) return bound;

@@ -1,6 +1,5 @@
 import { QkvError } from "../../../ir/diagnostics.ts";
 import {
-  add,
   atLeast,
   coefficients,
   type Dim,
@@ -12,6 +11,7 @@ import {
   max,
   min,
   mul,
+  ofNonEmpty,
   show,
   sub,
   substitute,
@@ -113,7 +113,7 @@ export class Symbols {
     if (a === b || this.settled(a) === this.settled(b)) return true;
     for (const extreme of extremesOf(sub(a, b))) {
       const isIt = (dim: Dim) => substitute(sub(a, b), new Map([[extreme.key, dim]])) === 0;
-      const dim = ofNonEmpty(extreme) ?? extreme.of.find(isIt);
+      const dim = whichOf(extreme) ?? extreme.of.find(isIt);
       if (dim !== undefined) throw new Equated(extreme.key, dim);
     }
     const bare = [a, b].flatMap((dim) => symbolsOf(dim).filter((name) => show(dim) === name));
@@ -132,9 +132,8 @@ export class Symbols {
 }
 
 /** Which of the two an extreme is where nothing is empty. */
-function ofNonEmpty({ fn, of }: Extreme): Dim | undefined {
-  const atLeastOne = new Map(of.flatMap(symbolsOf).map((name) => [name, add(symbol(name), 1)]));
-  const [x, y] = of.map((dim) => substitute(dim, atLeastOne)) as [Dim, Dim];
+function whichOf({ fn, of }: Extreme): Dim | undefined {
+  const [x, y] = of.map(ofNonEmpty) as [Dim, Dim];
   const found = fn === "min" ? min(x, y) : max(x, y);
   return found === x ? of[0] : found === y ? of[1] : undefined;
 }

@@ -1,4 +1,4 @@
-import { add, atLeast, type Dim, substitute, symbol, symbolsOf } from "../../../ir/dim.ts";
+import { atLeast, type Dim, ofNonEmpty } from "../../../ir/dim.ts";
 import type { Graph, Value } from "../../../ir/graph.ts";
 import type { control } from "../../../ir/ops/control.ts";
 import { scalarOf } from "../../../passes/rewrite/scalar.ts";
@@ -64,8 +64,7 @@ function noSteps({ e, operands, attrs, node }: LowerContext<"scan">): readonly R
 }
 
 /** Whether a dimension may be 0 where none of those the model names is. */
-const maybeNothing = (dim: Dim): boolean =>
-  !atLeast(substitute(dim, new Map(symbolsOf(dim).map((name) => [name, add(symbol(name), 1)]))), 1);
+const maybeNothing = (dim: Dim): boolean => !atLeast(ofNonEmpty(dim), 1);
 
 /** ONNX Runtime refuses sequences of no steps. */
 function scan(cx: LowerContext<"scan">): readonly (Ref | undefined)[] {
