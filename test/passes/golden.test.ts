@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { randomFeeds } from "../../src/feeds.ts";
 import { Arena } from "../../src/ir/arena.ts";
 import { parseGraph } from "../../src/ir/parse.ts";
 import { constantTable, printGraph } from "../../src/ir/print.ts";
@@ -9,7 +10,15 @@ import { type PassStep, verifyEach } from "../../src/passes/instruments.ts";
 import { passesNamed, runPipeline } from "../../src/passes/pipeline.ts";
 import { naiveTarget, targets } from "../../src/passes/target.ts";
 import { filesUnder } from "../support/files.ts";
-import { contextOf, difference, evaluated, feedsFor, sizesFor, weightsFor } from "./support/context.ts";
+import {
+  contextOf,
+  difference,
+  differenceOfNumbers,
+  evaluated,
+  feedsFor,
+  sizesFor,
+  weightsFor,
+} from "./support/context.ts";
 
 // Bless with `npx vitest run test/passes/golden.test.ts -u`.
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -55,6 +64,13 @@ describe("golden", () => {
     const expected = evaluated(graph, sizes, feeds, reader);
     for (const [name, value] of evaluated(after, sizes, feeds, reader))
       expect(difference(expected.get(name)!, value), `${name} of ${path}`).toBeLessThan(1e-6);
+
+    for (const seed of [1, 2, 3]) {
+      const masked = randomFeeds(graph, sizes, seed, "masked");
+      const wanted = evaluated(graph, sizes, masked, reader);
+      for (const [name, value] of evaluated(after, sizes, masked, reader))
+        expect(differenceOfNumbers(wanted.get(name)!, value), `${name} of ${path}, seed ${seed}`).toBeLessThan(1e-6);
+    }
 
     const printed = printGraph(after, { arena });
     const fresh = new Arena();

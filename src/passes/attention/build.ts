@@ -1,5 +1,6 @@
 import type { Arena, Build } from "../../ir/arena.ts";
 import { atScore, everything } from "../../ir/attend.ts";
+import { holdsGraphs } from "../../ir/cost.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
@@ -7,17 +8,31 @@ import { causalAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import { applied, constant, type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
+import { outliner } from "../rewrite/outline.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
-import { type Collected, type Conjunction, collect, type Factor, type Part, swallows } from "./collect.ts";
+import { conjuncts, maskedBelow, maskOfBias } from "./causal.ts";
+import {
+  type Collected,
+  type Conjunction,
+  collect,
+  type Factor,
+  type Part,
+  swallows,
+  type Visible,
+} from "./collect.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
-import { meansOfUnseen, type Seen } from "./unseen.ts";
+import type { Step } from "./scores.ts";
+import { meansOfUnseen, type Seen, someSeeNothing } from "./unseen.ts";
 
 /** Hidden in place, scores are written once; as a bias the mask is a second tensor of their size. */
 export const ownMasks = "each score has a mask of its own: kernels would take it as a second tensor of that size";
 /** `attentionWithWeights` has no score function. */
 export const changedWeights = "the weights of scores that a function changes are asked for";
+
+/** The name of a branch that keeps an attention as it was written; none is looked for there. */
+export const asWritten = "written";
 
 /** What takes the place of an attention's result, and of its weights where they are asked for. */
 export interface Attended {
@@ -29,11 +44,14 @@ export interface Attended {
 export function buildAttention(candidate: Candidate, arena: Arena, withWeights: boolean): Attended | Miss {
   const b = arena.build;
   const { roles, values } = candidate;
-  const q = stripScale(b, roles.q);
-  const k = stripScale(b, roles.k);
   const collected = collect(candidate, b, withWeights);
   if ("reason" in collected) return collected;
-  const { middle, clears, averages, causal } = collected;
+  const { middle, clears, averages, causal, where } = collected;
+  // What is written twice begins where both begin.
+  const [q, k] = [roles.q, roles.k].map((value) => (where ? { value, scale: 1 } : stripScale(b, value))) as [
+    Scaled,
+    Scaled,
+  ];
   if (withWeights && middle.length > 0)
     return { depth: 6, reason: changedWeights, at: middle.at(-1)!.step.node.results[0]! };
   const scale = q.scale * k.scale * collected.linear * (middle.length > 0 ? 1 : collected.scale);
@@ -97,7 +115,32 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const attended = b.attention(...operands, ...extras, attrs);
   const seen = averages && seenOf(b, averages, collected, hidden, roles);
   const made = seen ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], seen)) : attended;
-  return { out: result(made) };
+  const out = result(made);
+  return {
+    out: where
+      ? unless(arena, candidate, someSeeNothing(b, [operands[0], operands[2]], keysOf(b, where, roles)), out)
+      : out,
+  };
+}
+
+/** Beyond this, either way, a bias counts as hiding keys, or as showing those that are hidden. */
+const deepBias = -maskedBelow / 2;
+
+/** The keys that are seen, where nothing but keys tells. */
+function keysOf(b: Build, { parts, biases, causal }: Visible, roles: Roles): Seen {
+  const bias = sumOfBiases(b, { biases, masks: [] }, roles);
+  const shallow = bias && b.less(b.abs(bias), b.scalar(deepBias, bias.type.dtype));
+  const masks = [maskOf(b, parts, roles), shallow].filter((mask) => mask !== undefined);
+  return { mask: masks.reduce((p, q) => b.and(p, q)), causal };
+}
+
+/** The result as it is written where the condition holds, and else what was made of it. */
+function unless(arena: Arena, { root, roles, values, path }: Candidate, condition: Value, made: Value): Value {
+  const ends = [roles.q, roles.k, values, ...path.steps.flatMap(tensorsOf)];
+  const written = root.results[0]!;
+  const { captures, outline } = outliner(arena, [written, made], new Set(ends));
+  const attrs = { whenTrue: outline(asWritten, written), whenFalse: outline("attended", made), expected: "whenFalse" };
+  return arena.node("if", [condition, ...captures], attrs).results[0]!;
 }
 
 /** What tells which rows see nothing under a mask that positions tell in part. */
@@ -108,7 +151,8 @@ function seenOf(
   hidden: Value | undefined,
   roles: Roles,
 ): Seen {
-  const hidesLater = causal ? seen === everything : seen === causalAmongLast;
+  const [queries, keys] = [roles.sizes.get(roles.query[0]!)!, roles.sizes.get(roles.key)!];
+  const hidesLater = causal ? seen === everything && queries === keys : seen === causalAmongLast;
   if (hidesLater && hidden) return { mask: hidden, causal: true };
   return { mask: maskOf(b, parts, roles)!, causal: false };
 }
@@ -156,8 +200,33 @@ function allSeen(b: Build, mask: Value | undefined, bias: Value | undefined, dty
   return mask ? b.and(mask, finiteBias) : finiteBias;
 }
 
+/** What a step reads besides the scores, where both its own spelling and an attention begin. */
+function tensorsOf(step: Step): readonly Value[] {
+  if (step.kind === "factor") return [step.value];
+  if (step.kind !== "mask" && step.kind !== "bias") return [];
+  const mask = step.kind === "mask" ? step.mask : maskOfBias(step.value, () => true)?.mask;
+  // What lengths tell is made in the branch that needs it.
+  const masks = mask ? conjuncts(mask).filter((part) => !isOfLengths(part)) : [];
+  return step.kind === "bias" && !mask ? [step.value] : masks;
+}
+
+/** Whether a value is made of constants and lengths alone. */
+function isOfLengths(value: Value): boolean {
+  const open = new Set([value.node]);
+  for (const node of open) {
+    if (node.op === "input" || node.op === "opaque" || holdsGraphs(node)) return false;
+    for (const operand of node.operands) open.add(operand.node);
+  }
+  return true;
+}
+
+interface Scaled {
+  readonly value: Value;
+  readonly scale: number;
+}
+
 /** A constant factor of a tensor, found under movements, and the tensor without it. */
-function stripScale(b: Build, value: Value): { readonly value: Value; readonly scale: number } {
+function stripScale(b: Build, value: Value): Scaled {
   const { node } = value;
   const inner = node.operands[0];
   if (node.op === "mul" && inner && inner.type.shape.length === value.type.shape.length) {

@@ -2,7 +2,7 @@ import type { Build } from "../../ir/arena.ts";
 import { everything } from "../../ir/attend.ts";
 import { atLeast, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
-import { placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts";
+import { causalAmongLast, placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { type IndexExpr, partsInOrder } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
@@ -32,6 +32,8 @@ export const addedAfter =
 export const hidesBeside =
   "a bias may hide keys as deep as a mask does that is finite, and then what that hides counts";
 export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
+const filledUnlike = (x: number, y: number): string =>
+  `masks fill with ${x} and ${y}: a row that sees nothing else weighs by the larger`;
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
 /** A term added to the scores; a mask is one that is zero or very negative. */
@@ -72,6 +74,17 @@ export interface Collected {
   readonly averages: Conjunction | undefined;
   /** Rows that see nothing are zero. */
   readonly clears: boolean;
+  /** All this holds where every row sees a key of these: what a finite mask hides may count in one that does not. */
+  readonly where?: Visible;
+}
+
+/** Keys that masks let through and no bias hides. */
+export interface Visible {
+  /** Of keys alone, the same for all queries. */
+  readonly parts: readonly Part[];
+  readonly biases: readonly Term[];
+  /** Later keys are hidden besides. */
+  readonly causal: boolean;
 }
 
 /** Part of a mask, and where its axes are. */
@@ -122,8 +135,20 @@ function averaged(masks: readonly Conjunction[], roles: Roles): Conjunction | un
 }
 
 /** A mask of keys, the same for every query. */
-const hidesFromAll = ({ value, axes }: Part): boolean =>
+const hidesFromAll = ({ value, axes }: Pick<Part, "value" | "axes">): boolean =>
   axes !== undefined && (value.type.shape.at(-1 - axes.query) ?? 1) === 1;
+
+/** What tells that every row sees a key: masks and biases of keys alone, perhaps under a causal mask; undefined for others. */
+function visible(masks: readonly Conjunction[], deep: readonly Term[], roles: Roles): Visible | undefined {
+  const [queries, keys] = [roles.sizes.get(roles.query[0]!)!, roles.sizes.get(roles.key)!];
+  const isCausal = (part: Part) =>
+    (queries === keys && isTriangle(part)) || liftedPart(part, roles) === causalAmongLast;
+  const all = masks.flatMap(({ parts }) => parts);
+  const parts = all.filter((part) => !isCausal(part));
+  const ofKeys = [...parts, ...deep.map(({ value, groups }) => ({ value, axes: pairAxes(groups, roles) }))];
+  const isKnown = ofKeys.length > 0 && ofKeys.every(hidesFromAll);
+  return isKnown ? { parts, biases: deep, causal: parts.length < all.length } : undefined;
+}
 
 /**
  * The formula of a mask that positions tell, where queries and keys are the same tokens, or the queries the last of them
@@ -188,14 +213,22 @@ export function collect(candidate: Candidate, b: Build, withWeights: boolean): C
   return "reason" in outer ? outer : { linear, factors, middle, ...outer };
 }
 
-/** What the steps above everything else add and hide. */
-function hiding(
-  steps: readonly Placed[],
-  candidate: Candidate,
-  b: Build,
-  withWeights: boolean,
-): Omit<Collected, "linear" | "factors" | "middle"> | Miss {
-  const { roles, cleared, softmax } = candidate;
+/** What steps add and hide, as they are written. */
+interface Written {
+  readonly scale: number;
+  readonly biases: readonly Term[];
+  /** Causal masks that are added. */
+  readonly triangles: readonly Term[];
+  readonly masks: readonly Conjunction[];
+  /** Masks that replace scores. */
+  readonly replacing: readonly Part[];
+  /** How many biases are added to what they put there. */
+  readonly addedToReplaced: number;
+  /** Masks fill with different numbers, which shows in rows that see nothing. */
+  readonly unlike: Miss | undefined;
+}
+
+function written(steps: readonly Placed[], roles: Roles, b: Build): Written | Miss {
   let scale = 1;
   const biases: Term[] = [];
   const triangles: Term[] = [];
@@ -203,8 +236,8 @@ function hiding(
   const replacing: Part[] = [];
   /** What masks put in the place of scores. */
   let replaced: number | undefined;
-  /** How many biases are added to what they put there. */
   let addedToReplaced = 0;
+  let unlike: Miss | undefined;
   // Going down, what is above multiplies what is below.
   for (const { step, groups } of steps) {
     const here = step.node.results[0]!;
@@ -215,10 +248,9 @@ function hiding(
       if (!(scale > 0)) return refused(`the scale ${scale} above a mask is not positive`, here);
       const fill = step.fill * scale;
       const other = replaced ?? fill;
-      if (fill !== other)
-        return refused(`masks fill with ${fill} and ${other}: a row that sees nothing else weighs by the larger`, here);
+      if (fill !== other) unlike = refused(filledUnlike(fill, other), here);
       if (fill !== Number.NEGATIVE_INFINITY) addedToReplaced = biases.length;
-      replaced = other;
+      replaced = Math.min(fill, other);
       replacing.push(...partsOf(step.keeps ? step.mask : b.not(step.mask)));
     } else if (step.kind === "bias") {
       const term = { value: step.value, groups, factor: step.negate ? -scale : scale };
@@ -229,15 +261,37 @@ function hiding(
       else biases.push(term);
     }
   }
+  if (replaced !== undefined && replaced > swallows) {
+    // That it is made deeper shows beside a mask that was as deep.
+    const deep = added.find(({ fill }) => fill <= replaced! / 2);
+    if (deep) unlike = refused(filledUnlike(deep.fill, replaced), deep.parts[0]!.value);
+  }
   const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
-  const clears = clearsRows(candidate, masks, [...biases, ...triangles]);
-  if (typeof clears === "string") return refused(clears, softmax.results[0]!);
-  const deep = biases.find(({ value }) => mayHide(value));
-  if (deep && masks.some(({ fill }) => Number.isFinite(fill))) return refused(hidesBeside, deep.value);
-  const untold = replacing.filter((part) => !isTriangle(part));
-  if (addedToReplaced > 0 && !allSeeThemselves(untold, roles)) return refused(addedAfter, biases[0]!.value);
-  const isSole = !deep || !triangles.some(({ value }) => isFiniteBias(value));
-  const hides = cleared !== undefined || (isSole && hidesLater(masks, roles));
+  return { scale, biases, triangles, masks, replacing, addedToReplaced, unlike };
+}
+
+/** What the steps above everything else add and hide. */
+function hiding(
+  steps: readonly Placed[],
+  candidate: Candidate,
+  b: Build,
+  withWeights: boolean,
+): Omit<Collected, "linear" | "factors" | "middle"> | Miss {
+  const { roles, cleared, softmax } = candidate;
+  const found = written(steps, roles, b);
+  if ("reason" in found) return found;
+  const { scale, biases, triangles, masks, addedToReplaced } = found;
+  const emptied = clearsRows(candidate, masks, [...biases, ...triangles]);
+  if (emptied === otherMask) return refused(emptied, softmax.results[0]!);
+  const deep = biases.filter(({ value }) => mayHide(value));
+  const counts =
+    typeof emptied === "string" ? refused(emptied, softmax.results[0]!) : countsInUnseen(found, deep, roles);
+  const mayEmpty = typeof emptied === "string" ? biases : deep;
+  const where = counts && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
+  if (counts && !where) return counts;
+  const clears = emptied === true && !where;
+  const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
+  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(masks, roles));
   // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
   const swallowed = triangles.length === 0 && addedToReplaced === 0;
   const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
@@ -256,7 +310,19 @@ function hiding(
     masks: without(masks, (part) => isTold(part, roles)),
     averages,
     clears,
+    ...(where && { where }),
   };
+}
+
+/** What would count in a row that sees nothing, and `attention` does not say. */
+function countsInUnseen(found: Written, deep: readonly Term[], roles: Roles): Miss | undefined {
+  const { biases, masks, replacing, addedToReplaced, unlike } = found;
+  const all = masks.flatMap(({ parts }) => parts).filter((part) => !isTriangle(part));
+  if (unlike && !allSeeThemselves(all, roles)) return unlike;
+  if (deep.length > 0 && masks.some(({ fill }) => Number.isFinite(fill))) return refused(hidesBeside, deep[0]!.value);
+  const untold = replacing.filter((part) => !isTriangle(part));
+  const counts = addedToReplaced > 0 && !allSeeThemselves(untold, roles);
+  return counts ? refused(addedAfter, biases[0]!.value) : undefined;
 }
 
 const refused = (reason: string, at: Value): Miss => ({ depth: 6, reason, at });

@@ -5,7 +5,7 @@ import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
-import { buildAttention, changedWeights, ownMasks } from "./build.ts";
+import { asWritten, buildAttention, changedWeights, ownMasks } from "./build.ts";
 import { hidesBeside, maskedAhead, otherMask } from "./collect.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
@@ -101,7 +101,7 @@ export const attentionMatcher: Matcher = {
   ],
   match(root, cx) {
     const at = root.operands.findIndex((operand) => probabilities(operand, cx.arena.build));
-    if (at < 0) return undefined;
+    if (at < 0 || cx.within === asWritten) return undefined;
     if (root.operands.length !== 2) return miss(root.results[0]!, `a product of ${root.operands.length} operands`);
     const candidate = analyse(root, at, cx.arena.build);
     if (isMiss(candidate)) return candidate;

@@ -8,6 +8,7 @@ import { attentionExtras } from "../../ir/ops/attention.ts";
 import type { PassContext } from "../pass.ts";
 import { exclusiveIn } from "../rewrite/fuse.ts";
 import { noteOf } from "../rewrite/report.ts";
+import { asWritten } from "./build.ts";
 import { attentionMatcher } from "./match.ts";
 import { scorePath } from "./scores.ts";
 
@@ -75,7 +76,8 @@ function blockerOf(
   const above = upToProducts(softmax, usersOf);
   const root = above.find(({ op }) => op === "contract");
   if (!root || !below.some(({ op }) => op === "contract")) return undefined;
-  const outcome = attentionMatcher.match(root, { ...cx, uses, exclusive: exclusiveIn(uses), holder: undefined });
+  const within = { uses, exclusive: exclusiveIn(uses), holder: undefined, within: "" };
+  const outcome = attentionMatcher.match(root, { ...cx, ...within });
   if (outcome && "reason" in outcome) return { node: outcome.at.node, why: outcome.reason };
   const path = scorePath(softmax.operands[0]!);
   if ("reason" in path) return { node: path.at.node, why: path.reason };
@@ -94,7 +96,7 @@ export function noteAttentions(graph: Graph, cx: PassContext): void {
     for (const node of nodesOf(next)) {
       open.push(...subgraphsOf(node));
       if (attentions.has(node.op)) cx.report.note(describe(node, cx));
-      const blocker = node.op === "softmax" ? blockerOf(node, uses, cx) : undefined;
+      const blocker = node.op === "softmax" && next.name !== asWritten ? blockerOf(node, uses, cx) : undefined;
       if (blocker)
         cx.report.note(
           `no attention at ${placed(node, cx)}: ${blocker.why}; blocked by ${blocker.node.op} ${placed(blocker.node, cx)}`,

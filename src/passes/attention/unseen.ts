@@ -24,9 +24,17 @@ export interface Seen {
  * the answer stretches to the attention's.
  */
 export function meansOfUnseen(b: Build, [q, v]: readonly [Value, Value], seen: Seen): Value {
-  const unseen = seen.causal ? beforeFirst(b, [q, v], seen.mask) : b.not(seenRows(b, seen.mask));
-  return b.mul(b.cast(unseen, { to: q.type.dtype }), meanOfValues(b, [q, v]));
+  return b.mul(b.cast(unseenRows(b, [q, v], seen), { to: q.type.dtype }), meanOfValues(b, [q, v]));
 }
+
+/** Whether any row sees nothing: a bool without axes. */
+export function someSeeNothing(b: Build, operands: readonly [Value, Value], seen: Seen): Value {
+  const rows = b.cast(unseenRows(b, operands, seen), { to: "i32" });
+  return b.cast(b.reduceMax(rows, { axes: rows.type.shape.map((_, axis) => axis), keepDims: false }), { to: "bool" });
+}
+
+const unseenRows = (b: Build, operands: readonly [Value, Value], { mask, causal }: Seen): Value =>
+  causal ? beforeFirst(b, operands, mask) : b.not(seenRows(b, mask));
 
 function meanOfValues(b: Build, [q, v]: readonly [Value, Value]): Value {
   const [, heads] = q.type.shape as [Dim, Dim];

@@ -36,6 +36,8 @@ export interface FuseContext extends PassContext {
   readonly exclusive: Accept;
   /** The node that holds the graph, where one does. */
   readonly holder: Node | undefined;
+  /** The name of the graph. */
+  readonly within: string;
 }
 
 const maxSweeps = 64;
@@ -119,7 +121,7 @@ function findAll(
   holder: Node | undefined,
 ): Sweep {
   const uses = usesOf(graph);
-  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses), holder };
+  const fuseCx: FuseContext = { ...cx, uses, exclusive: exclusiveIn(uses), holder, within: graph.name };
   const replaced = new Map<Value, Value>();
   const taken = new Set<Node>();
   const misses: { matcher: Matcher; node: Node; miss: Miss }[] = [];

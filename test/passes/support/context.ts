@@ -98,6 +98,10 @@ export function evaluated(
   return evaluateGraph(graph, feeds, { weights, dims: sizes });
 }
 
+/** As `difference`, leaving out where the first is NaN: rows that see nothing under a mask of minus infinity. */
+export const differenceOfNumbers = (p: RefTensor, q: RefTensor): number =>
+  difference(p, { ...q, data: q.data.map((y, i) => (Number.isNaN(p.data[i]!) ? Number.NaN : y)) });
+
 /** The largest difference of two results, relative where numbers are larger than 1. Unequal shapes and NaNs are ∞. */
 export function difference(p: RefTensor, q: RefTensor): number {
   if (p.dims.join() !== q.dims.join()) return Number.POSITIVE_INFINITY;

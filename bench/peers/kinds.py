@@ -1,0 +1,174 @@
+"""Every kind of `transformers` that PyTorch exports, small: what `qkv compile` makes of each and how much attention is found.
+
+    python bench/peers/kinds.py causal|cache|masked|seq2seq|image eager|sdpa dynamo|torchscript [KIND …] [--keep FOLDER]
+
+Random weights, width 64, 2 layers. `compile` runs each beside the naive graph; a line a kind: attentions found, softmaxes in
+the file, the nearest misses. Fails where `compile` does.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+import transformers as hf
+
+ROOT = Path(__file__).parents[2]
+MODELS = {
+    "causal": (hf.MODEL_FOR_CAUSAL_LM_MAPPING, hf.AutoModelForCausalLM),
+    "cache": (hf.MODEL_FOR_CAUSAL_LM_MAPPING, hf.AutoModelForCausalLM),
+    "masked": (hf.MODEL_FOR_MASKED_LM_MAPPING, hf.AutoModelForMaskedLM),
+    "seq2seq": (hf.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, hf.AutoModelForSeq2SeqLM),
+    "image": (hf.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, hf.AutoModelForImageClassification),
+}
+SIZES = dict(
+    vocab_size=100, hidden_size=64, d_model=64, n_embd=64, dim=64, emb_dim=64, embedding_size=64, num_hidden_layers=2, num_layers=2,
+    n_layer=2, n_layers=2, encoder_layers=2, decoder_layers=2, num_decoder_layers=2, num_attention_heads=4, n_head=4, n_heads=4,
+    num_heads=4, encoder_attention_heads=4, decoder_attention_heads=4, attention_heads=4, num_key_value_heads=2, intermediate_size=96,
+    encoder_ffn_dim=96, decoder_ffn_dim=96, ffn_dim=96, d_ff=96, d_kv=16, head_dim=16, max_position_embeddings=128, n_positions=128,
+    max_sequence_length=128, sliding_window=8, window_size=8, attention_window=8, num_local_experts=4, num_experts=4, n_routed_experts=4, num_experts_per_tok=2,
+    moe_intermediate_size=32, shared_expert_intermediate_size=32, word_embed_proj_dim=64, kv_lora_rank=24, q_lora_rank=32,
+    qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=16, rotary_dim=8, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    decoder_start_token_id=1, image_size=32, patch_size=8,
+)
+
+flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+flags.add_argument("mode", choices=MODELS)
+flags.add_argument("attention", choices=["eager", "sdpa"])
+flags.add_argument("exporter", choices=["dynamo", "torchscript"])
+flags.add_argument("kinds", nargs="*")
+flags.add_argument("--keep", help="keep the files here")
+flags.add_argument("--limit", type=int, default=240, help="seconds for one export")
+flags.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+given = flags.parse_args()
+
+
+def small(kind):
+    """A configuration of this kind, as small as it has names for."""
+    plain = hf.AutoConfig.for_model(kind)
+    names = {plain.attribute_map.get(name, name) for name in SIZES if hasattr(plain, name)}
+    wanted = {name: size for name, size in SIZES.items() if name in names or (hasattr(plain, name) and plain.attribute_map.get(name) is None)}
+    for outer, inner in plain.attribute_map.items():
+        if outer in SIZES and isinstance(inner, str):
+            wanted.setdefault(inner, SIZES[outer])
+    layers = 2
+    if isinstance(getattr(plain, "layer_types", None), list):
+        wanted["layer_types"] = sorted(set(plain.layer_types))[:2] * 2
+        layers = len(wanted["layer_types"])
+        for name in ("num_hidden_layers", "n_layer", "num_layers"):
+            if name in wanted:
+                wanted[name] = layers
+    return hf.AutoConfig.for_model(kind, **wanted)
+
+
+class Wrapped(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids, mask=None, *rest):
+        if given.mode == "image":
+            return self.model(pixel_values=ids)[0]
+        if given.mode == "seq2seq":
+            return self.model(input_ids=ids, attention_mask=mask, decoder_input_ids=rest[0], use_cache=False)[0]
+        if given.mode == "masked":
+            return self.model(input_ids=ids, attention_mask=mask)[0]
+        if given.mode == "causal":
+            return self.model(input_ids=ids, attention_mask=mask, use_cache=False)[0]
+        cache = hf.DynamicCache()
+        for i in range(len(rest) // 2):
+            cache.update(rest[2 * i], rest[2 * i + 1], i)
+        answer = self.model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True)
+        return (answer[0], *tensors(answer.past_key_values))
+
+
+tensors = lambda cache: [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+
+
+def export(kind, file):
+    config = small(kind)
+    torch.manual_seed(0)
+    model = MODELS[given.mode][1].from_config(config, attn_implementation=given.attention).eval()
+    ids = torch.randint(4, 100, (2, 13))
+    rest = []
+    if given.mode == "seq2seq":
+        rest = [torch.randint(4, 100, (2, 9))]
+    if given.mode == "cache":
+        with torch.no_grad():
+            rest = tensors(model(input_ids=ids[:, :6], use_cache=True).past_key_values)
+    mask = torch.ones(2, 13 + (6 if given.mode == "cache" else 0), dtype=torch.int64)
+    feeds = (ids, mask, *rest)
+    if given.mode == "image":
+        size = getattr(config, "image_size", 32)
+        feeds = (torch.randn(2, getattr(config, "num_channels", 3), *((size, size) if isinstance(size, int) else size)),)
+    names = ["pixel_values"] if given.mode == "image" else ["input_ids", "attention_mask", *(["decoder_input_ids"] if given.mode == "seq2seq" else [f"past.{i}" for i in range(len(rest))])]
+    axis = lambda i: 2 if i > 1 and given.mode == "cache" else 1
+    options = dict(input_names=names)
+    if given.exporter == "dynamo":
+        batch = {0: torch.export.Dim.DYNAMIC}
+        dynamic = [batch if given.mode == "image" else {**batch, axis(i): torch.export.Dim.DYNAMIC} for i in range(len(feeds))]
+        options |= dict(dynamo=True, external_data=False, verbose=False, dynamic_shapes=(*dynamic[:2], *([tuple(dynamic[2:])] if rest else [])))
+    else:
+        lengths = lambda i: ["seq", "all" if given.mode == "cache" else "seq", "target" if given.mode == "seq2seq" else "past"][min(i, 2)]
+        options |= dict(dynamo=False, opset_version=17, dynamic_axes={name: {0: "batch", **({} if given.mode == "image" else {axis(i): lengths(i)})} for i, name in enumerate(names)})
+    with torch.no_grad():
+        torch.onnx.export(Wrapped(model), feeds, file, **options)
+
+
+def softmaxes(graph):
+    inside = (attribute.g for node in graph.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH)
+    return sum(node.op_type in ("Softmax", "Attention") for node in graph.node) + sum(map(softmaxes, inside))
+
+
+def qkv(*rest):
+    return subprocess.run(["node", ROOT / "dist/src/cli/main.js", *rest], capture_output=True, text=True)
+
+
+def line_of(kind, file):
+    """What became of an export, and whether it compiles to the same."""
+    compiled = qkv("compile", file, "-o", file.with_suffix(".out.onnx"))
+    if compiled.returncode:
+        return f"FAILS: {compiled.stderr.strip()[:400]}", False
+    passes = json.loads(qkv("explain", file, "--json").stdout)
+    found = sum(step["rules"]["fired"].get("attention", 0) for step in passes)
+    all_ = softmaxes(onnx.load(file, load_external_data=False).graph)
+    misses = {reason: count for step in passes for reason, count in step["rules"]["refused"].get("attention", {}).items()}
+    text = f"{found} of {all_}" + ("" if found >= all_ else f" {json.dumps(misses)}")
+    return text, True
+
+
+def main():
+    kinds = given.kinds or sorted({config.model_type for config in MODELS[given.mode][0]})
+    right = True
+    for kind in kinds:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(given.keep or place)
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{kind}-{given.mode}-{given.attention}-{given.exporter}.onnx"
+            if not file.exists():
+                # In a process of its own, for an export may take all memory or never end.
+                again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(folder)]
+                try:
+                    made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
+                    reason = (made.stderr.strip().splitlines() or [""])[-1]
+                except subprocess.TimeoutExpired:
+                    reason = "it takes too long"
+                if not file.exists():
+                    print(f"{kind}: not exported: {reason[:160]}", flush=True)
+                    continue
+            text, same = line_of(kind, file)
+            right &= same
+            print(f"{kind}: {text}", flush=True)
+    sys.exit(0 if right else 1)
+
+
+warnings.filterwarnings("ignore")
+if given.one:
+    export(given.kinds[0], Path(given.keep) / f"{given.kinds[0]}-{given.mode}-{given.attention}-{given.exporter}.onnx")
+else:
+    main()
