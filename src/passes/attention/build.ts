@@ -1,5 +1,5 @@
 import type { Arena, Build } from "../../ir/arena.ts";
-import { atScore, everything } from "../../ir/attend.ts";
+import { atScore, everything, lowest } from "../../ir/attend.ts";
 import { holdsGraphs } from "../../ir/cost.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
@@ -12,15 +12,9 @@ import { outliner } from "../rewrite/outline.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
 import { conjuncts, maskedBelow, maskOfBias } from "./causal.ts";
-import {
-  type Collected,
-  type Conjunction,
-  collect,
-  type Factor,
-  type Part,
-  swallows,
-  type Visible,
-} from "./collect.ts";
+import { type Collected, type Conjunction, collect, type Factor, type Part, type Visible } from "./collect.ts";
+import { fillOf, swallows } from "./depths.ts";
+import { aboveLowest } from "./lowest.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
@@ -76,7 +70,9 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const [batch, count, queries] = operands[0].type.shape as [Dim, Dim, Dim];
   const scores = [batch, count, queries, operands[1].type.shape[2]!];
   if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
-  const bias = sumOfBiases(b, clears || averages ? { ...collected, masks: [] } : collected, roles);
+  const { biases } = collected;
+  const raised = clears ? biases : biases.map((term) => ({ ...term, value: aboveLowest(term.value, arena) }));
+  const bias = sumOfBiases(b, { biases: raised, masks: clears || averages ? [] : collected.masks }, roles);
   const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : averages ? hidden : undefined;
   const tables: Value[] = [];
   const read = (value: Value) => atScore(tables.push(value) - 1, value.type);
@@ -272,16 +268,8 @@ function sumOfBiases(
   return terms.length > 0 ? terms.reduce((p, q) => b.add(p, q)) : undefined;
 }
 
-const least: Readonly<Record<string, number>> = {
-  f16: -65504,
-  f32: -3.4028234663852886e38,
-  bf16: -3.3895313892515355e38,
-  f64: -Number.MAX_VALUE,
-};
-
 /** A very negative number its type can hold, and not its lowest where that swallows too; infinity stays what it is. */
-const finite = (fill: number, dtype: string): number => {
-  if (fill === Number.NEGATIVE_INFINITY) return fill;
-  const lowest = least[dtype] ?? fill;
-  return lowest < swallows ? Math.max(fill, swallows) : Math.max(fill, lowest);
+const finite = (fill: number, dtype: DType): number => {
+  const least = lowest[dtype] ?? fill;
+  return least < swallows || fill === Number.NEGATIVE_INFINITY ? fillOf(fill) : Math.max(fill, least);
 };

@@ -16,24 +16,22 @@ import {
   mayHide,
   type PairAxes,
 } from "./causal.ts";
+import { fillOf, fillOfAll, type Hider, keepsDepths, swallows } from "./depths.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
 
-/**
- * Added where a mask is off. It swallows any score in every precision, so that a row that sees nothing weighs its keys
- * alike, as it does where scores are replaced; kernels clear such rows only for the very lowest number.
- */
-export const swallows = -1e38;
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
 export const addedAfter =
   "a bias is added after scores are replaced, and counts in a row that sees nothing, which is not known not to be there";
 export const hidesBeside =
   "a bias may hide keys as deep as a mask does that is finite, and then what that hides counts";
 export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
-const filledUnlike = (x: number, y: number): string =>
-  `masks fill with ${x} and ${y}: a row that sees nothing else weighs by the larger`;
+/** As one writes it: in single precision -1e38 is no round number. */
+const round = (fill: number): number => Number(fill.toPrecision(6));
+const hidesUnlike = (fills: readonly number[]): string =>
+  `masks that fill with ${fills.map(round).join(", ")} hide some keys deeper than others, which shows in a row that sees nothing`;
 const isMasked = (element: number): boolean => element <= maskedBelow;
 
 /** A term added to the scores; a mask is one that is zero or very negative. */
@@ -106,11 +104,12 @@ const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isC
  * Whether `attention` may hide later keys by itself. It hides them deeper than any mask, which shows in rows that see
  * nothing: masks that are finite weigh all their keys alike.
  */
-function hidesLater(masks: readonly Conjunction[], roles: Roles): boolean {
+function hidesLater({ masks, triangles }: Written, roles: Roles): boolean {
   const others = masks.flatMap(({ parts }) => parts.filter((part) => !isTriangle(part)));
   return (
     others.length === 0 ||
-    masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) ||
+    (masks.every(({ fill }) => fill === Number.NEGATIVE_INFINITY) &&
+      !triangles.some(({ value }) => isFiniteBias(value))) ||
     allSeeThemselves(others, roles)
   );
 }
@@ -224,50 +223,51 @@ interface Written {
   readonly replacing: readonly Part[];
   /** How many biases are added to what they put there. */
   readonly addedToReplaced: number;
-  /** Masks fill with different numbers, which shows in rows that see nothing. */
-  readonly unlike: Miss | undefined;
+  /** How the masks are not what is written in rows that see nothing. */
+  readonly unlike: string | undefined;
 }
 
 function written(steps: readonly Placed[], roles: Roles, b: Build): Written | Miss {
   let scale = 1;
   const biases: Term[] = [];
   const triangles: Term[] = [];
-  const added: Conjunction[] = [];
-  const replacing: Part[] = [];
-  /** What masks put in the place of scores. */
-  let replaced: number | undefined;
+  const hiders: (Hider & Conjunction)[] = [];
   let addedToReplaced = 0;
-  let unlike: Miss | undefined;
   // Going down, what is above multiplies what is below.
   for (const { step, groups } of steps) {
-    const here = step.node.results[0]!;
     const axes = pairAxes(groups, roles);
     const partsOf = (mask: Value) => conjuncts(mask).map((value) => ({ value, groups, axes }));
     if (step.kind === "scale") scale *= step.factor;
     else if (step.kind === "mask") {
-      if (!(scale > 0)) return refused(`the scale ${scale} above a mask is not positive`, here);
+      if (!(scale > 0)) return refused(`the scale ${scale} above a mask is not positive`, step.node.results[0]!);
       const fill = step.fill * scale;
-      const other = replaced ?? fill;
-      if (fill !== other) unlike = refused(filledUnlike(fill, other), here);
       if (fill !== Number.NEGATIVE_INFINITY) addedToReplaced = biases.length;
-      replaced = Math.min(fill, other);
-      replacing.push(...partsOf(step.keeps ? step.mask : b.not(step.mask)));
+      hiders.push({ parts: partsOf(step.keeps ? step.mask : b.not(step.mask)), fill, replaces: true });
     } else if (step.kind === "bias") {
       const term = { value: step.value, groups, factor: step.negate ? -scale : scale };
       const mask = term.factor > 0 ? maskOfBias(step.value, isMasked) : undefined;
-      if (mask && replaced !== undefined) replacing.push(...partsOf(mask.mask));
-      else if (mask) added.push({ parts: partsOf(mask.mask), fill: mask.fill * scale });
+      if (mask) hiders.push({ parts: partsOf(mask.mask), fill: mask.fill * scale, replaces: false });
       else if (axes && term.factor > 0 && isCausalBias(step.value, axes, isMasked)) triangles.push(term);
       else biases.push(term);
     }
   }
-  if (replaced !== undefined && replaced > swallows) {
-    // That it is made deeper shows beside a mask that was as deep.
-    const deep = added.find(({ fill }) => fill <= replaced! / 2);
-    if (deep) unlike = refused(filledUnlike(deep.fill, replaced), deep.parts[0]!.value);
-  }
-  const masks = replaced === undefined ? added : [...added, { parts: replacing, fill: Math.min(replaced, swallows) }];
-  return { scale, biases, triangles, masks, replacing, addedToReplaced, unlike };
+  return { scale, biases, triangles, addedToReplaced, ...together(hiders) };
+}
+
+/** The masks that several are together: one, or those that replace scores and each that is added. */
+function together(hiders: readonly (Hider & Conjunction)[]): Pick<Written, "masks" | "replacing" | "unlike"> {
+  const replacing = hiders.filter(({ replaces }) => replaces);
+  const partsOf = (some: readonly Conjunction[]) => some.flatMap(({ parts }) => parts);
+  if (replacing.length > 0 && keepsDepths(hiders, "merged"))
+    return {
+      masks: [{ parts: partsOf(hiders), fill: fillOfAll(hiders) }],
+      replacing: partsOf(hiders),
+      unlike: undefined,
+    };
+  const added = hiders.filter(({ replaces }) => !replaces).map(({ parts, fill }) => ({ parts, fill: fillOf(fill) }));
+  const masks = replacing.length > 0 ? [...added, { parts: partsOf(replacing), fill: fillOfAll(replacing) }] : added;
+  const unlike = keepsDepths(hiders, "added") ? undefined : hidesUnlike(hiders.map(({ fill }) => fill));
+  return { masks, replacing: partsOf(replacing), unlike };
 }
 
 /** What the steps above everything else add and hide. */
@@ -291,7 +291,7 @@ function hiding(
   if (counts && !where) return counts;
   const clears = emptied === true && !where;
   const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
-  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(masks, roles));
+  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(found, roles));
   // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
   const swallowed = triangles.length === 0 && addedToReplaced === 0;
   const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
@@ -317,8 +317,8 @@ function hiding(
 /** What would count in a row that sees nothing, and `attention` does not say. */
 function countsInUnseen(found: Written, deep: readonly Term[], roles: Roles): Miss | undefined {
   const { biases, masks, replacing, addedToReplaced, unlike } = found;
-  const all = masks.flatMap(({ parts }) => parts).filter((part) => !isTriangle(part));
-  if (unlike && !allSeeThemselves(all, roles)) return unlike;
+  const [other, ...others] = masks.flatMap(({ parts }) => parts).filter((part) => !isTriangle(part));
+  if (unlike && other && !allSeeThemselves([other, ...others], roles)) return refused(unlike, other.value);
   if (deep.length > 0 && masks.some(({ fill }) => Number.isFinite(fill))) return refused(hidesBeside, deep[0]!.value);
   const untold = replacing.filter((part) => !isTriangle(part));
   const counts = addedToReplaced > 0 && !allSeeThemselves(untold, roles);
@@ -346,7 +346,7 @@ function clearsRows(
   const finite = masks.find(({ fill }) => fill !== Number.NEGATIVE_INFINITY);
   if (!finite) return masks.length + biases.length > 0;
   if (masks.length === 1 && biases.length === 0) return false;
-  return `masks fill with ${finite.fill} where others may with minus infinity: a row that sees nothing is either`;
+  return `masks fill with ${round(finite.fill)} where others may with minus infinity: a row that sees nothing is either`;
 }
 
 const sameSets = <T>(p: ReadonlySet<T>, q: ReadonlySet<T>): boolean =>

@@ -90,6 +90,7 @@ export const attentionMatcher: Matcher = {
     "scores held at the least number may be minus infinity below",
     maskedAhead,
     hidesBeside,
+    "masks that fill with … hide some keys deeper than others, which shows in a row that sees nothing",
     changedWeights,
     otherMask,
     "the scores are a product of … operands",

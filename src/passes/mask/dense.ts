@@ -6,7 +6,7 @@ import type { Node, Value } from "../../ir/graph.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
 import { constant } from "../../ir/index-expr/types.ts";
 import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attention.ts";
-import { swallows } from "../attention/collect.ts";
+import { swallows } from "../attention/depths.ts";
 import { denseTime } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { gridOf } from "./parts.ts";
