@@ -147,10 +147,9 @@ function seenOf(
   hidden: Value | undefined,
   roles: Roles,
 ): Seen {
-  const [queries, keys] = [roles.sizes.get(roles.query[0]!)!, roles.sizes.get(roles.key)!];
-  const hidesLater = causal ? seen === everything && queries === keys : seen === causalAmongLast;
-  if (hidesLater && hidden) return { mask: hidden, causal: true };
-  return { mask: maskOf(b, parts, roles)!, causal: false };
+  if (hidden && causal && seen === everything) return { mask: hidden, causal: "first" };
+  if (hidden && !causal && seen === causalAmongLast) return { mask: hidden, causal: "last" };
+  return { mask: maskOf(b, parts, roles)!, causal: undefined };
 }
 
 /** q or k times the factors of its scores. */

@@ -21,6 +21,7 @@ import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
+import type { Counted } from "./unseen.ts";
 
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
 export const addedAfter =
@@ -82,7 +83,7 @@ export interface Visible {
   readonly parts: readonly Part[];
   readonly biases: readonly Term[];
   /** Later keys are hidden besides. */
-  readonly causal: boolean;
+  readonly causal: Counted | undefined;
 }
 
 /** Part of a mask, and where its axes are. */
@@ -139,14 +140,14 @@ const hidesFromAll = ({ value, axes }: Pick<Part, "value" | "axes">): boolean =>
 
 /** What tells that every row sees a key: masks and biases of keys alone, perhaps under a causal mask; undefined for others. */
 function visible(masks: readonly Conjunction[], deep: readonly Term[], roles: Roles): Visible | undefined {
-  const [queries, keys] = [roles.sizes.get(roles.query[0]!)!, roles.sizes.get(roles.key)!];
-  const isCausal = (part: Part) =>
-    (queries === keys && isTriangle(part)) || liftedPart(part, roles) === causalAmongLast;
   const all = masks.flatMap(({ parts }) => parts);
-  const parts = all.filter((part) => !isCausal(part));
+  const counted = (part: Part): Counted | undefined =>
+    isTriangle(part) ? "first" : liftedPart(part, roles) === causalAmongLast ? "last" : undefined;
+  const parts = all.filter((part) => !counted(part));
+  const [causal, ...others] = new Set(all.flatMap((part) => counted(part) ?? []));
   const ofKeys = [...parts, ...deep.map(({ value, groups }) => ({ value, axes: pairAxes(groups, roles) }))];
-  const isKnown = ofKeys.length > 0 && ofKeys.every(hidesFromAll);
-  return isKnown ? { parts, biases: deep, causal: parts.length < all.length } : undefined;
+  const isKnown = ofKeys.length > 0 && ofKeys.every(hidesFromAll) && others.length === 0;
+  return isKnown ? { parts, biases: deep, causal } : undefined;
 }
 
 /**

@@ -10,12 +10,15 @@ import { conjuncts } from "./causal.ts";
 import { withoutCopies } from "./heads.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 
+/** Which of the keys the queries are, in order. */
+export type Counted = "first" | "last";
+
 /** What tells which rows see nothing: a mask of keys under a causal one, or all there is of a mask. */
 export interface Seen {
   /** Bool, [1 | batch, 1 | heads, 1 | queries, keys]. */
   readonly mask: Value;
-  /** Later keys are hidden besides, and `mask` is the same for all queries, which are the last of the keys. */
-  readonly causal: boolean;
+  /** Later keys are hidden besides: those after a query's place, queries being the first or the last of the keys. */
+  readonly causal: Counted | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export function someSeeNothing(b: Build, operands: readonly [Value, Value], seen
 }
 
 const unseenRows = (b: Build, operands: readonly [Value, Value], { mask, causal }: Seen): Value =>
-  causal ? beforeFirst(b, operands, mask) : b.not(seenRows(b, mask));
+  causal ? beforeFirst(b, operands, mask, causal) : b.not(seenRows(b, mask));
 
 function meanOfValues(b: Build, [q, v]: readonly [Value, Value]): Value {
   const [, heads] = q.type.shape as [Dim, Dim];
@@ -55,9 +58,10 @@ export function unseenOf(b: Build, attention: Node, { node }: Value): Value | un
   const masks = conjuncts(under.mask);
   const told = masks.filter((value) => !own.has(value)).map((value) => liftedMask(value, pairs));
   if (masks.length - told.length !== own.size || !told.every((formula) => formula !== undefined)) return undefined;
-  const later = queries === keys ? causalFormula : causalAmongLast;
-  if (under.places && under.places !== placesOf(b, queries, keys)) return undefined;
-  const seen = conjunction([...told, ...(under.places ? [later] : [])]);
+  const counted = (["first", "last"] as const).find((each) => under.places === placesOf(b, queries, keys, each));
+  if (under.places && !counted) return undefined;
+  const later = counted === "last" ? causalAmongLast : causalFormula;
+  const seen = conjunction([...told, ...(counted ? [later] : [])]);
   return sameFacts(seen, causal ? both(causalFormula, mask) : mask) ? rows : undefined;
 }
 
@@ -91,17 +95,17 @@ export function unseenUnder({ node }: Value): Under | undefined {
 }
 
 /** Queries ahead of the first key a mask of keys lets through. */
-function beforeFirst(b: Build, [q, v]: readonly [Value, Value], mask: Value): Value {
+function beforeFirst(b: Build, [q, v]: readonly [Value, Value], mask: Value, counted: Counted): Value {
   const [queries, keys] = [q.type.shape[2]!, v.type.shape[2]!];
   const key = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
   const first = b.reduceMin(b.select(mask, key, b.size({ of: keys })), { axes: [-1], keepDims: true });
-  return b.less(placesOf(b, queries, keys), first);
+  return b.less(placesOf(b, queries, keys, counted), first);
 }
 
-/** The places of queries that are the last of the keys. */
-function placesOf(b: Build, queries: Dim, keys: Dim): Value {
+/** The places of the queries among the keys. */
+function placesOf(b: Build, queries: Dim, keys: Dim, counted: Counted): Value {
   const query = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
-  return queries === keys ? query : b.add(query, b.size({ of: sub(keys, queries) }));
+  return counted === "first" || queries === keys ? query : b.add(query, b.size({ of: sub(keys, queries) }));
 }
 
 /** [batch, kvHeads, 1, width] with each head repeated for the query heads that share it. */
