@@ -112,3 +112,15 @@ test.each([
   expect(opaque).toHaveLength(kept);
   if (op) expect(imported.outputs[0]!.value.node.op).toBe(op);
 });
+
+test("the largest of what zeros are put around stays that, at every level of the runtime", async () => {
+  const pads = tensor("pads", "i64", [8], [0, 0, 1, 1, 0, 0, 1, 1]);
+  const nodes = [
+    node("Pad", ["x", "pads"], ["padded"]),
+    node("MaxPool", ["padded"], ["y"], { kernel_shape: ints(3, 3), strides: ints(2, 2) }),
+  ];
+  const model = modelOf(graph(nodes, [info("x", "f32", ["n", 2, 8, 8])], [info("y", "f32", undefined)], [pads]));
+  const below = Array.from({ length: 256 }, (_, i) => -1 - (i % 7));
+  const { opaque } = await roundTrip(model, { x: fromNumbers("f32", [2, 2, 8, 8], below) });
+  expect(opaque.map(({ operator }) => operator)).toEqual(["MaxPool"]);
+});

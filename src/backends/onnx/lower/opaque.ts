@@ -1,4 +1,5 @@
 import { fail } from "../../../ir/diagnostics.ts";
+import type { Value } from "../../../ir/graph.ts";
 import type { opaque } from "../../../ir/ops/opaque.ts";
 import type { TensorType } from "../../../ir/types.ts";
 import { graphOfText } from "../proto-text.ts";
@@ -32,6 +33,12 @@ function written({ e, attrs, operands, node }: LowerContext<"opaque">): readonly
       notes: [`the node has ${operands.length} operands and ${node.results.length} results`],
     });
   const names = new Map(code.inputs.map(({ name }, i) => [name, operands[i]!] as const));
+  if (code.nodes[0]?.opType === "MaxPool" && isPadded(node.operands[0])) {
+    // ONNX Runtime makes padding with zeros, which can be the largest, part of a MaxPool, which pads with what is least.
+    const [x] = operands as [Ref];
+    const shape = e.vector(x.type.shape.map(() => 0));
+    names.set(code.inputs[0]!.name, e.op(x.type, "Reshape", [x, shape]));
+  }
   const types = new Map(code.outputs.map(({ name }, i) => [name, node.results[i]!.type] as const));
   for (const inner of code.nodes) {
     const inputs = inner.inputs.map((name) => look(names, name));
@@ -44,6 +51,8 @@ function written({ e, attrs, operands, node }: LowerContext<"opaque">): readonly
   }
   return code.outputs.map(({ name }) => present(names, name));
 }
+
+const isPadded = (value: Value | undefined): boolean => value?.node.op === "pad";
 
 const resultRef = (type: TensorType | undefined): Ref => (type ? new Ref(type) : untyped());
 
