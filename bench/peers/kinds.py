@@ -53,6 +53,7 @@ def small(kind):
     plain = hf.AutoConfig.for_model(kind)
     names = {plain.attribute_map.get(name, name) for name in SIZES if hasattr(plain, name)}
     wanted = {name: size for name, size in SIZES.items() if name in names or (hasattr(plain, name) and plain.attribute_map.get(name) is None)}
+    wanted = {name: size for name, size in wanted.items() if not isinstance(getattr(plain, name, None), (list, tuple))}
     for outer, inner in plain.attribute_map.items():
         if outer in SIZES and isinstance(inner, str):
             wanted.setdefault(inner, SIZES[outer])
@@ -155,7 +156,8 @@ def main():
                 again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(folder)]
                 try:
                     made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
-                    reason = (made.stderr.strip().splitlines() or [""])[-1]
+                    said = [line for line in made.stderr.splitlines() if "Error" in line] or [""]
+                    reason = said[0].strip()
                 except subprocess.TimeoutExpired:
                     reason = "it takes too long"
                 if not file.exists():

@@ -1,17 +1,38 @@
 import { type Arena, type Build, graphOf } from "../../src/ir/arena.ts";
 import { add, type Dim, symbol } from "../../src/ir/dim.ts";
-import { type Graph, nodesOf, type Value } from "../../src/ir/graph.ts";
+import type { Graph, Value } from "../../src/ir/graph.ts";
 
 /** Three of them add up to what single precision holds. */
 const depths = [Number.NEGATIVE_INFINITY, -1.1e38, -1e38, -1e30, -1e9, -1e4];
+const width = 4;
+const [batch, queries, past, others] = ["B", "S", "P", "T"].map(symbol) as [Dim, Dim, Dim, Dim];
 
-/** Whole numbers below n, the same in every run. */
-function drawing(seed: number): (n: number) => number {
+type Draw = <T>(list: readonly T[]) => T;
+
+/** Elements of lists, the same in every run. */
+function drawing(seed: number): Draw {
   let state = Math.imul(seed + 1, 2654435761) >>> 0;
-  return (n) => {
+  return (list) => {
     state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return Math.floor(((state >>> 4) / 2 ** 28) * n);
+    return list[Math.floor(((state >>> 4) / 2 ** 28) * list.length)]!;
   };
+}
+
+/** Inputs of a graph, each made where it is first asked for. */
+class Inputs {
+  readonly all: Value[] = [];
+  private readonly b: Build;
+
+  constructor(b: Build) {
+    this.b = b;
+  }
+
+  given(name: string, shape: readonly Dim[], dtype: "f32" | "bool" = "f32"): Value {
+    const known = this.all.find(({ node }) => node.attrs.get("name") === name);
+    const made = known ?? this.b.input({ name, dtype, shape });
+    if (!known) this.all.push(made);
+    return made;
+  }
 }
 
 /** A softmax attention whose scores are masked, biased and scaled in some order, as people do. */
@@ -22,90 +43,78 @@ export function spelled(
 ): { readonly graph: Graph; readonly text: string } {
   const b = arena.build;
   const draw = drawing(seed);
-  const pick = <T>(list: readonly T[]): T => list[draw(list.length)]!;
-  const [batch, queries] = [symbol("B"), symbol("S")];
-  const keys = pick<Dim>([queries, add(queries, symbol("P")), symbol("T")]);
+  const inputs = new Inputs(b);
+  const keys = draw([queries, add(past, queries), others]);
+  const [q, k, v] = operands(b, draw, inputs, keys);
+  const masks = masksOf(b, inputs, keys);
   const said: string[] = [];
-  const input = (name: string, dtype: "f32" | "bool", shape: readonly Dim[]) => b.input({ name, dtype, shape });
-  const [q, k, v] = [
-    input("q", "f32", [batch, 2, queries, 4]),
-    input("k", "f32", [batch, 2, keys, 4]),
-    input("v", "f32", [batch, 2, keys, 4]),
-  ];
-  const inputs = [q, k, v];
-  const masks = masksOf(b, { batch, queries, keys }, (name, shape) => {
-    const known = inputs.find(({ node }) => node.attrs.get("name") === name);
-    if (known) return known;
-    const made = input(name, "bool", shape);
-    inputs.push(made);
-    return made;
-  });
   let scores = b.einsum(q, k, { spec: "b h q d, b h k d -> b h q k" });
   let last: Value | undefined;
-  const steps = 1 + draw(3);
-  for (let i = 0; i < steps; i++) {
-    const kind = pick(["replaced", "replaced", "added", "added", "product", "bias", "scale"]);
+  for (let steps = draw([1, 2, 3]); steps > 0; steps--) {
+    const kind = draw(["replaced", "replaced", "added", "added", "product", "bias", "scale"]);
+    said.push(kind);
     if (kind === "scale") scores = b.mul(scores, b.scalar(0.5, "f32"));
     else if (kind === "bias") {
-      const bias = input(
-        `bias${i}`,
-        "f32",
-        pick([
-          [2, queries, keys],
-          [batch, 1, 1, keys],
-        ]),
-      );
-      inputs.push(bias);
-      scores = b.add(scores, bias);
+      const shapes = [
+        [2, queries, keys],
+        [batch, 1, 1, keys],
+      ];
+      scores = b.add(scores, inputs.given(`bias${steps}`, draw(shapes)));
     } else {
-      const name = pick([...masks.keys()]);
-      const mask = masks.get(name)!();
-      const fill = kind === "product" ? pick(fills.slice(1)) : pick(fills);
-      last = mask;
-      said.push(`${kind} ${name} ${fill}`);
-      const [zero, low] = [b.scalar(0, "f32"), b.scalar(fill, "f32")];
-      if (kind === "replaced") scores = b.select(mask, scores, low);
-      else if (kind === "added") scores = b.add(scores, b.select(mask, zero, low));
-      else scores = b.add(scores, b.mul(b.sub(b.scalar(1, "f32"), b.cast(mask, { to: "f32" })), low));
-      continue;
+      const name = draw([...masks.keys()]);
+      const fill = draw(kind === "product" ? fills.filter(Number.isFinite) : fills);
+      last = masks.get(name)!();
+      said.push(`by ${name} with ${fill}`);
+      scores = masked(b, kind, scores, last, fill);
     }
-    said.push(kind);
   }
+  const ending = draw(["plain", "plain", "plain", "guarded", "cleared"]);
+  const zero = b.scalar(0, "f32");
   let weights = b.softmax(scores);
-  const ending = pick(["plain", "plain", "plain", "guarded", "cleared"]);
-  said.push(ending);
-  if (ending === "guarded") weights = b.select(b.equal(weights, weights), weights, b.scalar(0, "f32"));
-  if (ending === "cleared" && last) weights = b.select(last, weights, b.scalar(0, "f32"));
+  if (ending === "guarded") weights = b.select(b.equal(weights, weights), weights, zero);
+  if (ending === "cleared" && last) weights = b.select(last, weights, zero);
   const out = b.einsum(weights, v, { spec: "b h q k, b h k d -> b h q d" });
-  const names = new Set(
-    nodesOf(graphOf("g", [], [["o", out]]))
-      .filter(({ op }) => op === "input")
-      .map(({ attrs }) => attrs.get("name")),
-  );
-  return {
-    graph: graphOf(
-      "g",
-      inputs.filter(({ node }) => names.has(node.attrs.get("name"))),
-      [["o", out]],
-    ),
-    text: said.join(", "),
-  };
+  return { graph: graphOf("g", inputs.all, [["o", out]]), text: [...said, ending].join(" ") };
 }
 
-type Lengths = Readonly<Record<"batch" | "queries" | "keys", Dim>>;
+/** Queries, keys and values of two heads, given so or as they come from projections, keys and values perhaps shared or cached. */
+function operands(b: Build, draw: Draw, inputs: Inputs, keys: Dim): readonly [Value, Value, Value] {
+  const [kvHeads, isCached] = [draw([2, 2, 1]), draw([true, false])];
+  const headed = (name: string, heads: number, length: Dim): Value => {
+    if (draw([true, false])) return inputs.given(name, [batch, heads, length, width]);
+    const flat = inputs.given(name, [batch, length, width * heads]);
+    return b.transpose(b.reshape(flat, { shape: [batch, length, heads, width] }), { perm: [0, 2, 1, 3] });
+  };
+  const kept = (name: string): Value => {
+    if (!isCached || keys !== add(past, queries)) return headed(name, kvHeads, keys);
+    const before = inputs.given(`past.${name}`, [batch, kvHeads, past, width]);
+    return b.concat(before, headed(name, kvHeads, queries), { axis: 2 });
+  };
+  const shared = (x: Value): Value => (kvHeads === 2 ? x : b.broadcast(x, { shape: [batch, 2, keys, width] }));
+  return [headed("q", 2, queries), shared(kept("k")), shared(kept("v"))];
+}
 
-function masksOf(b: Build, { batch, queries, keys }: Lengths, given: (name: string, shape: readonly Dim[]) => Value) {
+function masked(b: Build, kind: string, scores: Value, mask: Value, fill: number): Value {
+  const [zero, one, low] = [0, 1, fill].map((x) => b.scalar(x, "f32")) as [Value, Value, Value];
+  if (kind === "replaced") return b.select(mask, scores, low);
+  if (kind === "added") return b.add(scores, b.select(mask, zero, low));
+  return b.add(scores, b.mul(b.sub(one, b.cast(mask, { to: "f32" })), low));
+}
+
+function masksOf(b: Build, inputs: Inputs, keys: Dim): ReadonlyMap<string, () => Value> {
   const row = () => b.reshape(b.iota({ size: queries }), { shape: [queries, 1] });
   const column = () => b.reshape(b.iota({ size: keys }), { shape: [1, keys] });
   const after = () => b.add(row(), b.sub(b.size({ of: keys }), b.size({ of: queries })));
+  const causal = () => b.lessEqual(column(), row());
+  const kept = () => inputs.given("keep", [batch, 1, 1, keys], "bool");
   return new Map<string, () => Value>([
-    ["causal", () => b.lessEqual(column(), row())],
+    ["causal", causal],
     ["causal after a cache", () => b.lessEqual(column(), after())],
-    ["window", () => b.and(b.less(b.sub(row(), column()), b.scalar(2, "i64")), b.lessEqual(column(), row()))],
-    ["keys", () => given("keep", [batch, 1, 1, keys])],
-    ["pairs", () => given("pairs", [batch, 1, queries, keys])],
-    ["heads", () => given("heads", [2, queries, 1])],
-    ["causal and keys", () => b.and(b.lessEqual(column(), row()), given("keep", [batch, 1, 1, keys]))],
-    ["not keys", () => b.not(given("padding", [batch, 1, 1, keys]))],
+    ["window", () => b.and(b.less(b.sub(row(), column()), b.scalar(2, "i64")), causal())],
+    ["keys", kept],
+    ["pairs", () => inputs.given("pairs", [batch, 1, queries, keys], "bool")],
+    ["heads", () => inputs.given("heads", [2, queries, 1], "bool")],
+    ["causal and keys", () => b.and(causal(), kept())],
+    ["not keys", () => b.not(inputs.given("padding", [batch, 1, 1, keys], "bool"))],
   ]);
 }

@@ -70,10 +70,14 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const [batch, count, queries] = operands[0].type.shape as [Dim, Dim, Dim];
   const scores = [batch, count, queries, operands[1].type.shape[2]!];
   if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
-  const { biases } = collected;
-  const raised = clears ? biases : biases.map((term) => ({ ...term, value: aboveLowest(term.value, arena) }));
-  const bias = sumOfBiases(b, { biases: raised, masks: clears || averages ? [] : collected.masks }, roles);
-  const mask = clears ? allSeen(b, hidden, bias, operands[0].type.dtype) : averages ? hidden : undefined;
+  const masks = clears || averages ? [] : collected.masks;
+  const raised = collected.biases.map((term) => ({ ...term, value: aboveLowest(term.value, arena) }));
+  const bias = sumOfBiases(b, { biases: raised, masks }, roles);
+  const mask = clears
+    ? allSeen(b, hidden, sumOfBiases(b, { ...collected, masks }, roles))
+    : averages
+      ? hidden
+      : undefined;
   const tables: Value[] = [];
   const read = (value: Value) => atScore(tables.push(value) - 1, value.type);
   const score = middle.length > 0 ? scoreOf(b, collected, bias, roles, read) : undefined;
@@ -189,9 +193,9 @@ function scoreOf(
 }
 
 /** What is seen: where the masks are on, and a bias is not minus infinity. */
-function allSeen(b: Build, mask: Value | undefined, bias: Value | undefined, dtype: DType): Value | undefined {
+function allSeen(b: Build, mask: Value | undefined, bias: Value | undefined): Value | undefined {
   if (!bias) return mask;
-  const finiteBias = b.less(b.scalar(Number.NEGATIVE_INFINITY, dtype), bias);
+  const finiteBias = b.less(b.scalar(Number.NEGATIVE_INFINITY, bias.type.dtype), bias);
   return mask ? b.and(mask, finiteBias) : finiteBias;
 }
 
