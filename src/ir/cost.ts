@@ -96,7 +96,7 @@ function computeFlops(node: Node): Dim {
   const meaning = decompositionOf(node);
   if (meaning) return costOf(meaning).flops;
   if (def.traits.includes("elementwise")) return sum(node.results.map(({ type }) => volume(type)));
-  const graphs = subgraphsOf(node).map((graph) => costOf(graph).flops);
+  const graphs = likelyGraphsOf(node).map((graph) => costOf(graph).flops);
   return mul(repeatsOf(node), dearest(graphs));
 }
 
