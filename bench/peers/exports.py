@@ -170,6 +170,34 @@ class ByHand(nn.Module):
         return self.c_proj((att @ v).transpose(1, 2).contiguous().view(b, t, c))
 
 
+class Older(nn.Module):
+    """GPT-2 as older versions of transformers have it: a triangle cut after the cache, then padding added, both finite."""
+
+    def __init__(self, d=30, heads=3):
+        super().__init__()
+        self.heads, self.c_attn, self.c_proj = heads, nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.register_buffer("bias", torch.tril(torch.ones(64, 64, dtype=torch.bool)).view(1, 1, 64, 64))
+
+    def forward(self, x, attention_mask, key, value):
+        b, t, c = x.shape
+        q, k, v = (y.view(b, t, self.heads, c // self.heads).permute(0, 2, 1, 3) for y in self.c_attn(x).split(c, 2))
+        k, v = torch.cat((key, k), -2), torch.cat((value, v), -2)
+        queries, keys = q.size(-2), k.size(-2)
+        scores = q @ k.transpose(-1, -2) / (c // self.heads) ** 0.5
+        least = torch.finfo(scores.dtype).min
+        scores = torch.where(self.bias[:, :, keys - queries : keys, :keys], scores, torch.full([], least))
+        scores = scores + (1.0 - attention_mask[:, None, None, :].to(scores.dtype)) * least
+        return self.c_proj((scores.softmax(-1) @ v).permute(0, 2, 1, 3).reshape(b, t, c))
+
+
+def older(batch, seq):
+    before = seq // 2
+    mask = torch.ones(batch, seq, dtype=torch.int64)
+    mask[0, :before - 1] = 0
+    caches = {name: torch.randn(batch, 3, before, 10) for name in ("key", "value")}
+    return dict(x=torch.randn(batch, seq - before, 30), attention_mask=mask) | caches
+
+
 class Relative(nn.Module):
     """Scores with a learned bias per head and distance, in batches of heads (bmm)."""
 
@@ -386,6 +414,7 @@ CASES = {
     "einsum": (eager(Einsum), one, floats(30), 1),
     "einsum-mask": (eager(Einsum), one, with_mask(torch.bool), 1),
     "by-hand": (eager(ByHand), one, floats(30), 1),
+    "older": (eager(Older), one, older, 1),
     "relative": (eager(Relative), one, floats(20), 1),
     **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), 5 if name == "chunks" else 1) for name, attend in WRITTEN.items()},
     **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, padding, 1) for name, attend in PADDED.items()},
