@@ -5,7 +5,7 @@ import { type Crossover, priced } from "./crossover.ts";
 import { buildOrder } from "./reassociate-build.ts";
 import type { Candidate } from "./reassociate-choose.ts";
 import type { Plan } from "./reassociate-plan.ts";
-import { outliner } from "./rewrite/outline.ts";
+import { capturesOf, outliner } from "./rewrite/outline.ts";
 
 /** Two orders of one plan, and where the other one becomes the cheaper. */
 export interface Dispatch {
@@ -24,7 +24,8 @@ export function dispatchOrders(plan: Plan, choice: Dispatch, arena: Arena, sizes
   const best = buildOrder(plan, choice.best.steps, arena, sizes);
   const other = buildOrder(plan, choice.other.steps, arena, sizes);
   const ends = new Set([...plan.terms.map(({ value }) => value), ...plan.scalars]);
-  const { captures, outline } = outliner(arena, [best, other], ends);
+  const captures = capturesOf([best, other], ends);
+  const outline = outliner(arena, captures);
   const branches: [Graph, Graph] = [outline("usual", best), outline("other", other)];
   const { symbol: name, threshold, above } = choice.crossover;
   const [whenFalse, whenTrue] = threshold === undefined || above ? branches : [branches[1], branches[0]];

@@ -8,7 +8,7 @@ import { causalAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import { applied, constant, type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { outliner } from "../rewrite/outline.ts";
+import { capturesOf, outliner } from "../rewrite/outline.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
 import { conjuncts, maskedBelow, maskOfBias } from "./causal.ts";
@@ -138,7 +138,8 @@ function keysOf(b: Build, { parts, biases, causal }: Visible, roles: Roles): See
 function unless(arena: Arena, { root, roles, values, path }: Candidate, condition: Value, made: Value): Value {
   const ends = [roles.q, roles.k, values, ...path.steps.flatMap(tensorsOf)];
   const written = root.results[0]!;
-  const { captures, outline } = outliner(arena, [written, made], new Set(ends));
+  const captures = capturesOf([written, made], new Set(ends));
+  const outline = outliner(arena, captures);
   const attrs = { whenTrue: outline(asWritten, written), whenFalse: outline("attended", made), expected: "whenFalse" };
   return arena.node("if", [condition, ...captures], attrs).results[0]!;
 }

@@ -38,8 +38,8 @@ export function keepsDepths(hiders: readonly Hider[], form: Form): boolean {
   const combinations = Array.from({ length: 2 ** hiders.length - 1 }, (_, i) =>
     hiders.map((_, bit) => ((i + 1) >> bit) % 2 === 1),
   );
-  const before = combinations.map((hidden) => asWritten(hiders, hidden));
-  const after = combinations.map((hidden) => asMade(hiders, hidden, form));
+  const before = combinations.map((hidden) => depthBefore(hiders, hidden));
+  const after = combinations.map((hidden) => depthAfter(hiders, hidden, form));
   return before.every((depth, i) => {
     const isLost = depth.at === Number.NEGATIVE_INFINITY;
     const tells = isLost || depth.scored === after[i]!.scored;
@@ -50,7 +50,7 @@ export function keepsDepths(hiders: readonly Hider[], form: Form): boolean {
   });
 }
 
-function asWritten(hiders: readonly Hider[], hidden: readonly boolean[]): Depth {
+function depthBefore(hiders: readonly Hider[], hidden: readonly boolean[]): Depth {
   let depth: Depth = { at: 0, scored: true };
   for (const [i, { fill, replaces }] of [...hiders.entries()].reverse()) {
     if (!hidden[i]) continue;
@@ -59,7 +59,7 @@ function asWritten(hiders: readonly Hider[], hidden: readonly boolean[]): Depth 
   return depth;
 }
 
-function asMade(hiders: readonly Hider[], hidden: readonly boolean[], form: Form): Depth {
+function depthAfter(hiders: readonly Hider[], hidden: readonly boolean[], form: Form): Depth {
   if (form === "merged") return { at: fillOfAll(hiders), scored: false };
   const replacing = hiders.filter(({ replaces }) => replaces);
   const added = hiders.filter(({ replaces }, i) => hidden[i] && !replaces);

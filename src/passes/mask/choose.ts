@@ -1,12 +1,12 @@
 import type { Arena } from "../../ir/arena.ts";
 import type { AttentionShapes } from "../../ir/attend.ts";
 import { type Dim, isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
-import type { Graph, Node, Value } from "../../ir/graph.ts";
+import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import { unseenUnder } from "../attention/unseen.ts";
 import type { PassContext } from "../pass.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
-import { outlined } from "../rewrite/outline.ts";
+import { outliner } from "../rewrite/outline.ts";
 import { noteOf } from "../rewrite/report.ts";
 import { banded } from "./banded.ts";
 import { dense, denseBelow } from "./dense.ts";
@@ -217,9 +217,7 @@ function branched(
   const captures = [...new Set([...node.operands, ...rows, ...ahead])].filter(
     (value) => value.node.operands.length > 0 || !isFoldable(value),
   );
-  const inputs = captures.map(({ type }, i) => arena.build.input({ name: `captured.${i}`, ...type }));
-  const [whenTrue, whenFalse] = roots.map((root, i) =>
-    outlined(i === 0 ? "so" : "else", root, captures, inputs, arena),
-  ) as [Graph, Graph];
+  const outline = outliner(arena, captures);
+  const [whenTrue, whenFalse] = [outline("so", roots[0]), outline("else", roots[1])];
   return arena.node("if", [condition, ...captures], { whenTrue, whenFalse, expected }).results[0]!;
 }

@@ -3,18 +3,18 @@ import type { Graph, Value } from "../../ir/graph.ts";
 import { isFoldable } from "./foldable.ts";
 import { substitute } from "./substitute.ts";
 
-/**
- * Branches that are closed: what they need comes in as captures. Captured is what `ends` says, inputs, and what can be computed
- * before the graph runs, so that it is not computed in a branch; parameters and constants may be reached.
- */
-export function outliner(arena: Arena, roots: readonly Value[], ends: ReadonlySet<Value>) {
-  const captures = capturesOf(roots, ends);
+/** Makes closed branches: what they need comes in as these captures. */
+export function outliner(arena: Arena, captures: readonly Value[]): (name: string, root: Value) => Graph {
   const inputs = captures.map(({ type }, i) => arena.build.input({ name: `captured.${i}`, ...type }));
-  const outline = (name: string, root: Value): Graph => outlined(name, root, captures, inputs, arena);
-  return { captures, outline };
+  const given = new Map(captures.map((value, i) => [value, inputs[i]!]));
+  return (name, root) => substitute(graphOf(name, inputs, [["result", root]]), given, arena);
 }
 
-function capturesOf(roots: readonly Value[], ends: ReadonlySet<Value>): readonly Value[] {
+/**
+ * What values are computed from: what `ends` says, inputs, and what can be computed before the graph runs, so that it is
+ * not computed in a branch; parameters and constants may be reached.
+ */
+export function capturesOf(roots: readonly Value[], ends: ReadonlySet<Value>): readonly Value[] {
   const captures = new Set<Value>();
   const seen = new Set<Value>();
   const stack = [...roots].reverse();
@@ -27,16 +27,4 @@ function capturesOf(roots: readonly Value[], ends: ReadonlySet<Value>): readonly
     else stack.push(...[...value.node.operands].reverse());
   }
   return [...captures];
-}
-
-/** The graph of a branch: captures replaced by its inputs. */
-export function outlined(
-  name: string,
-  root: Value,
-  captures: readonly Value[],
-  inputs: readonly Value[],
-  arena: Arena,
-): Graph {
-  const given = new Map(captures.map((value, i) => [value, inputs[i]!]));
-  return substitute(graphOf(name, inputs, [["result", root]]), given, arena);
 }
