@@ -70,11 +70,28 @@ export function spelled(
   }
   const ending = draw(["plain", "plain", "plain", "guarded", "cleared"]);
   const zero = b.scalar(0, "f32");
-  let weights = b.softmax(scores);
+  const sink = draw(["", "", "", "sink after the keys", "sink before the keys", "sink by a sigmoid"]);
+  const column = () => b.broadcast(inputs.given("sink", [2, 1, 1]), { shape: [batch, 2, queries, 1] });
+  let weights = sink.endsWith("keys")
+    ? withoutSink(b, scores, column(), sink.startsWith("sink before"))
+    : b.softmax(scores);
   if (ending === "guarded") weights = b.select(b.equal(weights, weights), weights, zero);
   if (ending === "cleared" && last) weights = b.select(last, weights, zero);
-  const out = b.einsum(weights, v, { spec: "b h q k, b h k d -> b h q d" });
-  return { graph: graphOf("g", inputs.all, [["o", out]]), text: [...said, ending].join(" ") };
+  const weighed = b.einsum(weights, v, { spec: "b h q k, b h k d -> b h q d" });
+  const out = sink.endsWith("sigmoid") ? b.mul(weighed, b.sigmoid(b.sub(logSum(b, scores), column()))) : weighed;
+  return { graph: graphOf("g", inputs.all, [["o", out]]), text: [...said, ending, sink].join(" ") };
+}
+
+function withoutSink(b: Build, scores: Value, sink: Value, isFirst: boolean): Value {
+  const keys = scores.type.shape[3]!;
+  const all = b.softmax(b.concat(...(isFirst ? [sink, scores] : [scores, sink]), { axis: 3 }));
+  return b.slice(all, { axis: 3, start: isFirst ? 1 : 0, end: isFirst ? add(keys, 1) : keys });
+}
+
+function logSum(b: Build, scores: Value): Value {
+  const along = { axes: [3], keepDims: true };
+  const most = b.reduceMax(scores, along);
+  return b.add(b.log(b.reduceSum(b.exp(b.sub(scores, most)), along)), most);
 }
 
 /** Queries, keys and values of two heads, given so or as they come from projections, keys and values perhaps shared or cached. */

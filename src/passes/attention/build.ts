@@ -12,12 +12,21 @@ import { capturesOf, outliner } from "../rewrite/outline.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange, arrangeBroadcast, type Groups, reshaped, spread } from "./axes.ts";
 import { conjuncts, maskedBelow, maskOfBias } from "./causal.ts";
-import { type Collected, type Conjunction, collect, type Factor, type Part, type Visible } from "./collect.ts";
+import {
+  type Collected,
+  type Conjunction,
+  collect,
+  type Factor,
+  type Part,
+  type Term,
+  type Visible,
+} from "./collect.ts";
 import { fillOf, swallows } from "./depths.ts";
 import { aboveLowest } from "./lowest.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
+import { type Attending, behindSink } from "./sink.ts";
 import { meansOfUnseen, type Seen, someSeeNothing } from "./unseen.ts";
 
 /** Hidden in place, scores are written once; as a bias the mask is a second tensor of their size. */
@@ -37,25 +46,59 @@ export interface Attended {
 /** Builds the composite a candidate stands for: movement, `attention` on rank 4, movement back. */
 export function buildAttention(candidate: Candidate, arena: Arena, withWeights: boolean): Attended | Miss {
   const b = arena.build;
-  const { roles, values } = candidate;
+  const { roles } = candidate;
   const collected = collect(candidate, b, withWeights);
   if ("reason" in collected) return collected;
-  const { middle, clears, averages, causal, where } = collected;
+  const { middle, averages, where } = collected;
+  if (withWeights && middle.length > 0)
+    return { depth: 6, reason: changedWeights, at: middle.at(-1)!.step.node.results[0]! };
+  const made = attending(candidate, collected, arena);
+  if ("reason" in made) return made;
+  const { operands, seen, score, tables } = made;
+  const [q, , v] = operands;
+  const extras = [made.mask, made.bias, ...tables].filter((extra) => extra !== undefined);
+  const attrs = {
+    ...{ scale: made.scale, causal: made.causal },
+    ...(seen !== everything && { mask: seen }),
+    ...(score !== theScore() && { score, tables: tables.length }),
+  };
+  if (withWeights) {
+    const [out, weights] = arena.node("attentionWithWeights", [...operands, ...extras], attrs).results as [
+      Value,
+      Value,
+    ];
+    const softmax = candidate.softmax.results[0]!;
+    arena.inherit(softmax, weights);
+    const labels = candidate.groups[0]!.flat();
+    return {
+      out: resultOf(arena, candidate, out),
+      weights: reshaped(b, spread(b, weights, pairGroups(roles), labels, roles.sizes), softmax.type.shape),
+    };
+  }
+  const attended = b.attention(...operands, ...extras, attrs);
+  const averaging = averages && seenOf(b, averages, collected, made.mask, roles);
+  const whole = averaging ? b.add(attended, meansOfUnseen(b, [q, v], averaging)) : attended;
+  const out = resultOf(arena, candidate, whole);
+  return { out: where ? unless(arena, candidate, someSeeNothing(b, [q, v], keysOf(b, where, roles)), out) : out };
+}
+
+/** What the attention is made with, the sink and all. */
+function attending(candidate: Candidate, collected: Collected, arena: Arena): (Attending & { scale: number }) | Miss {
+  const b = arena.build;
+  const { roles, values } = candidate;
+  const { middle, clears, averages, causal, seen, where } = collected;
   // What is written twice begins where both begin.
   const [q, k] = [roles.q, roles.k].map((value) => (where ? { value, scale: 1 } : stripScale(b, value))) as [
     Scaled,
     Scaled,
   ];
-  if (withWeights && middle.length > 0)
-    return { depth: 6, reason: changedWeights, at: middle.at(-1)!.step.node.results[0]! };
   const scale = q.scale * k.scale * collected.linear * (middle.length > 0 ? 1 : collected.scale);
   if (!Number.isFinite(scale))
     return { depth: 6, reason: `the scale is ${scale}`, at: candidate.path.product.results[0]! };
-  const heads = [...roles.head, ...roles.group];
   const at = (value: Value, labels: readonly string[], wanted: Groups, lacks: readonly string[] = []) =>
     arrange(b, value, labels, wanted, roles.sizes, lacks);
   const times = (x: Value, side: Factor["side"]) => multiplied(b, x, side, candidate, collected);
-  const asked = times(at(q.value, roles.qLabels, [roles.batch, heads, roles.query, roles.width]), "query");
+  const asked = times(at(q.value, roles.qLabels, [roles.batch, headsOf(roles), roles.query, roles.width]), "query");
   const operands = [
     // Kernels need a positive scale.
     scale < 0 ? b.neg(asked) : asked,
@@ -71,56 +114,39 @@ export function buildAttention(candidate: Candidate, arena: Arena, withWeights: 
   const scores = [batch, count, queries, operands[1].type.shape[2]!];
   if (hidden && count !== 1 && sameShape(hidden.type.shape, scores)) return { depth: 6, reason: ownMasks, at: hidden };
   const masks = clears || averages ? [] : collected.masks;
-  const raised = collected.biases.map((term) => ({ ...term, value: aboveLowest(term.value, arena) }));
-  const bias = sumOfBiases(b, { biases: raised, masks }, roles);
-  const mask = clears
+  // No kernel clears the row of a sink.
+  const raise = (term: Term): Term => (candidate.sink ? term : { ...term, value: aboveLowest(term.value, arena) });
+  const bias = sumOfBiases(b, { biases: collected.biases.map(raise), masks }, roles);
+  const empties = clears && !candidate.sink;
+  const mask = empties
     ? allSeen(b, hidden, sumOfBiases(b, { ...collected, masks }, roles))
-    : averages
+    : clears || averages
       ? hidden
       : undefined;
   const tables: Value[] = [];
   const read = (value: Value) => atScore(tables.push(value) - 1, value.type);
-  const score = middle.length > 0 ? scoreOf(b, collected, bias, roles, read) : undefined;
-  const extras = [mask, score ? undefined : bias, ...tables].filter((extra) => extra !== undefined);
-  const attrs = {
-    ...{ scale: Math.abs(scale), causal },
-    ...(collected.seen !== everything && { mask: collected.seen }),
-    ...(score && { score, tables: tables.length }),
-  };
-  const root = candidate.root.results[0]!;
-  const result = (value: Value): Value => {
-    const { batch, query, valueWidth, summed, outLabels, sizes } = roles;
-    const all = [...batch, ...heads, ...query, ...valueWidth];
-    const axes = summed.map((label) => all.indexOf(label));
-    const apart = all.map((label) => sizes.get(label)!);
-    const kept = all.filter((label) => !summed.includes(label));
-    const whole = axes.length > 0 ? b.reduceSum(reshaped(b, value, apart), { axes, keepDims: false }) : value;
-    arena.inherit(root, whole);
-    return reshaped(b, spread(b, whole, [kept], outLabels, sizes), root.type.shape);
-  };
-  if (withWeights) {
-    const [out, weights] = arena.node("attentionWithWeights", [...operands, ...extras], attrs).results as [
-      Value,
-      Value,
-    ];
-    const softmax = candidate.softmax.results[0]!;
-    arena.inherit(softmax, weights);
-    const labels = candidate.groups[0]!.flat();
-    const scored = [roles.batch, heads, roles.query, [roles.key]];
-    return {
-      out: result(out),
-      weights: reshaped(b, spread(b, weights, scored, labels, roles.sizes), softmax.type.shape),
-    };
-  }
-  const attended = b.attention(...operands, ...extras, attrs);
-  const seen = averages && seenOf(b, averages, collected, hidden, roles);
-  const made = seen ? b.add(attended, meansOfUnseen(b, [operands[0], operands[2]], seen)) : attended;
-  const out = result(made);
-  return {
-    out: where
-      ? unless(arena, candidate, someSeeNothing(b, [operands[0], operands[2]], keysOf(b, where, roles)), out)
-      : out,
-  };
+  const isFunction = middle.length > 0;
+  const score = isFunction ? scoreOf(b, collected, bias, roles, read) : theScore();
+  const plain = { operands, mask, bias: isFunction ? undefined : bias, tables, causal, seen, score };
+  const sink =
+    candidate.sink && arrangeBroadcast(b, candidate.sink, candidate.groups[0]!, pairGroups(roles), roles.sizes);
+  return { scale: Math.abs(scale), ...(sink ? behindSink(b, plain, sink) : plain) };
+}
+
+const headsOf = ({ head, group }: Roles): readonly string[] => [...head, ...group];
+
+/** The result of an attention as the product it takes the place of has it. */
+function resultOf(arena: Arena, { root: { results }, roles }: Candidate, value: Value): Value {
+  const b = arena.build;
+  const root = results[0]!;
+  const { batch, query, valueWidth, summed, outLabels, sizes } = roles;
+  const all = [...batch, ...headsOf(roles), ...query, ...valueWidth];
+  const axes = summed.map((label) => all.indexOf(label));
+  const apart = all.map((label) => sizes.get(label)!);
+  const kept = all.filter((label) => !summed.includes(label));
+  const whole = axes.length > 0 ? b.reduceSum(reshaped(b, value, apart), { axes, keepDims: false }) : value;
+  arena.inherit(root, whole);
+  return reshaped(b, spread(b, whole, [kept], outLabels, sizes), root.type.shape);
 }
 
 /** Beyond this, either way, a bias counts as hiding keys, or as showing those that are hidden. */
@@ -248,7 +274,7 @@ function stripScale(b: Build, value: Value): Scaled {
 const volumeDiffers = (p: Value, q: Value): boolean => p.type.shape.some((dim, i) => dim !== q.type.shape[i]);
 
 /** The axes of scores: [batch, heads, queries, keys]. */
-const pairGroups = (roles: Roles): Groups => [roles.batch, [...roles.head, ...roles.group], roles.query, [roles.key]];
+const pairGroups = (roles: Roles): Groups => [roles.batch, headsOf(roles), roles.query, [roles.key]];
 
 /** Where all parts of a mask are on, in the order [batch, heads, queries, keys]; undefined without parts. */
 function maskOf(b: Build, parts: readonly Part[], roles: Roles): Value | undefined {

@@ -26,6 +26,7 @@ import type { Counted } from "./unseen.ts";
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
 export const addedAfter =
   "a bias is added after scores are replaced, and counts in a row that sees nothing, which is not known not to be there";
+export const deepSink = "the sink may be as low as what is put in the place of hidden scores";
 export const hidesBeside =
   "a bias may hide keys as deep as a mask does that is finite, and then what that hides counts";
 export const maskedAhead = "scores are masked ahead of a function of them, which lifts what they are masked with";
@@ -278,24 +279,13 @@ function hiding(
   b: Build,
   withWeights: boolean,
 ): Omit<Collected, "linear" | "factors" | "middle"> | Miss {
-  const { roles, cleared, softmax } = candidate;
+  const { roles } = candidate;
   const found = written(steps, roles, b);
   if ("reason" in found) return found;
-  const { scale, biases, triangles, masks, addedToReplaced } = found;
-  const emptied = clearsRows(candidate, masks, [...biases, ...triangles]);
-  if (emptied === otherMask) return refused(emptied, softmax.results[0]!);
-  const deep = biases.filter(({ value }) => mayHide(value));
-  const counts =
-    typeof emptied === "string" ? refused(emptied, softmax.results[0]!) : countsInUnseen(found, deep, roles);
-  const mayEmpty = typeof emptied === "string" ? biases : deep;
-  const where = counts && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
-  if (counts && !where) return counts;
-  const clears = emptied === true && !where;
-  const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
-  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(found, roles));
-  // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
-  const swallowed = triangles.length === 0 && addedToReplaced === 0;
-  const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
+  const { scale, biases, triangles, masks } = found;
+  const unseen = inUnseen(found, candidate, withWeights);
+  if ("reason" in unseen) return unseen;
+  const { hides, clears, averages, where } = unseen;
   const all = masks.flatMap(({ parts }) => parts);
   if (!hides && !averages)
     return { scale, causal: false, seen: everything, biases: [...biases, ...triangles], masks, averages, clears };
@@ -313,6 +303,34 @@ function hiding(
     clears,
     ...(where && { where }),
   };
+}
+
+/** What rows that see nothing become. */
+interface Unseen extends Pick<Collected, "clears" | "averages" | "where"> {
+  /** Whether what positions tell may hide deeper than all else. */
+  readonly hides: boolean;
+}
+
+function inUnseen(found: Written, candidate: Candidate, withWeights: boolean): Unseen | Miss {
+  const { roles, cleared, softmax, sink } = candidate;
+  const { biases, triangles, masks, addedToReplaced } = found;
+  const emptied = clearsRows(candidate, masks, [...biases, ...triangles]);
+  if (emptied === otherMask) return refused(emptied, softmax.results[0]!);
+  // Beside what is hidden a sink has all the weight, and its value is zero.
+  if (sink) return mayHide(sink) ? refused(deepSink, sink) : { hides: true, clears: true, averages: undefined };
+  const deep = biases.filter(({ value }) => mayHide(value));
+  const counts =
+    typeof emptied === "string" ? refused(emptied, softmax.results[0]!) : countsInUnseen(found, deep, roles);
+  const mayEmpty = typeof emptied === "string" ? biases : deep;
+  const where = counts && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
+  if (counts && !where) return counts;
+  const clears = emptied === true && !where;
+  const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
+  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(found, roles));
+  // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
+  const swallowed = triangles.length === 0 && addedToReplaced === 0;
+  const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
+  return { hides, clears, averages, ...(where && { where }) };
 }
 
 /** What would count in a row that sees nothing, and `attention` does not say. */

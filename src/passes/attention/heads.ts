@@ -1,4 +1,4 @@
-import type { Build } from "../../ir/arena.ts";
+import { attrsOf, type Build } from "../../ir/arena.ts";
 import { type Dim, mul } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { hasFormulas } from "../../ir/ops/attention.ts";
@@ -15,9 +15,14 @@ const refuse = (at: Value, reason: string): Miss => ({ depth: 4, reason, at });
 
 /**
  * A tensor `[batch, heads, length, width]` without the copies of its heads: made from fewer by repeating each in place, and
- * moved since. Undefined where it was not.
+ * moved since, perhaps with keys of zeros about. Undefined where it was not.
  */
 export function withoutCopies(b: Build, value: Value): Value | undefined {
+  if (value.node.op === "pad") {
+    const attrs = attrsOf(value.node, "pad");
+    const inner = attrs.axis === 2 ? withoutCopies(b, value.node.operands[0]!) : undefined;
+    return inner && b.pad(inner, attrs);
+  }
   const moves: Node[] = [];
   let current = value;
   while (current.node.op === "reshape" || current.node.op === "transpose") {

@@ -6,10 +6,11 @@ import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
 import { asWritten, buildAttention, changedWeights, ownMasks } from "./build.ts";
-import { hidesBeside, maskedAhead, otherMask } from "./collect.ts";
+import { deepSink, hidesBeside, maskedAhead, otherMask } from "./collect.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { type ScorePath, scorePath } from "./scores.ts";
+import { type Sink, sinkOf } from "./sink.ts";
 
 /** Everything known about an attention before it is built. */
 export interface Candidate {
@@ -24,6 +25,8 @@ export interface Candidate {
   readonly guarded: boolean;
   /** Probabilities are 0 where this mask is off. */
   readonly cleared: Value | undefined;
+  /** Takes part in the softmax: no row sees nothing. */
+  readonly sink: Value | undefined;
   readonly covered: readonly Node[];
 }
 
@@ -36,6 +39,7 @@ interface Probabilities {
   readonly guard: readonly Node[];
   /** What puts 0 where a mask is off, if anything does. */
   readonly clearing?: Clearing | undefined;
+  readonly sink: Sink | undefined;
 }
 
 interface Clearing {
@@ -55,8 +59,10 @@ export function probabilities(value: Value, b: Build): Probabilities | undefined
   }
   const guard = nanGuard(current);
   const clearing = guard.length > 0 ? undefined : clearingOf(current, b);
-  const softmax = guard.length > 0 ? current.node.operands[1]!.node : (clearing?.kept ?? current).node;
-  return softmax.op === "softmax" ? { softmax, moves, guard, clearing } : undefined;
+  const kept = guard.length > 0 ? current.node.operands[1]! : (clearing?.kept ?? current);
+  const sink = sinkOf(kept);
+  const softmax = sink ? kept.node.operands[0]!.node : kept.node;
+  return softmax.op === "softmax" ? { softmax, moves, guard, clearing, sink } : undefined;
 }
 
 /** `keeps ? p : 0`, `hides ? 0 : p` or p · keeps. */
@@ -82,7 +88,8 @@ function nanGuard({ node }: Value): readonly Node[] {
 /** softmax(scale · q kᵀ + bias, masked) v, soft-capped or not, whatever the order of axes, of operands and of steps. */
 export const attentionMatcher: Matcher = {
   name: "attention",
-  formula: "contract(softmax(scale · contract(q, k) + bias, masked), v) = attention(q, k, v, bias)",
+  formula:
+    "contract(softmax(scale · contract(q, k) + bias, masked), v) = attention(q, k, v, bias), with a sink or without",
   roots: ["contract"],
   refuses: [
     "scores come from …, not from a product",
@@ -90,6 +97,7 @@ export const attentionMatcher: Matcher = {
     "scores held at the least number may be minus infinity below",
     maskedAhead,
     hidesBeside,
+    deepSink,
     "masks that fill with … hide some keys deeper than others, which shows in a row that sees nothing",
     changedWeights,
     otherMask,
@@ -108,7 +116,7 @@ export const attentionMatcher: Matcher = {
     if (isMiss(candidate)) return candidate;
     const shared = cx.exclusive(candidate.covered);
     const weights = candidate.softmax.results[0]!;
-    if (shared && (shared.at !== weights || candidate.guarded || candidate.cleared))
+    if (shared && !areWeights(shared.at, candidate, cx.arena.build))
       return { depth: candidate.covered.length, ...shared };
     const built = buildAttention(candidate, cx.arena, shared !== undefined);
     if (isMiss(built)) return built;
@@ -117,12 +125,18 @@ export const attentionMatcher: Matcher = {
   },
 };
 
+/** Whether a value is the weights of a softmax, moved perhaps, and they are those that multiply the values. */
+function areWeights(value: Value, { softmax, guarded, cleared, sink }: Candidate, b: Build): boolean {
+  const found = probabilities(value, b);
+  return !guarded && !cleared && !sink && found?.softmax === softmax && found.sink === undefined;
+}
+
 const miss = (at: Value, reason: string, depth = 4): Miss => ({ depth, reason, at });
 
 /** What the product `root` is an attention of, `at` being the operand that comes from a softmax; or what is in the way. */
 export function analyse(root: Node, at: number, b: Build): Candidate | Miss {
-  const { softmax, moves, guard, clearing } = probabilities(root.operands[at]!, b)!;
-  const path = scorePath(softmax.operands[0]!);
+  const { softmax, moves, guard, clearing, sink } = probabilities(root.operands[at]!, b)!;
+  const path = scorePath(sink?.scores ?? softmax.operands[0]!);
   if (isMiss(path)) return path;
   const { product } = path;
   if (product.operands.length !== 2)
@@ -137,10 +151,10 @@ export function analyse(root: Node, at: number, b: Build): Candidate | Miss {
   const roles = rolesOf({ scores, root, at, key: normalised[0]! });
   if (isMiss(roles)) return roles;
   const covered = [
-    ...[root, ...moves, ...guard, ...(clearing?.nodes ?? [])],
+    ...[root, ...moves, ...guard, ...(clearing?.nodes ?? []), ...(sink?.nodes ?? [])],
     ...[softmax, ...path.steps.map(({ node }) => node), product],
   ];
   const values = root.operands[1 - at]!;
-  const { keeps: cleared } = clearing ?? {};
-  return { root, softmax, path, roles, groups, values, guarded: guard.length > 0, cleared, covered };
+  const ends = { guarded: guard.length > 0, cleared: clearing?.keeps, sink: sink?.value };
+  return { root, softmax, path, roles, groups, values, ...ends, covered };
 }

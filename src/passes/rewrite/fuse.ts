@@ -54,8 +54,11 @@ export const exclusiveIn =
   (uses: Uses): Accept =>
   ([root, ...interior]) => {
     const covered = new Set([root, ...interior]);
+    // What only moves elements is made again in place of being kept, but not what it moves.
+    const costs = (node: Node): boolean =>
+      !isCheap(node) || node.operands.some((operand) => covered.has(operand.node) && costs(operand.node));
     for (const node of interior) {
-      if (isCheap(node)) continue;
+      if (!costs(node)) continue;
       for (const value of node.results) {
         if (uses.outputs.has(value)) return { reason: `\`${node.op}\` is also a graph output`, at: value };
         if (uses.users.get(value)?.some((use) => !covered.has(use.node)))

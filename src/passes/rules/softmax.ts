@@ -1,6 +1,6 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
 import { parseSpec } from "../../ir/contraction.ts";
-import type { Value } from "../../ir/graph.ts";
+import type { Node, Value } from "../../ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameShape } from "../../ir/types.ts";
 import { maskedBelow } from "../attention/causal.ts";
@@ -67,21 +67,68 @@ function isShift({ node }: Value, whole: Value, axis: number): boolean {
   );
 }
 
+/** Whether a product weighs values by `weights`, which sum over `axis`, and the axis of the values takes the place of that. */
+function inPlace({ attrs }: Node, at: number, axis: number): boolean {
+  const { operands, result } = parseSpec(attrs.get("spec") as string);
+  const labels = operands[at]!;
+  const summed = (axis + labels.length) % labels.length;
+  return (
+    labels.length === result.length &&
+    result.every((label, i) => (i === summed ? !labels.includes(label) : label === labels[i]))
+  );
+}
+
 /** contract(softmax(x), v) for contract(exp x, v) that sums over `axis`, which the axis of the values takes the place of. */
 function weighed(b: Build, product: Value, x: Value, axis: number): Value | undefined {
-  const { op, operands, attrs } = product.node;
+  const { op, operands } = product.node;
   const at = operands.findIndex(({ node }) => node.op === "exp" && node.operands[0] === x);
-  if (op !== "contract" || at < 0) return undefined;
-  const spec = attrs.get("spec") as string;
-  const parsed = parseSpec(spec);
-  const labels = parsed.operands[at]!;
-  const summed = (axis + labels.length) % labels.length;
-  const inPlace =
-    labels.length === parsed.result.length &&
-    parsed.result.every((label, i) => (i === summed ? !labels.includes(label) : label === labels[i]));
-  if (!inPlace) return undefined;
-  const weights = b.softmax(x, { axis });
-  return b.contract(...operands.map((operand, i) => (i === at ? weights : operand)), { spec });
+  const fits = op === "contract" && at >= 0 && inPlace(product.node, at, axis);
+  return fits ? withOperand(b, product.node, at, b.softmax(x, { axis })) : undefined;
+}
+
+/** A product with another operand in one place. */
+const withOperand = (b: Build, { operands, attrs }: Node, at: number, other: Value): Value =>
+  b.contract(...operands.map((operand, i) => (i === at ? other : operand)), { spec: attrs.get("spec") as string });
+
+/** The tensor whose ln Σ exp along its last axis a value is, with that axis or without. */
+function logSumOf(value: Value): Value | undefined {
+  const { node } = value.node.op === "reshape" ? value.node.operands[0]! : value;
+  const terms = node.op === "add" ? node.operands : [node.results[0]!];
+  const log = terms.find((term) => term.node.op === "log");
+  const shift = terms.find((term) => term !== log);
+  const sum = log?.node.operands[0]!.node;
+  const exp = sum?.op === "reduceSum" ? sum.operands[0]!.node : undefined;
+  if (exp?.op !== "exp") return undefined;
+  const [shifted] = exp.operands as [Value];
+  const [whole, by] = shift && shifted.node.op === "sub" ? (shifted.node.operands as [Value, Value]) : [shifted];
+  const last = whole.type.shape.length - 1;
+  const [axis, ...others] = sum!.attrs.get("axes") as readonly number[];
+  const rows = [...whole.type.shape.slice(0, -1), 1];
+  const isLast = others.length === 0 && (axis === last || axis === -1);
+  const isSame = sameShape([...value.type.shape, 1], rows) || sameShape(value.type.shape, rows);
+  const isShifted = by === shift && (!by || isShift(by, whole, last));
+  return isLast && isSame && isShifted ? whole : undefined;
+}
+
+/**
+ * contract(softmax(x), v) · σ(ln Σ exp x - y) weighs as a softmax does that y takes part in: Σ / (Σ + exp y) is what the
+ * sigmoid is.
+ */
+function withSink(b: Build, product: Value, gate: Value): Value | undefined {
+  const difference = gate.node.op === "sub" ? gate.node.operands : [];
+  const [scores, sink] = [difference[0] && logSumOf(difference[0]), difference[1]];
+  const at = product.node.operands.findIndex(({ node }) => node.op === "softmax" && node.operands[0] === scores);
+  if (product.node.op !== "contract" || !scores || at < 0) return undefined;
+  const { shape } = scores.type;
+  const axis = shape.length - 1;
+  const softmax = product.node.operands[at]!.node;
+  const isLast = [axis, -1].includes(attrsOf(softmax, "softmax").axis);
+  if (!isLast || !inPlace(product.node, at, axis)) return undefined;
+  const keepsAxis = difference[0]!.type.shape.length === shape.length;
+  const column = keepsAxis ? sink! : b.reshape(sink!, { shape: [...sink!.type.shape, 1] });
+  const joined = b.concat(scores, b.broadcast(column, { shape: [...shape.slice(0, -1), 1] }), { axis });
+  const weights = b.slice(b.softmax(joined, { axis }), { axis, start: 0, end: shape[axis]! });
+  return withOperand(b, product.node, at, weights);
 }
 
 /** Softmax and its logarithm, spelled out. Without the maximum taken off, the result may overflow where this does not. */
@@ -119,6 +166,18 @@ export const softmaxRules: readonly Rule[] = [
       const axes = m.attr<readonly number[]>("axes");
       const x = m.value("x");
       return single(axes) && !("reason" in scorePath(x)) ? weighed(b, m.value("y"), x, axes[0]!) : undefined;
+    },
+    tolerance: "reordered",
+  }),
+  rule({
+    name: "sink-by-sigmoid",
+    formula: "contract(softmax(x), v) · sigmoid(ln Σ exp x - y) = contract(softmax(x and y) without y, v)",
+    left: t.mul(x, any(t.sigmoid(y), t.reshape(t.sigmoid(y)))),
+    right: (m, b) => {
+      const [product, gate] = [m.value("x"), m.value("y")];
+      const rows = [...product.type.shape.slice(0, -1), 1];
+      const perRow = m.root.node.operands.some(({ type }) => sameShape(type.shape, rows));
+      return perRow ? withSink(b, product, gate) : undefined;
     },
     tolerance: "reordered",
   }),
