@@ -96,7 +96,7 @@ function logSumOf(value: Value): Value | undefined {
   const terms = node.op === "add" ? node.operands : [node.results[0]!];
   const log = terms.find((term) => term.node.op === "log");
   const shift = terms.find((term) => term !== log);
-  const sum = log?.node.operands[0]!.node;
+  const sum = log?.node.operands[0]?.node;
   const exp = sum?.op === "reduceSum" ? sum.operands[0]!.node : undefined;
   if (exp?.op !== "exp") return undefined;
   const [shifted] = exp.operands as [Value];
