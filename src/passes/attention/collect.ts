@@ -321,16 +321,17 @@ function inUnseen(found: Written, candidate: Candidate, withWeights: boolean): U
   const deep = biases.filter(({ value }) => mayHide(value));
   const counts =
     typeof emptied === "string" ? refused(emptied, softmax.results[0]!) : countsInUnseen(found, deep, roles);
-  const mayEmpty = typeof emptied === "string" ? biases : deep;
-  const where = counts && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
-  if (counts && !where) return counts;
-  const clears = emptied === true && !where;
   const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
-  const hides = where !== undefined || cleared !== undefined || (isSole && hidesLater(found, roles));
+  const hides = !counts && (cleared !== undefined || (isSole && hidesLater(found, roles)));
   // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
   const swallowed = triangles.length === 0 && addedToReplaced === 0;
-  const averages = !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
-  return { hides, clears, averages, ...(where && { where }) };
+  const clears = emptied === true;
+  const averages = !counts && !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
+  const isDense = !hides && !averages && masks.some(({ parts }) => parts.some((part) => isTold(part, roles)));
+  const mayEmpty = typeof emptied === "string" ? biases : deep;
+  const where = (counts || isDense) && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
+  if (where) return { hides: true, clears: false, averages: undefined, where };
+  return counts ?? { hides, clears, averages };
 }
 
 /** What would count in a row that sees nothing, and `attention` does not say. */
