@@ -1,7 +1,10 @@
 import type { Latency } from "./backends/ort/measure.ts";
+import type { OptimizationLevel } from "./backends/ort/session.ts";
 
 export interface VariantReport {
   readonly name: string;
+  /** How far the runtime optimises it: `naive` not at all, but where a file does not load so. */
+  readonly level: OptimizationLevel;
   /** Nodes that run: after the runtime's own optimiser where that is part of the variant. */
   readonly nodes: number;
   /** How many nodes each execution provider ran. */

@@ -26,7 +26,7 @@ import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
 import { realPositions } from "./real-positions.ts";
 import { reference } from "./reference.ts";
-import { checkRunnable, modelBytes, runFile, runModel } from "./session.ts";
+import { checkRunnable, leastLevel, modelBytes, runFile, runModel } from "./session.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
   /** Sizes, one set per run. Symbols left out take defaults: 1 for a batch, 128 for others. */
@@ -153,8 +153,9 @@ async function candidatesOf(
 ): Promise<readonly Candidate[]> {
   // A file is compared as it is, not as it was read.
   const bytes = built.file ?? modelBytes(naive.onnx());
+  const plain = built.file === undefined ? "disabled" : await leastLevel(built.file);
   const list = [
-    candidate("naive", naive, "disabled", bytes),
+    candidate("naive", naive, plain, bytes),
     candidate("ort", naive, "all", bytes),
     candidate("optimised", optimised, "all"),
   ];
@@ -201,6 +202,7 @@ async function runCandidates(
       const { maxAbsError, maxRelError, equal, unrounded } = agreements[i]!;
       reports.push({
         name,
+        level,
         nodes: placement.nodes.length,
         placement: Object.fromEntries(placement.counts),
         params,

@@ -1,6 +1,6 @@
 import { encodeModel } from "./backends/onnx/encode.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
-import { openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
+import { type OptimizationLevel, openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
 import type { Compiled } from "./compile.ts";
 import { attrsOf } from "./ir/arena.ts";
 import { bindDims } from "./ir/bind-dims.ts";
@@ -61,12 +61,25 @@ export function checkLengths(
   check(bindDims(pairs));
 }
 
-/** Runs a file once, as it is. */
+/**
+ * The least a file is optimised where the runtime loads it at all: nothing, but that it trips over casts of its own about
+ * half-precision operations it has no kernels for, which its first level takes out again.
+ */
+export async function leastLevel(path: string): Promise<OptimizationLevel> {
+  try {
+    await (await openSession(path, { level: "disabled" })).close();
+    return "disabled";
+  } catch {
+    return "basic";
+  }
+}
+
+/** Runs a file once, as it is, optimised as little as can be. */
 export async function runFile(
   path: string,
   feeds: ReadonlyMap<string, HostTensor>,
 ): Promise<ReadonlyMap<string, HostTensor>> {
-  const open = await openSession(path, { level: "disabled" });
+  const open = await openSession(path, { level: await leastLevel(path) });
   try {
     return await open.run(feeds);
   } finally {

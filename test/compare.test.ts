@@ -13,7 +13,7 @@ import { type CompareOptions, compare } from "../src/compare.ts";
 import { compile } from "../src/compile.ts";
 import { einsum, input, model, param } from "../src/index.ts";
 import { fromNumbers } from "../src/ir/tensor.ts";
-import { graph, info, modelOf, node, tensor } from "./import/support.ts";
+import { graph, info, int, modelOf, node, tensor } from "./import/support.ts";
 import { slightlyWrong } from "./support/planted.ts";
 
 const brief: CompareOptions = { memory: false, measure: { rounds: 1, minMs: 1, warmupMs: 0, restMs: 0 } };
@@ -136,6 +136,26 @@ describe("rows", () => {
       );
       expect(runs[0]).toMatchObject({ reference: "file as it is" });
       expect(runs[0]!.variants.every(({ equal }) => equal)).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("a file that the runtime loads only where it optimises is compared so", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "qkv-compare-"));
+    try {
+      const file = join(folder, "half.onnx");
+      const nodes = [
+        node("Softmax", ["x"], ["p"]),
+        node("Cast", ["p"], ["same"], { to: int(10) }),
+        node("MatMul", ["same", "x"], ["y"]),
+      ];
+      const io = [[info("x", "f16", [3, 3])], [info("y", "f16", [3, 3])]] as const;
+      writeFileSync(file, encodeModel(modelOf(graph(nodes, ...io))).model);
+      const { runs } = await compare({ ...importModel(readModel(file)), file }, brief);
+      const variants = runs[0]!.variants.map(({ name, level, equal }) => ({ name, level, equal }));
+      expect(variants).toContainEqual({ name: "naive", level: "basic", equal: true });
+      expect(variants).toContainEqual({ name: "optimised", level: "all", equal: true });
     } finally {
       rmSync(folder, { recursive: true });
     }

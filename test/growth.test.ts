@@ -28,6 +28,7 @@ function planted(lengths: readonly number[], variants: readonly Planted[], dims:
       const count = flops === undefined ? null : evaluate(flops, new Map([["seq", length]]));
       return {
         name,
+        level: "all",
         nodes: 1,
         placement: {},
         params: 0,

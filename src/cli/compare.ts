@@ -125,10 +125,15 @@ function renderPlacement({ variants }: RunReport): string {
 
 function renderRun(run: RunReport): string {
   const table = renderTable(["", ...runColumns], runRows(run)).trimEnd();
-  const note = run.variants.some(({ unrounded }) => unrounded)
-    ? "\nunrounded: equal without the rounding of activations to 8 bits, which makes whole steps of last bits"
-    : "";
-  return `${runTitle(run)}\n${table}${note}`;
+  const notes = [
+    ...(run.variants.some(({ unrounded }) => unrounded)
+      ? ["unrounded: equal without the rounding of activations to 8 bits, which makes whole steps of last bits"]
+      : []),
+    ...(run.variants.some(({ name, level }) => name === "naive" && level !== "disabled")
+      ? ["naive: ONNX Runtime does not load the file as it is, so its simplest optimisations are on"]
+      : []),
+  ];
+  return [runTitle(run), table, ...notes].join("\n");
 }
 
 /** What each pass did, one line per rule. */

@@ -329,7 +329,8 @@ function inUnseen(found: Written, candidate: Candidate, withWeights: boolean): U
   const averages = !counts && !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
   const isDense = !hides && !averages && masks.some(({ parts }) => parts.some((part) => isTold(part, roles)));
   const mayEmpty = typeof emptied === "string" ? biases : deep;
-  const where = (counts || isDense) && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
+  const where =
+    (counts || isDense) && triangles.length === 0 && !withWeights ? visible(masks, mayEmpty, roles) : undefined;
   if (where) return { hides: true, clears: false, averages: undefined, where };
   return counts ?? { hides, clears, averages };
 }
