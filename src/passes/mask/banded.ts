@@ -1,6 +1,6 @@
 import { add, ceilDiv, type Dim, isStatic, sub } from "../../ir/dim.ts";
 import { attendInBlocks } from "./blocks.ts";
-import { type Numbers, raggedness, roundedUp, timeOf, widthsFrom } from "./estimate.ts";
+import { type Numbers, nodesInBlocks, raggedness, roundedUp, timeOf, widthsFrom } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -69,7 +69,7 @@ function timeInBlocks(problem: MaskProblem, numbers: Numbers, rows: number, widt
     cut: false,
     sliced: 0,
     gathered: numbers.batch * (2 * count * width * perKey + padded),
-    nodes: 16,
+    nodes: nodesInBlocks(problem, 16),
   });
 }
 

@@ -1,10 +1,10 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
-import { biasOn, everything, lowerOn, maskOn, wide } from "../../ir/attend.ts";
+import { atScore, biasOn, everything, lowerOn, lowest, maskOn, staysFinite, wide } from "../../ir/attend.ts";
 import { type Dim, isStatic, max, min, mul, sub } from "../../ir/dim.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { addedTo } from "../../ir/index-expr/added.ts";
-import { constant } from "../../ir/index-expr/types.ts";
+import { applied, constant, score as theScore } from "../../ir/index-expr/types.ts";
 import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attention.ts";
 import { swallows } from "../attention/depths.ts";
 import { denseTime } from "./estimate.ts";
@@ -42,24 +42,48 @@ const whileBelow = (length: Dim, below: number): Dim =>
 
 /**
  * All pairs of fewer than `below` queries, the mask computed ahead of the branch: once for all layers that have the same, and
- * for one query where there are too many. Undefined where no formula makes the mask.
+ * for one query where there are too many. Undefined where no formula makes the mask, or the causal flag is all there is.
  */
 export function denseBelow(problem: MaskProblem, below: number): Ahead | undefined {
   const { node, b, q, k, v, sizes, program, added, isPlain, unseen } = problem;
   const { mask: formula, causal, scale } = attrsOf(node, "attention");
-  if (!isPlain || causal || formula === everything || isStatic(sizes.queries)) return undefined;
+  const isGiven = formula === everything && !(causal && node.operands.length > 3);
+  const adds = isPlain || addsMask(problem);
+  if (!adds || isGiven || isStatic(sizes.queries)) return undefined;
   const rows = whileBelow(sizes.queries, below);
   const on = gridOf(problem, { start: 0, end: rows, keys: [{ start: 0, end: sizes.keys }], full: false });
   const { dtype } = q.type;
   const mask = maskOn(b, program, on)!;
+  const whole = (x: Value) => b.refine(x, { shape: x.type.shape.map((dim) => (dim === rows ? sizes.queries : dim)) });
+  if (!isPlain) {
+    const low = Math.max(swallows, lowest[dtype]!);
+    const hiding = b.select(mask, b.scalar(0, dtype), b.scalar(low, dtype));
+    return { value: hiddenAfter(node, b, whole(hiding)), ahead: [hiding] };
+  }
   const bias = biasOn(b, program, dtype, added!, on);
   const ahead = unseen
     ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(swallows, dtype))]
     : [mask, bias].filter((extra) => extra !== undefined);
-  const extras = ahead.map((x) =>
-    b.refine(x, { shape: x.type.shape.map((dim) => (dim === rows ? sizes.queries : dim)) }),
+  return { value: b.attention(q, k, v, ...ahead.map(whole), { scale }), ahead };
+}
+
+/** Whether a mask may be added to what a score function answers: it stays finite, and no row is to be zero. */
+const addsMask = ({ node, program, unseen, seesItself }: MaskProblem): boolean => {
+  const { normaliser, prob } = attrsOf(node, "attention");
+  return (
+    normaliser === "softmax" && prob === theScore() && staysFinite(program) && (unseen !== undefined || seesItself)
   );
-  return { value: b.attention(q, k, v, ...extras, { scale }), ahead };
+};
+
+/** An attention whose mask is what is added to its scores, after the score function. */
+function hiddenAfter(node: Node, b: Build, hiding: Value): Value {
+  const { scale, score, tables: count } = attrsOf(node, "attention");
+  const [q, k, v, ...extras] = node.operands as [Value, Value, Value, ...Value[]];
+  const { bias, tables } = attentionExtras(extras, count);
+  const all = [...tables, hiding];
+  const hidden = applied("add", score, atScore(tables.length, hiding.type));
+  const attended = b.attention(q, k, v, ...(bias ? [bias] : []), ...all, { scale, score: hidden, tables: all.length });
+  return scaledAhead(attended.node, b);
 }
 
 const narrowed = (b: Build, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));

@@ -1,4 +1,5 @@
 import { causalFormula, everything } from "../../ir/attend.ts";
+import { isStatic } from "../../ir/dim.ts";
 import { readsOf } from "../../ir/index-analysis/logic.ts";
 import { constant, type IndexExpr, partsInOrder, partsOf } from "../../ir/index-expr/types.ts";
 import type { Target } from "../target.ts";
@@ -86,6 +87,13 @@ export function elementWeight({ program, mask }: MaskProblem, heads: number, cut
   return weight;
 }
 
+/** Nodes that make shapes and places where lengths are open, in those that are counted here; most of them are very small. */
+const nodesOfOpenLengths = 20;
+
+/** Nodes of a form that reads what lies in blocks. */
+export const nodesInBlocks = ({ sizes }: MaskProblem, nodes: number): number =>
+  isStatic(sizes.queries) && isStatic(sizes.keys) ? nodes : nodes + nodesOfOpenLengths;
+
 /** Floats of a register; rows of scores that are no whole number of them take `ragged` times as long. */
 const register = 16;
 const ragged = 1.15;
@@ -138,6 +146,8 @@ export function denseTime(problem: MaskProblem, numbers: Numbers, target: Target
   const flash = target.contrib && problem.isPlain && problem.added === constant(0);
   if (flash && isCausalOnly && keys >= flashFrom.causal) return pairs * heads * nanoseconds.flashCausalPair;
   if (flash && !masked && keys >= flashFrom.full) return pairs * heads * nanoseconds.flashPair;
-  const maskElements = masked && !isCausalOnly ? 4 * pairs : masked ? pairs : 0;
+  // Where lengths are open a mask is made once for all layers that have it; otherwise each makes its own.
+  const making = isStatic(problem.sizes.queries) && !isCausalOnly ? 4 : 1;
+  const maskElements = masked ? making * pairs : 0;
   return timeOf(problem, numbers, { pairs, held: pairs, maskElements, cut: true, sliced: 0, gathered: 0, nodes: 6 });
 }

@@ -6,7 +6,7 @@ import { operandsOf } from "../../ir/index-analysis/logic.ts";
 import { boxProgram } from "../../ir/index-analysis/program.ts";
 import { applied, type IndexExpr, type IndexFormula, partsInOrder } from "../../ir/index-expr/types.ts";
 import { attendInBlocks, type Segment } from "./blocks.ts";
-import { type Numbers, raggedness, timeOf, widthsFrom } from "./estimate.ts";
+import { type Numbers, nodesInBlocks, raggedness, timeOf, widthsFrom } from "./estimate.ts";
 import type { Form } from "./form.ts";
 import { along, clamped, listed, sizeOf, slidingPlaces } from "./places.ts";
 import type { MaskProblem } from "./problem.ts";
@@ -123,7 +123,7 @@ function best(problem: MaskProblem, numbers: Numbers, { back, ahead }: Division,
       cut: false,
       sliced: 0,
       gathered,
-      nodes: 24,
+      nodes: nodesInBlocks(problem, 24),
     });
     return { height, before: keys - columns - height - ahead, time: time * raggedness(keys) };
   });
