@@ -47,7 +47,7 @@ const whileBelow = (length: Dim, below: number): Dim =>
 export function denseBelow(problem: MaskProblem, below: number): Ahead | undefined {
   const { node, b, q, k, v, sizes, program, added, isPlain, unseen } = problem;
   const { mask: formula, causal, scale } = attrsOf(node, "attention");
-  const isGiven = formula === everything && !(causal && node.operands.length > 3);
+  const isGiven = formula === everything && (!causal || (isPlain && node.operands.length === 3));
   const adds = isPlain || addsMask(problem);
   if (!adds || isGiven || isStatic(sizes.queries)) return undefined;
   const rows = whileBelow(sizes.queries, below);
