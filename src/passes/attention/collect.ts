@@ -16,7 +16,7 @@ import {
   mayHide,
   type PairAxes,
 } from "./causal.ts";
-import { fillOf, fillOfAll, type Hider, keepsDepths, swallows } from "./depths.ts";
+import { fillOf, fillOfAll, type Hider, keepsDepths, swallowed } from "./depths.ts";
 import { conjunction, liftedMask } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
@@ -130,7 +130,7 @@ function allSeeThemselves(parts: readonly Part[], roles: Roles): boolean {
  */
 function averaged(masks: readonly Conjunction[], roles: Roles): Conjunction | undefined {
   const [mask, ...more] = masks;
-  if (!mask || more.length > 0 || !(mask.fill <= swallows) || mask.fill === Number.NEGATIVE_INFINITY) return undefined;
+  if (!mask || more.length > 0 || !(mask.fill <= swallowed) || mask.fill === Number.NEGATIVE_INFINITY) return undefined;
   const others = mask.parts.filter((part) => !isTold(part, roles));
   return others.length < mask.parts.length && others.every(hidesFromAll) ? mask : undefined;
 }
@@ -324,9 +324,9 @@ function inUnseen(found: Written, candidate: Candidate, withWeights: boolean): U
   const isSole = deep.length === 0 || !triangles.some(({ value }) => isFiniteBias(value));
   const hides = !counts && (cleared !== undefined || (isSole && hidesLater(found, roles)));
   // What is added to a replaced score still counts; what was added before is gone, and a mask that is added swallows it.
-  const swallowed = triangles.length === 0 && addedToReplaced === 0;
+  const isSwallowed = triangles.length === 0 && addedToReplaced === 0;
   const clears = emptied === true;
-  const averages = !counts && !withWeights && !clears && !hides && swallowed ? averaged(masks, roles) : undefined;
+  const averages = !counts && !withWeights && !clears && !hides && isSwallowed ? averaged(masks, roles) : undefined;
   const isDense = !hides && !averages && masks.some(({ parts }) => parts.some((part) => isTold(part, roles)));
   const mayEmpty = typeof emptied === "string" ? biases : deep;
   const where =

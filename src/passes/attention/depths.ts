@@ -17,7 +17,7 @@ export type Form = "merged" | "added";
 export const swallows = Math.fround(-1e38);
 
 /** From here on no precision tells one score from another. */
-const swallowed = -1e30;
+export const swallowed = -1e30;
 /** What is so much deeper has no weight beside the other. */
 const apart = 5e3;
 /** Masks that are looked at in all their combinations. */

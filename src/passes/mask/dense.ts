@@ -96,7 +96,7 @@ function scaledAhead(node: Node, b: Build): Value {
   return b.attention(b.mul(q, b.scalar(scale, q.type.dtype)), ...(others as [Value, Value]), { ...attrs, scale: 1 });
 }
 
-function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem, hidden?: number): Value {
+function denseAttention({ node, b, isPlain, seesItself, q, k, v }: MaskProblem, hidden?: number): Value {
   const attrs = attrsOf(node, "attention");
   if (!isPlain) return scaledAhead(node, b);
   if (!hasFormulas(node)) return node.results[0]!;
@@ -108,8 +108,10 @@ function denseAttention({ node, b, isPlain, q, k, v }: MaskProblem, hidden?: num
   const { dtype } = q.type;
   const own = added === constant(0) ? undefined : narrowed(b, lowerOn(b, program, added, wide(dtype)), dtype);
   const bias = own && operands.bias ? b.add(own, operands.bias) : (own ?? operands.bias);
-  const finite = mask && hidden !== undefined && b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(hidden, dtype));
-  const extras = finite ? [finite] : [mask, bias].filter((value) => value !== undefined);
+  // Kernels take a mask or a bias; one in the other clears no row.
+  const low = hidden ?? (bias && seesItself ? Math.max(swallows, lowest[dtype]!) : undefined);
+  const joined = mask && low !== undefined && b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(low, dtype));
+  const extras = joined ? [joined] : [mask, bias].filter((value) => value !== undefined);
   const { scale, causal } = attrs;
   return b.attention(q, k, v, ...extras, { scale, causal });
 }
