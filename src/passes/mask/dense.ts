@@ -26,7 +26,7 @@ export const dense: Form = {
 /** Hidden by a number that swallows scores, rows that see nothing are the mean of the values by themselves. */
 function withMeans(problem: MaskProblem, { means }: Unseen): Value {
   const { node, b, isPlain } = problem;
-  const out = isPlain && !attrsOf(node, "attention").causal ? denseAttention(problem, swallows) : undefined;
+  const out = isPlain && !attrsOf(node, "attention").causal ? denseAttention(problem, true) : undefined;
   return out ?? b.add(denseAttention(problem), means);
 }
 
@@ -45,7 +45,7 @@ const whileBelow = (length: Dim, below: number): Dim =>
  * for one query where there are too many. Undefined where no formula makes the mask, or the causal flag is all there is.
  */
 export function denseBelow(problem: MaskProblem, below: number): Ahead | undefined {
-  const { node, b, q, k, v, sizes, program, added, isPlain, unseen } = problem;
+  const { node, b, q, k, v, sizes, program, added, isPlain } = problem;
   const { mask: formula, causal, scale } = attrsOf(node, "attention");
   const isGiven = formula === everything && (!causal || (isPlain && node.operands.length === 3));
   const adds = isPlain || addsMask(problem);
@@ -55,17 +55,21 @@ export function denseBelow(problem: MaskProblem, below: number): Ahead | undefin
   const { dtype } = q.type;
   const mask = maskOn(b, program, on)!;
   const whole = (x: Value) => b.refine(x, { shape: x.type.shape.map((dim) => (dim === rows ? sizes.queries : dim)) });
+  const low = Math.max(swallows, lowest[dtype]!);
   if (!isPlain) {
-    const low = Math.max(swallows, lowest[dtype]!);
     const hiding = b.select(mask, b.scalar(0, dtype), b.scalar(low, dtype));
     return { value: hiddenAfter(node, b, whole(hiding)), ahead: [hiding] };
   }
   const bias = biasOn(b, program, dtype, added!, on);
-  const ahead = unseen
-    ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(swallows, dtype))]
+  const ahead = joins(problem, bias)
+    ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(low, dtype))]
     : [mask, bias].filter((extra) => extra !== undefined);
   return { value: b.attention(q, k, v, ...ahead.map(whole), { scale }), ahead };
 }
+
+/** Whether a mask goes into the bias, for kernels take one of the two: where that clears no row that is to be zero. */
+const joins = ({ unseen, seesItself }: MaskProblem, bias: Value | undefined): boolean =>
+  unseen !== undefined || (bias !== undefined && seesItself);
 
 /** Whether a mask may be added to what a score function answers: it stays finite, and no row is to be zero. */
 const addsMask = ({ node, program, unseen, seesItself }: MaskProblem): boolean => {
@@ -96,7 +100,8 @@ function scaledAhead(node: Node, b: Build): Value {
   return b.attention(b.mul(q, b.scalar(scale, q.type.dtype)), ...(others as [Value, Value]), { ...attrs, scale: 1 });
 }
 
-function denseAttention({ node, b, isPlain, seesItself, q, k, v }: MaskProblem, hidden?: number): Value {
+function denseAttention(problem: MaskProblem, keepsMeans = false): Value {
+  const { node, b, isPlain, q, k, v } = problem;
   const attrs = attrsOf(node, "attention");
   if (!isPlain) return scaledAhead(node, b);
   if (!hasFormulas(node)) return node.results[0]!;
@@ -108,9 +113,9 @@ function denseAttention({ node, b, isPlain, seesItself, q, k, v }: MaskProblem, 
   const { dtype } = q.type;
   const own = added === constant(0) ? undefined : narrowed(b, lowerOn(b, program, added, wide(dtype)), dtype);
   const bias = own && operands.bias ? b.add(own, operands.bias) : (own ?? operands.bias);
-  // Kernels take a mask or a bias; one in the other clears no row.
-  const low = hidden ?? (bias && seesItself ? Math.max(swallows, lowest[dtype]!) : undefined);
-  const joined = mask && low !== undefined && b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(low, dtype));
+  const low = b.scalar(Math.max(swallows, lowest[dtype]!), dtype);
+  const isOne = keepsMeans || (!problem.unseen && joins(problem, bias));
+  const joined = mask && isOne && b.select(mask, bias ?? b.scalar(0, dtype), low);
   const extras = joined ? [joined] : [mask, bias].filter((value) => value !== undefined);
   const { scale, causal } = attrs;
   return b.attention(q, k, v, ...extras, { scale, causal });
