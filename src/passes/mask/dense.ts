@@ -45,7 +45,7 @@ const whileBelow = (length: Dim, below: number): Dim =>
  * for one query where there are too many. Undefined where no formula makes the mask, or the causal flag is all there is.
  */
 export function denseBelow(problem: MaskProblem, below: number): Ahead | undefined {
-  const { node, b, q, k, v, sizes, program, added, isPlain } = problem;
+  const { node, b, q, k, v, sizes, program, added, isPlain, unseen } = problem;
   const { mask: formula, causal, scale } = attrsOf(node, "attention");
   const isGiven = formula === everything && (!causal || (isPlain && node.operands.length === 3));
   const adds = isPlain || addsMask(problem);
@@ -55,19 +55,22 @@ export function denseBelow(problem: MaskProblem, below: number): Ahead | undefin
   const { dtype } = q.type;
   const mask = maskOn(b, program, on)!;
   const whole = (x: Value) => b.refine(x, { shape: x.type.shape.map((dim) => (dim === rows ? sizes.queries : dim)) });
-  const low = Math.max(swallows, lowest[dtype]!);
   if (!isPlain) {
+    const low = Math.max(swallows, lowest[dtype]!);
     const hiding = b.select(mask, b.scalar(0, dtype), b.scalar(low, dtype));
     return { value: hiddenAfter(node, b, whole(hiding)), ahead: [hiding] };
   }
   const bias = biasOn(b, program, dtype, added!, on);
   const ahead = joins(problem, bias)
-    ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(low, dtype))]
+    ? [b.select(mask, bias ?? b.scalar(0, dtype), b.scalar(unseen ? swallows : lowest[dtype]!, dtype))]
     : [mask, bias].filter((extra) => extra !== undefined);
   return { value: b.attention(q, k, v, ...ahead.map(whole), { scale }), ahead };
 }
 
-/** Whether a mask goes into the bias, for kernels take one of the two: where that clears no row that is to be zero. */
+/**
+ * Whether a mask goes into the bias, for kernels take one of the two: where that clears no row that is to be zero. Where
+ * every row sees a key, the mask hides deeper than a bias may.
+ */
 const joins = ({ unseen, seesItself }: MaskProblem, bias: Value | undefined): boolean =>
   unseen !== undefined || (bias !== undefined && seesItself);
 
@@ -113,7 +116,7 @@ function denseAttention(problem: MaskProblem, keepsMeans = false): Value {
   const { dtype } = q.type;
   const own = added === constant(0) ? undefined : narrowed(b, lowerOn(b, program, added, wide(dtype)), dtype);
   const bias = own && operands.bias ? b.add(own, operands.bias) : (own ?? operands.bias);
-  const low = b.scalar(Math.max(swallows, lowest[dtype]!), dtype);
+  const low = b.scalar(keepsMeans ? swallows : lowest[dtype]!, dtype);
   const isOne = keepsMeans || (!problem.unseen && joins(problem, bias));
   const joined = mask && isOne && b.select(mask, bias ?? b.scalar(0, dtype), low);
   const extras = joined ? [joined] : [mask, bias].filter((value) => value !== undefined);
