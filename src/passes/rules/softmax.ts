@@ -176,8 +176,8 @@ export const softmaxRules: readonly Rule[] = [
     right: (m, b) => {
       const [product, gate] = [m.value("x"), m.value("y")];
       const rows = [...product.type.shape.slice(0, -1), 1];
-      const perRow = m.root.node.operands.some(({ type }) => sameShape(type.shape, rows));
-      return perRow ? withSink(b, product, gate) : undefined;
+      const factor = m.root.node.operands.find((operand) => operand !== product);
+      return factor && sameShape(factor.type.shape, rows) ? withSink(b, product, gate) : undefined;
     },
     tolerance: "reordered",
   }),
