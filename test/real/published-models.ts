@@ -196,7 +196,7 @@ export const publishedModels: readonly PublishedModel[] = [
     package: { ...packages.moonshine, file: "dist/model/tiny/quantized/encoder_model.onnx" },
     opaque: ["Conv", "DynamicQuantizeLinear", "MatMulInteger"],
     respelled: ["InstanceNormalization"],
-    finds: { attention: 6, rope: 12, layerNorm: 13, biasGelu: 6, gelu: 2, softmax: 0, size: 0 },
+    finds: { attention: 6, rope: 12, skipLayerNorm: 12, layerNorm: 1, biasGelu: 6, gelu: 2, softmax: 0, size: 0 },
     runs: (
       [
         [1, 1999],
@@ -208,7 +208,7 @@ export const publishedModels: readonly PublishedModel[] = [
     name: "Moonshine tiny, decoder",
     package: { ...packages.moonshine, file: "dist/model/tiny/quantized/decoder_model_merged.onnx" },
     opaque: rounding,
-    finds: { attention: 18, packedAttention: 6, rope: 24, layerNorm: 37, silu: 12, softmax: 0 },
+    finds: { attention: 18, packedAttention: 6, rope: 24, skipLayerNorm: 36, layerNorm: 1, silu: 12, softmax: 0 },
     runs: decoderSteps.map(steps({ layers: 6, heads: 8, width: 288, vocabulary: 32_768 })),
   },
 ];

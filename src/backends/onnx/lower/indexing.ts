@@ -83,22 +83,15 @@ function summedEvenly({ e, node, type }: LowerContext<"scatter">, otherwise: () 
  */
 const few = 2 ** 16;
 
-/** Rows added up by index, a small number of them by ScatterND: an eighth of the time. */
-function summedFew({ e, node, operands, type }: LowerContext<"scatter">, otherwise: () => Ref): Ref {
+/** Rows added up by index, a small number of them: an eighth of the time. */
+function summedFew({ e, operands, type }: LowerContext<"scatter">): Ref | undefined {
   const [x, indices, updates] = operands as readonly [Ref, Ref, Ref];
-  const count = product(indices.type.shape);
   const elements = product(updates.type.shape);
-  const direct = (): Ref => {
-    const places = reshape(e, cast(e, indices, "i64"), [count, 1]);
-    const rows = reshape(e, updates, [count, ...type.shape.slice(1)]);
-    return e.op(type, "ScatterND", [x, places, rows], { reduction: text("add") });
-  };
-  if (isStatic(elements)) return elements <= few ? direct() : otherwise();
-  const b = e.arena.build;
-  const isFew = b.less(b.size({ of: elements }), b.scalar(few + 1, "i64"));
-  e.lower([isFew]);
-  const branches = [e.branchOf("few", () => [direct()]), e.branchOf("many", () => [otherwise()])] as const;
-  return e.branch([node.results[0]!.type], e.ref(isFew), ...branches)[0]!;
+  if (!isStatic(elements) || elements > few) return undefined;
+  const count = product(indices.type.shape);
+  const places = reshape(e, cast(e, indices, "i64"), [count, 1]);
+  const rows = reshape(e, updates, [count, ...type.shape.slice(1)]);
+  return e.op(type, "ScatterND", [x, places, rows], { reduction: text("add") });
 }
 
 /**
@@ -132,8 +125,8 @@ function scatter(context: LowerContext<"scatter">): Ref {
     return reshape(e, transpose(e, sums, [1, 0]), shape);
   };
   const addsRows = batch === 0 && axis === 0 && shape.length > 1 && type.dtype === "f32" && reduction === "add";
-  const evenly = () => (turns && summedEvenly(context, () => put(x, updates))) || put(x, updates);
-  if (addsRows) return summedFew(context, evenly);
+  const sums = addsRows ? (summedFew(context) ?? (turns && summedEvenly(context, () => put(x, updates)))) : undefined;
+  if (sums) return sums;
   // The runtime has no sums of f16.
   if (type.dtype !== "f16" || reduction === "none") return put(x, updates);
   return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");
