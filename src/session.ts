@@ -62,24 +62,27 @@ export function checkLengths(
 }
 
 /**
- * The least a file is optimised where the runtime loads it at all: nothing, but that it trips over casts of its own about
+ * A file optimised as little as the runtime loads it: not at all, but that it trips over casts of its own about
  * half-precision operations it has no kernels for, which its first level takes out again.
  */
-export async function leastLevel(path: string): Promise<OptimizationLevel> {
-  try {
-    await (await openSession(path, { level: "disabled" })).close();
-    return "disabled";
-  } catch {
-    return "basic";
-  }
+async function openAsItIs(path: string): Promise<{ readonly open: Session; readonly level: OptimizationLevel }> {
+  const at = async (level: OptimizationLevel) => ({ open: await openSession(path, { level }), level });
+  return at("disabled").catch(() => at("basic"));
 }
 
-/** Runs a file once, as it is, optimised as little as can be. */
+/** The least a file is optimised where the runtime loads it at all. */
+export async function leastLevel(path: string): Promise<OptimizationLevel> {
+  const { open, level } = await openAsItIs(path);
+  await open.close();
+  return level;
+}
+
+/** Runs a file once, optimised as little as can be. */
 export async function runFile(
   path: string,
   feeds: ReadonlyMap<string, HostTensor>,
 ): Promise<ReadonlyMap<string, HostTensor>> {
-  const open = await openSession(path, { level: await leastLevel(path) });
+  const { open } = await openAsItIs(path);
   try {
     return await open.run(feeds);
   } finally {

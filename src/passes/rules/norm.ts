@@ -87,7 +87,6 @@ const spelled: readonly Rule[] = [
 ];
 
 const sumWidens = "one side of the sum is broadcast";
-const wrongRank = "the kernel takes two or three axes";
 
 const refuse = (at: Value, reason: string): Miss => ({ depth: 3, reason, at });
 
@@ -99,14 +98,13 @@ const skipNorm = (norm: "layerNorm" | "rmsNorm", op: "skipLayerNorm" | "skipRmsN
       ? "layerNorm(x + y) = skipLayerNorm(x, y), sum x + y"
       : "rmsNorm(x + y) = skipRmsNorm(x, y), sum x + y",
   roots: [norm],
-  refuses: [sumWidens, wrongRank],
+  refuses: [sumWidens],
   match(node, cx) {
     const [sum, gain, bias] = node.operands as [Value, Value, Value?];
     if (sum.node.op !== "add" || !cx.target.kernels.has(op)) return undefined;
     const [x, y] = sum.node.operands as [Value, Value];
     const at = node.results[0]!;
     if (!sameType(x.type, sum.type) || !sameType(y.type, sum.type)) return refuse(at, sumWidens);
-    if (sum.type.shape.length !== 2 && sum.type.shape.length !== 3) return refuse(at, wrongRank);
     const zeros = () => cx.arena.build.broadcast(cx.arena.build.scalar(0, gain.type.dtype), { shape: gain.type.shape });
     const gains = norm === "layerNorm" ? [gain, bias ?? zeros()] : [gain];
     const biased = norm === "layerNorm" ? inputBias(sum, cx) : undefined;

@@ -78,25 +78,8 @@ function summedEvenly({ e, node, type }: LowerContext<"scatter">, otherwise: () 
 }
 
 /**
- * Up to so many elements the runtime's ScatterND adds on one thread; it uses more from some 200,000 on, and loses sums then
- * where indices repeat (ONNX Runtime 1.30; with one row and 8 threads `indexing.test.ts` would see it).
- */
-const few = 2 ** 16;
-
-/** Rows added up by index, a small number of them: an eighth of the time. */
-function summedFew({ e, operands, type }: LowerContext<"scatter">): Ref | undefined {
-  const [x, indices, updates] = operands as readonly [Ref, Ref, Ref];
-  const elements = product(updates.type.shape);
-  if (!isStatic(elements) || elements > few) return undefined;
-  const count = product(indices.type.shape);
-  const places = reshape(e, cast(e, indices, "i64"), [count, 1]);
-  const rows = reshape(e, updates, [count, ...type.shape.slice(1)]);
-  return e.op(type, "ScatterND", [x, places, rows], { reduction: text("add") });
-}
-
-/**
  * ScatterElements, which goes through its updates one after the other: the runtime's ScatterND adds in parallel, and
- * loses sums where indices repeat, but for few elements.
+ * loses sums where indices repeat.
  */
 function scatter(context: LowerContext<"scatter">): Ref {
   const { e, operands, attrs, type } = context;
@@ -124,9 +107,10 @@ function scatter(context: LowerContext<"scatter">): Ref {
     const sums = elements(columns(base, shape[0]!), line, columns(values, count), 1);
     return reshape(e, transpose(e, sums, [1, 0]), shape);
   };
-  const addsRows = batch === 0 && axis === 0 && shape.length > 1 && type.dtype === "f32" && reduction === "add";
-  const sums = addsRows ? (summedFew(context) ?? (turns && summedEvenly(context, () => put(x, updates)))) : undefined;
-  if (sums) return sums;
+  if (turns && type.dtype === "f32" && reduction === "add") {
+    const even = summedEvenly(context, () => put(x, updates));
+    if (even) return even;
+  }
   // The runtime has no sums of f16.
   if (type.dtype !== "f16" || reduction === "none") return put(x, updates);
   return cast(e, put(cast(e, x, "f32"), cast(e, updates, "f32")), "f16");

@@ -18,8 +18,8 @@ function rmsNormOf(e: Emitter, [x, scale]: readonly [Ref, Ref], epsilon: number)
 
 /**
  * `Sum` and the norm instead of SkipLayerNormalization and SkipSimplifiedLayerNormalization: on ONNX Runtime 1.30, CPU, at
- * 1,024 rows of 512, these take 4 and 1.3 times as long, with copies of the outputs in both (bench/norms.ts). The runtime's own optimiser makes them of
- * `Add` and a norm, but not of `Sum`, which takes three operands at once besides.
+ * 1,024 rows of 512, these take 4 and 1.3 times as long, with copies of the outputs in both (bench/norms.ts). The runtime's
+ * own optimiser makes them of `Add` and a norm, but not of `Sum`, which takes three operands at once besides.
  */
 function skipLayerNorm({ e, operands, attrs, type }: LowerContext<"skipLayerNorm">): Lowered {
   const [x, skip, scale, bias, inputBias] = operands;
