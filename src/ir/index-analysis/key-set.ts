@@ -1,5 +1,5 @@
-import { type Course, isSame, type Moving, minus, moved, still, times } from "./moving.ts";
-import { gcd } from "./slots.ts";
+import { type Course, isSame, type Moving, minus, moved, plus, still, times } from "./moving.ts";
+import { gcd, remainder } from "./slots.ts";
 
 /** Numbers that repeat: those x with (x - at) mod period in one of the cuts [first, end) of [0, period), in order. */
 export interface Pattern {
@@ -9,16 +9,22 @@ export interface Pattern {
 }
 
 /** The numbers start … end - 1; of them those of the pattern, where there is one. */
-export interface Stretch {
+export class Stretch {
   readonly start: Moving;
   readonly end: Moving;
-  readonly pattern?: Pattern | undefined;
+  readonly pattern: Pattern | undefined;
+
+  constructor(start: Moving, end: Moving, pattern?: Pattern) {
+    this.start = start;
+    this.end = end;
+    this.pattern = pattern;
+  }
 }
 
 /** Stretches in order that do not overlap. */
 export type KeySet = readonly Stretch[];
 
-export const bare = ({ start, end }: Stretch): Stretch => ({ start, end });
+export const bare = ({ start, end }: Stretch): Stretch => new Stretch(start, end);
 
 type Join = "and" | "or" | "andNot";
 
@@ -45,7 +51,7 @@ function moveTogether(x: Pattern, y: Pattern): boolean {
   const { a, b, c } = minus(y.at, x.at);
   const common = (x.period / gcd(x.period, y.period)) * y.period;
   const cuts = (common / x.period) * x.cuts.length + (common / y.period) * y.cuts.length;
-  return a % y.period === 0 && b % y.period === 0 && c % y.period === 0 && cuts <= 2 * mostCuts;
+  return [a, b, c].every((step) => remainder(step, y.period) === 0) && cuts <= 2 * mostCuts;
 }
 
 /** Stretches a pattern is written out in, where another moves otherwise. */
@@ -64,19 +70,17 @@ function plain(set: KeySet, course: Course, most = mostPlain): KeySet | undefine
     const from = course.floorDiv(minus(start, at), period);
     const to = course.floorDiv(minus(moved(end, -1), at), period);
     const limit = Math.floor((2 * (most - out.length)) / cuts.length);
-    if (course.atLeast(minus(to, from), { at: limit, a: 0, b: 0, c: 0 })) return undefined;
+    if (course.atLeast(minus(to, from), still(limit))) return undefined;
     const count = course.value(minus(to, from)) + 1;
-    for (let n = 0; n < count; n++)
+    for (let n = 0; n < count; n++) {
+      const base = plusTimes(at, from, n, period);
       for (let t = 0; t < cuts.length; t += 2) {
-        const base = plusTimes(at, from, n, period);
-        push(
-          out,
-          course.max(start, moved(base, cuts[t]!)),
-          course.min(end, moved(base, cuts[t + 1]!)),
-          undefined,
-          course,
-        );
+        const [first, beyond] = [moved(base, cuts[t]!), moved(base, cuts[t + 1]!)];
+        // Only the first and the last period can reach beyond the stretch.
+        const cutFirst = n === 0 ? course.max(start, first) : first;
+        push(out, cutFirst, n === count - 1 ? course.min(end, beyond) : beyond, undefined, course);
       }
+    }
   }
   return out;
 }
@@ -131,8 +135,8 @@ export function push(out: Stretch[], start: Moving, end: Moving, pattern: Patter
   if (course.atLeast(start, end)) return;
   const last = out.at(-1);
   if (last && isSame(last.end, start) && samePattern(last.pattern, pattern))
-    out[out.length - 1] = { start: last.start, end, pattern };
-  else out.push({ start, end, pattern });
+    out[out.length - 1] = new Stretch(last.start, end, pattern);
+  else out.push(new Stretch(start, end, pattern));
 }
 
 const samePattern = (x: Pattern | undefined, y: Pattern | undefined) =>
@@ -305,9 +309,9 @@ function patternBlocks(
   const long = (period / gcd(period, size)) * size;
   const first = course.floorDiv(start, size);
   const last = course.floorDiv(moved(end, -1), size);
-  const many = course.atLeast(minus(end, start), { at: writtenOut * long, a: 0, b: 0, c: 0 });
+  const many = course.atLeast(minus(end, start), still(writtenOut * long));
   if (!many || (long / period) * cuts.length > 2 * mostCuts) {
-    const written = plain([{ start, end, pattern }], course, Number.MAX_SAFE_INTEGER)!;
+    const written = plain([new Stretch(start, end, pattern)], course, Number.MAX_SAFE_INTEGER)!;
     for (const one of written)
       pushBlocks(
         out,
@@ -332,9 +336,5 @@ function patternBlocks(
   edge(out, times(last, size), end, pattern, size, course);
 }
 
-const plusTimes = (at: Moving, from: Moving, n: number, period: number): Moving => ({
-  at: at.at + (from.at + n) * period,
-  a: at.a + from.a * period,
-  b: at.b + from.b * period,
-  c: at.c + from.c * period,
-});
+const plusTimes = (at: Moving, from: Moving, n: number, period: number): Moving =>
+  plus(at, times(moved(from, n), period));

@@ -1,5 +1,5 @@
 import { type Extent, type Extents, isPoint } from "./extents.ts";
-import { bare, type KeySet, type Stretch } from "./key-set.ts";
+import { bare, type KeySet, Stretch } from "./key-set.ts";
 import { type Moving, minus, moved, plus, still, times, zero } from "./moving.ts";
 import { type SlotSum, slotSum } from "./program.ts";
 import { pieceAt } from "./table-pieces.ts";
@@ -109,7 +109,7 @@ function ofOneLeft(preimages: PartSolver, terms: Terms, target: Target, piece: S
   const rest = lessRange(target, sum, sum, course);
   if (left.length === 0) {
     const inside = course.atLeast(zero, rest.start) && course.less(zero, rest.end);
-    return inside !== (rest.outside === true) ? [bare(piece)] : [];
+    return inside !== rest.outside ? [bare(piece)] : [];
   }
   if (rest.outside && course.atLeast(rest.start, rest.end)) return [bare(piece)];
   if (left.length > 1) {
@@ -160,17 +160,22 @@ function slopeOf(extents: Extents, slot: number, piece: Stretch): number | undef
 
 /** Stretches cut where a part that steps does so; undefined where those are too many. */
 function cut(extents: Extents, keys: KeySet, steppers: readonly number[]): KeySet | undefined {
+  const { course, program } = extents;
   const out: Stretch[] = [];
+  // Where it is clear that they are too many none is made.
+  const widest = steppers.reduce((most, slot) => Math.max(most, program.divisions[slot]?.by ?? 0), 0);
+  const long = still((mostPieces + 1) * widest);
+  if (widest > 0 && keys.some(({ start, end }) => course.atLeast(minus(end, start), long))) return undefined;
   for (const { start, end } of keys) {
     let from = start;
-    while (extents.course.less(from, end)) {
+    while (course.less(from, end)) {
       if (out.length >= mostPieces) return undefined;
       let to = end;
       for (const slot of steppers) {
-        const next = nextStep(extents, slot, { start: from, end });
-        if (next && extents.course.less(from, next)) to = extents.course.min(to, next);
+        const next = nextStep(extents, slot, new Stretch(from, end));
+        if (next && course.less(from, next)) to = course.min(to, next);
       }
-      out.push({ start: from, end: to });
+      out.push(new Stretch(from, to));
       from = to;
     }
   }
@@ -193,9 +198,14 @@ function steppersOf(extents: Extents, slots: readonly number[]): readonly number
       found.set(slot, Number.POSITIVE_INFINITY);
     else stack.push(...(division ? [division.of] : program.args[slot]!));
   }
-  // The coarsest alone: what steps within is left for one part to solve.
+  // The coarsest alone: what steps within is left for one part to solve. A quotient and its rest step together.
   const widest = Math.max(...found.values());
-  return [...found].flatMap(([slot, by]) => (by === widest ? [slot] : []));
+  const once = new Map<string, number>();
+  for (const [slot, by] of found) {
+    const division = program.divisions[slot];
+    if (by === widest) once.set(division ? `${division.of} ${division.offset}` : `table ${slot}`, slot);
+  }
+  return [...once.values()];
 }
 
 /** k, or k and a number. */
@@ -211,14 +221,14 @@ export function nextStep(extents: Extents, slot: number, { start, end }: Stretch
   const { course, program } = extents;
   const division = program.divisions[slot];
   const arg = division ? division.of : program.args[slot]![0]!;
-  const x = extents.of(arg, { start, end: moved(start, 1) })?.lo;
+  const x = extents.of(arg, new Stretch(start, moved(start, 1)))?.lo;
   if (!x) return undefined;
   const toKey = (at: Moving) => plus(start, minus(at, x));
   if (division) {
     const { by, offset } = division;
     return toKey(moved(times(moved(course.floorDiv(moved(x, offset), by), 1), by), -offset));
   }
-  const line = extents.piecesOf(slot, { start, end });
+  const line = extents.piecesOf(slot, new Stretch(start, end));
   if (!line || x.at < 0 || x.at >= line.pieces.length) return undefined;
   const p = pieceAt(line.pieces, x.at);
   course.atLeast(x, still(line.pieces.starts[p]!));

@@ -1,32 +1,38 @@
-import { gcd } from "./slots.ts";
+import { gcd, remainder } from "./slots.ts";
 
 /**
  * An integer of a block row that moves by constant steps from row to row of a band. Rows of a band are counted at three
  * levels (t, u, w): the next row, and two longer periods; the number in row (t, u, w) is at + a·t + b·u + c·w.
+ *
+ * A class, for V8 copies an object literal in its runtime, ten times as slowly, once its fields were seen to hold floats.
  */
-export interface Moving {
+export class Moving {
   readonly at: number;
   readonly a: number;
   readonly b: number;
   readonly c: number;
+
+  constructor(at: number, a: number, b: number, c: number) {
+    this.at = at;
+    this.a = a;
+    this.b = b;
+    this.c = c;
+  }
 }
 
 /** Beyond every index: what is not bounded. */
 export const unbounded = 2 ** 50;
 
-export const still = (at: number): Moving => ({ at, a: 0, b: 0, c: 0 });
+export const still = (at: number): Moving => new Moving(at, 0, 0, 0);
 export const zero = still(0);
 
-export const plus = (x: Moving, y: Moving): Moving => ({ at: x.at + y.at, a: x.a + y.a, b: x.b + y.b, c: x.c + y.c });
-export const minus = (x: Moving, y: Moving): Moving => ({ at: x.at - y.at, a: x.a - y.a, b: x.b - y.b, c: x.c - y.c });
-export const moved = (x: Moving, by: number): Moving => (by === 0 ? x : { at: x.at + by, a: x.a, b: x.b, c: x.c });
+export const plus = (x: Moving, y: Moving): Moving => new Moving(x.at + y.at, x.a + y.a, x.b + y.b, x.c + y.c);
+export const minus = (x: Moving, y: Moving): Moving => new Moving(x.at - y.at, x.a - y.a, x.b - y.b, x.c - y.c);
+export const moved = (x: Moving, by: number): Moving => (by === 0 ? x : new Moving(x.at + by, x.a, x.b, x.c));
 export const times = (x: Moving, n: number): Moving =>
-  n === 1 ? x : { at: small(x.at * n), a: small(x.a * n), b: small(x.b * n), c: small(x.c * n) };
+  n === 1 ? x : new Moving(small(x.at * n), small(x.a * n), small(x.b * n), small(x.c * n));
 
-/**
- * The number as V8 keeps small integers, never -0. Kept as a float, as what was read from a typed array is, one step
- * makes V8 allocate those of every `Moving` one by one from then on.
- */
+/** The number as V8 keeps small integers, never -0, which it would keep as a float. */
 function small(x: number): number {
   const int = x | 0;
   return int === x ? int : x;
@@ -112,20 +118,15 @@ export class Course {
     const at = Math.floor(x.at / n);
     if (isStill(x)) return still(at);
     const rest = x.at - at * n;
-    const a = x.a % n;
-    const b = x.b % n;
-    const c = x.c % n;
+    const a = remainder(x.a, n);
+    const b = remainder(x.b, n);
+    const c = remainder(x.c, n);
     if (a !== 0) this.wanted.add(n / gcd(n, a));
     if (a !== 0 || b !== 0 || c !== 0) {
       if (a < 0 || b < 0 || c < 0) this.require(rest, a, b, c);
       if (a > 0 || b > 0 || c > 0) this.require(n - 1 - rest, -a, -b, -c);
     }
-    return {
-      at,
-      a: small((x.a - a) / n),
-      b: small((x.b - b) / n),
-      c: small((x.c - c) / n),
-    };
+    return new Moving(at, small((x.a - a) / n), small((x.b - b) / n), small((x.c - c) / n));
   }
 
   /** x - n·⌊x / n⌋. */

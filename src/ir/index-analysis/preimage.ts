@@ -1,7 +1,7 @@
 import { roundest } from "./bits.ts";
 import type { Division } from "./division.ts";
 import { type Extent, type Extents, isPoint } from "./extents.ts";
-import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
+import { bare, joined, type KeySet, Stretch } from "./key-set.ts";
 import { bySteps } from "./key-steps.ts";
 import {
   type Course,
@@ -19,7 +19,7 @@ import {
 import { type SlotSum, slotSum } from "./program.ts";
 import { anything, canBeOther, canBeZero } from "./slots.ts";
 import { type TablePieces, tablePieces } from "./table-pieces.ts";
-import { between, boundsOf, divided, isOpen, lessRange, mirrored, multiplied, outside, type Target } from "./target.ts";
+import { between, boundsOf, divided, isOpen, lessRange, mirrored, multiplied, outside, Target } from "./target.ts";
 
 /** Pieces of a table that are tried one by one. */
 const mostPieces = 1024;
@@ -70,12 +70,12 @@ export class Preimages {
       case "trunc":
         return program.integral[x] === 1 ? this.of(x, target, window) : this.searched(slot, target, window);
       case "abs": {
-        const natural = { ...target, start: course.max(target.start, zero) };
+        const natural = new Target(course.max(target.start, zero), target.end, target.pattern);
         if (course.atLeast(natural.start, natural.end)) return [];
         if (target.end.at >= unbounded && !target.pattern)
           return this.of(x, outside(moved(times(natural.start, -1), 1), natural.start), window);
         if (isSame(natural.start, zero) && !target.pattern)
-          return this.of(x, { start: moved(times(natural.end, -1), 1), end: natural.end }, window);
+          return this.of(x, new Target(moved(times(natural.end, -1), 1), natural.end), window);
         return this.either(
           () => this.of(x, natural, window),
           () => this.of(x, mirrored(natural), window),
@@ -85,10 +85,8 @@ export class Preimages {
       case "max": {
         if (program.integral[slot] !== 1) return this.searched(slot, target, window);
         if (target.pattern) course.approximate = true;
-        const other: Target =
-          part.fn === "min"
-            ? { start: target.start, end: between(0, unbounded).end }
-            : { start: still(-unbounded), end: target.end };
+        const other =
+          part.fn === "min" ? new Target(target.start, still(unbounded)) : new Target(still(-unbounded), target.end);
         return this.either(
           () => this.both(x, target, y, other, window),
           () => this.both(y, target, x, other, window),
@@ -109,8 +107,8 @@ export class Preimages {
   eitherSide({ start, end }: Target, solve: (side: Target) => KeySet): KeySet {
     if (this.course.atLeast(start, end)) return solve(between(-unbounded, unbounded));
     return this.either(
-      () => solve({ start: still(-unbounded), end: start }),
-      () => solve({ start: end, end: still(unbounded) }),
+      () => solve(new Target(still(-unbounded), start)),
+      () => solve(new Target(end, still(unbounded))),
     );
   }
 
@@ -127,7 +125,7 @@ export class Preimages {
         : joined([bare(window)], [bare(target)], "andNot", course);
     const start = course.max(target.start, window.start);
     const end = course.min(target.end, window.end);
-    return course.atLeast(start, end) ? [] : [{ start, end, pattern: target.pattern }];
+    return course.atLeast(start, end) ? [] : [new Stretch(start, end, target.pattern)];
   }
 
   private ofRow(extent: Extent | undefined, { start, end, pattern }: Target, window: Stretch): KeySet {
@@ -203,7 +201,7 @@ export class Preimages {
     if (ofKeys.length === 0) {
       if (left.pattern) this.course.approximate = true;
       const inside = this.course.atLeast(zero, left.start) && this.course.less(zero, left.end);
-      return inside === (left.outside === true) ? [] : [bare(window)];
+      return inside === left.outside ? [] : [bare(window)];
     }
     if (ofKeys.length > 1) return bySteps(this, ofKeys, left, window);
     const [slot, c] = ofKeys[0]!;
@@ -252,20 +250,20 @@ export class Preimages {
     const up = (value: Moving) =>
       course.atLeast(value, still(1)) ? times(value, by) : moved(times(moved(value, -1), by), 1);
     const open = (value: Moving) => (Math.abs(value.at) >= 2 ** 49 ? value : up(value));
-    return this.of(of, { start: open(target.start), end: open(target.end) }, window);
+    return this.of(of, new Target(open(target.start), open(target.end)), window);
   }
 
   /** JavaScript's remainder of what may be negative: r of x ≥ 0, r - n (or 0) of x < 0, for residues r. */
   private ofRemainder(of: number, n: number, { start, end, pattern }: Target, window: Stretch): KeySet {
     const { course } = this;
     if (pattern) course.approximate = true;
-    const cut = (from: Moving, to: Moving) => ({ start: course.max(start, from), end: course.min(end, to) });
+    const cut = (from: Moving, to: Moving) => new Target(course.max(start, from), course.min(end, to));
     const residues = (inside: Target, target: Target, by: number) =>
       course.atLeast(target.start, target.end)
         ? []
         : this.inEach(this.of(of, inside, window), (stretch) => {
             const x = this.extents.of(of, stretch);
-            const moveBy = { start: moved(target.start, by), end: moved(target.end, by) };
+            const moveBy = new Target(moved(target.start, by), moved(target.end, by));
             return x ? this.ofResidue(of, x, n, moveBy, stretch) : this.everything(stretch);
           });
     const zeros = cut(zero, still(1));
@@ -294,10 +292,10 @@ export class Preimages {
     const first = course.floorDiv(x.lo, n);
     if (course.atLeast(first, course.floorDiv(x.hi, n))) {
       const base = times(first, n);
-      const once = { start: plus(base, start), end: plus(base, end) };
-      if (target.outside) return this.of(of, outside(once.start, once.end), window);
+      const [from, to] = [plus(base, start), plus(base, end)];
+      if (target.outside) return this.of(of, outside(from, to), window);
       const pattern = target.pattern && { ...target.pattern, at: plus(target.pattern.at, base) };
-      return this.of(of, { ...once, pattern }, window);
+      return this.of(of, new Target(from, to, pattern), window);
     }
     if (target.pattern) return this.everything(window);
     if (course.atLeast(zero, start) && course.atLeast(end, still(n))) return target.outside ? [] : [bare(window)];
@@ -306,7 +304,7 @@ export class Preimages {
     const pattern = target.outside
       ? { period: n, at: end, cuts: [0, n - width] }
       : { period: n, at: start, cuts: [0, width] };
-    return this.of(of, { ...between(-unbounded, unbounded), pattern }, window);
+    return this.of(of, new Target(still(-unbounded), still(unbounded), pattern), window);
   }
 
   private ofLookup(slot: number, target: Target, window: Stretch): KeySet {
@@ -347,12 +345,12 @@ export class Preimages {
     if (pieces.rising) {
       const from = this.firstAtLeast(pieces, start);
       const to = this.firstAtLeast(pieces, end);
-      return course.atLeast(from, to) ? [] : this.of(of, { start: from, end: to }, window);
+      return course.atLeast(from, to) ? [] : this.of(of, new Target(from, to), window);
     }
     const { starts, values, steps } = pieces;
     if (values.length > mostPieces) return this.everything(window);
     let out: KeySet = [];
-    let open: Stretch | undefined;
+    let open: Target | undefined;
     const close = () => {
       if (open) out = joined(out, this.of(of, open, window), "or", course);
       open = undefined;
@@ -363,15 +361,15 @@ export class Preimages {
       this.used = 0;
       const first = still(starts[p]!);
       const beyond = still(starts[p + 1]!);
-      const at = divided({ start: moved(start, -values[p]!), end: moved(end, -values[p]!) }, steps[p]! || 1, course);
+      const at = divided(new Target(moved(start, -values[p]!), moved(end, -values[p]!)), steps[p]! || 1, course);
       const holds = steps[p] !== 0 || (course.atLeast(still(values[p]!), start) && course.less(still(values[p]!), end));
       const from = steps[p] === 0 ? first : course.max(first, plus(first, at.start));
       const to = steps[p] === 0 ? beyond : course.min(beyond, plus(first, at.end));
       if (!holds || course.atLeast(from, to)) close();
-      else if (open && open.end.at === from.at && steps[p] === 0) open = { start: open.start, end: to };
+      else if (open && open.end.at === from.at && steps[p] === 0) open = new Target(open.start, to);
       else {
         close();
-        open = { start: from, end: to };
+        open = new Target(from, to);
       }
       most = Math.max(most, this.used);
     }
@@ -428,7 +426,7 @@ export class Preimages {
     let left = searchBudget;
     while (stack.length > 0) {
       const [first, end] = stack.pop()!;
-      const stretch = { start: still(first), end: still(end) };
+      const stretch = new Stretch(still(first), still(end));
       extents.verdict(stretch);
       const [can, only] = this.answer(slot, want);
       if (!can) continue;
@@ -439,7 +437,7 @@ export class Preimages {
       }
       if (!only) course.approximate = true;
       const last = out.at(-1);
-      if (last && last.end.at === first) out[out.length - 1] = { start: last.start, end: still(end) };
+      if (last && last.end.at === first) out[out.length - 1] = new Stretch(last.start, still(end));
       else out.push(stretch);
     }
     return out;

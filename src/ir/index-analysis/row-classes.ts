@@ -1,8 +1,8 @@
 import { bisect, type Range } from "./classify.ts";
 import { isPoint, type Rows } from "./extents.ts";
-import { blocksOf, hasPattern, joined, type KeySet, type Stretch, wholeBlocksOf } from "./key-set.ts";
+import { blocksOf, hasPattern, joined, type KeySet, Stretch, wholeBlocksOf } from "./key-set.ts";
 import { nextStep } from "./key-steps.ts";
-import { type Counts, type Course, isSame, type Moving, moved, still, times, zero } from "./moving.ts";
+import { type Counts, type Course, isSame, Moving, moved, still, times, zero } from "./moving.ts";
 import type { BoxProgram } from "./program.ts";
 import { Solver } from "./solve.ts";
 
@@ -48,8 +48,8 @@ export class RowClasses {
     this.size = size;
     this.h = h;
     this.b = b;
-    this.keys = [{ start: zero, end: still(program.lengths.K) }];
-    this.columns = [{ start: zero, end: still(Math.ceil(program.lengths.K / size)) }];
+    this.keys = [new Stretch(zero, still(program.lengths.K))];
+    this.columns = [new Stretch(zero, still(Math.ceil(program.lengths.K / size)))];
     this.steppers = steppersOf(this.solver, size);
     this.fromData = program.fromData[program.parts.length - 1] === 1;
   }
@@ -59,7 +59,7 @@ export class RowClasses {
     const { course, size } = this;
     course.restart();
     const by = steps.map((step) => step * size);
-    const first: Moving = { at: i * size, a: by[0]!, b: by[1]!, c: by[2]! };
+    const first = new Moving(i * size, by[0]!, by[1]!, by[2]!);
     const last = moved(first, Math.min(size, this.program.lengths.Q - i * size) - 1);
     const slices = this.slices({ first, last, h: this.h, b: this.b });
     let touched: KeySet = [];
@@ -131,15 +131,16 @@ export class RowClasses {
   private keysOf(blocks: KeySet): KeySet {
     const { size, course } = this;
     const whole = blocks.map(
-      ({ start, end, pattern }): Stretch => ({
-        start: times(start, size),
-        end: times(end, size),
-        pattern: pattern && {
-          period: pattern.period * size,
-          at: times(pattern.at, size),
-          cuts: pattern.cuts.map((cut) => cut * size),
-        },
-      }),
+      ({ start, end, pattern }) =>
+        new Stretch(
+          times(start, size),
+          times(end, size),
+          pattern && {
+            period: pattern.period * size,
+            at: times(pattern.at, size),
+            cuts: pattern.cuts.map((cut) => cut * size),
+          },
+        ),
     );
     return joined(whole, this.keys, "and", course);
   }
@@ -151,7 +152,7 @@ export class RowClasses {
     const [full, empty, unproven]: [Stretch[], Stretch[], Stretch[]] = [[], [], []];
     for (const j of numbersOf(open)) {
       const found = this.classOf(i, j);
-      const at = { start: still(j), end: still(j + 1) };
+      const at = new Stretch(still(j), still(j + 1));
       if (found === "unproven") unproven.push(at);
       else if (found !== "partial") (found === "full" ? full : empty).push(at);
     }
@@ -183,7 +184,7 @@ export class RowClasses {
       let end = moved(rows.last, 1);
       solver.extents.lookAt({ ...rows, first, last: first });
       for (const slot of this.steppers) {
-        const next = nextStep(solver.extents, slot, { start: first, end });
+        const next = nextStep(solver.extents, slot, new Stretch(first, end));
         if (next && course.less(first, next)) end = course.min(end, next);
       }
       if (isSame(end, moved(rows.last, 1)) || course.atLeast(end, moved(rows.last, 1))) break;

@@ -110,6 +110,7 @@ class SearchedRow implements Band {
     const kind = spans.kind(at);
     return {
       start: still(spans.start(at)),
+      pattern: undefined,
       end: still(spans.end(at)),
       class: kind === kinds.full ? "full" : "partial",
       unproven: kind === kinds.unproven,

@@ -1,9 +1,9 @@
 import { Extents, isPoint } from "./extents.ts";
-import { bare, joined, type KeySet, type Stretch } from "./key-set.ts";
+import { bare, joined, type KeySet, Stretch } from "./key-set.ts";
 import { type Course, still, unbounded, zero } from "./moving.ts";
 import { Preimages } from "./preimage.ts";
 import type { BoxProgram } from "./program.ts";
-import { between, divided, outside } from "./target.ts";
+import { between, divided, outside, Target } from "./target.ts";
 import { comparisons } from "./transfer.ts";
 
 /** Slots of one operand, or of several that bound one part. */
@@ -48,7 +48,7 @@ export class Solver {
   constructor(program: BoxProgram, course: Course) {
     this.program = program;
     this.course = course;
-    this.everyKey = [{ start: zero, end: still(program.lengths.K) }];
+    this.everyKey = [new Stretch(zero, still(program.lengths.K))];
     this.extents = new Extents(program, course);
     this.preimages = new Preimages(this.extents, (slot, truth, keys) => this.possible(slot, truth, keys));
     this.ranks = ranksOf(this.extents);
@@ -176,7 +176,7 @@ export class Solver {
       return preimages.of(part, outside(below, above), window);
     }
     if (preimages.used > 1) course.approximate = true;
-    return course.atLeast(low, high) ? [] : preimages.of(part, { start: low, end: high }, window);
+    return course.atLeast(low, high) ? [] : preimages.of(part, new Target(low, high), window);
   }
 
   private all(operands: readonly Operand[], truth: boolean, keys: KeySet): KeySet {
