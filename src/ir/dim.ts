@@ -217,16 +217,39 @@ export const max = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? a : atLeast(b, a) ?
 export const min = (a: Dim, b: Dim): Dim => (atLeast(a, b) ? b : atLeast(b, a) ? a : symmetric("min", a, b));
 
 /** True where `a >= b` for all natural values of the symbols; false means "not proven". */
-export const atLeast = (a: Dim, b: Dim): boolean => {
-  const difference = sub(a, b);
-  return termsOf(difference).every(
-    ({ coefficient, factors }) => coefficient === 0 || (coefficient > 0 && factors.every(isNatural)),
+export const atLeast = (a: Dim, b: Dim): boolean => isNatural(sub(a, b));
+
+const naturals = new WeakMap<DimExpr, boolean>();
+
+function isNatural(dim: Dim): boolean {
+  if (isStatic(dim)) return dim >= 0;
+  let known = naturals.get(dim);
+  if (known === undefined) {
+    known = dim.terms.every(({ coefficient, factors }) => coefficient >= 0 && factors.every(isNaturalPower));
+    const below = known ? dim : withoutQuotients(dim);
+    known ||= below !== dim && isNatural(below);
+    naturals.set(dim, known);
+  }
+  return known;
+}
+
+/** What a sum is no less than: `n·⌈x / n⌉` is at least `x`, and `n·⌊x / n⌋` at most. */
+function withoutQuotients(dim: DimExpr): Dim {
+  return sum(
+    dim.terms.map((term) => {
+      const { coefficient, factors } = term;
+      const [atom, power] = factors[0] ?? [];
+      const isAlone = factors.length === 1 && power === 1 && atom?.kind === "call" && isStatic(atom.right);
+      if (!isAlone || atom.right <= 0 || coefficient % atom.right !== 0) return intern([term]);
+      const isBound = atom.fn === "ceil" ? coefficient > 0 : atom.fn === "floor" && coefficient < 0;
+      return isBound ? mul(coefficient / atom.right, atom.left) : intern([term]);
+    }),
   );
-};
+}
 
 /** Symbols are natural; a quotient of something that may be negative may be so too. */
-const isNatural = ([atom, power]: DimTerm["factors"][number]): boolean =>
-  power % 2 === 0 || atom.kind === "symbol" || atom.fn === "mod" || (atLeast(atom.left, 0) && atLeast(atom.right, 0));
+const isNaturalPower = ([atom, power]: DimTerm["factors"][number]): boolean =>
+  power % 2 === 0 || atom.kind === "symbol" || atom.fn === "mod" || (isNatural(atom.left) && isNatural(atom.right));
 
 export const show = (dim: Dim): string => (typeof dim === "number" ? String(dim) : dim.key);
 export const isStatic = (dim: Dim): dim is number => typeof dim === "number";

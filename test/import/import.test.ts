@@ -327,6 +327,31 @@ test("pads by axis, last axis first, are turned round in pairs", async () => {
   expect(showType(imported.outputs[0]!.value.type)).toBe("f32[mod(m, 4) + n, m]");
 });
 
+test("a length is padded to whole blocks by what its negative leaves of one", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["length"], { start: int(1), end: int(2) }),
+        node("Neg", ["length"], ["below"]),
+        node("Mod", ["below", "four"], ["short"]),
+        node("Concat", ["none", "none", "none", "short"], ["pads"], { axis: int(0) }),
+        node("Pad", ["x", "pads"], ["padded"]),
+        node("Shape", ["padded"], ["whole"], { start: int(1), end: int(2) }),
+        node("Div", ["whole", "four"], ["blocks"]),
+        node("Concat", ["rest", "blocks", "four"], ["shape"], { axis: int(0) }),
+        node("Reshape", ["padded", "shape"], ["y"]),
+      ],
+      [info("x", "f32", ["n", "m"])],
+      [info("y", "f32", [null, null, 4])],
+      [tensor("four", "i64", [1], [4]), tensor("none", "i64", [1], [0]), tensor("rest", "i64", [1], [-1])],
+    ),
+  );
+  const runs = [1, 4, 7, 8].map((length) => ({ x: numbers("f32", [2, length]) }));
+  const { opaque, equal, graph: imported } = await roundTrip(file, ...runs);
+  expect([opaque, equal]).toEqual([[], []]);
+  expect(showType(imported.outputs[0]!.value.type)).toBe("f32[n, ceil(m/4), 4]");
+});
+
 test("what windows leave of a length is divided as one", async () => {
   const file = modelOf(
     graph(

@@ -119,6 +119,16 @@ describe("numbers for symbols", () => {
     );
   });
 
+  test("what a length falls short of the next multiple is natural, and so is what is left of it", () => {
+    expect(atLeast(sub(mul(128, ceilDiv(S, 128)), S), 0)).toBe(true);
+    expect(atLeast(S, mul(128, floorDiv(S, 128)))).toBe(true);
+    expect(atLeast(mul(64, ceilDiv(S, 128)), S)).toBe(false);
+    expect(atLeast(sub(S, 1), mul(128, floorDiv(S, 128)))).toBe(false);
+    let deep: Dim = S;
+    for (let i = 0; i < 60; i++) deep = mul(2, ceilDiv(sub(deep, 1), 2));
+    expect(atLeast(deep, 1)).toBe(false);
+  });
+
   test("a symbol without a value is named", () => {
     expect(codeOf(() => evaluate(add(S, past), new Map([["S", 1]])))).toBe("QKV205");
     expect(codeOf(() => floorDiv(S, 0))).toBe("QKV204");

@@ -7,7 +7,7 @@ import { maskedBelow } from "../attention/causal.ts";
 import { scorePath } from "../attention/scores.ts";
 import { fusion, type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
-import { a, any, type Term, t, x, y, z } from "../rewrite/term.ts";
+import { a, any, c, type Term, t, x, y, z } from "../rewrite/term.ts";
 
 const along = { axes: a("axes"), keepDims: true };
 const total = (e: Term): Term => t.reduceSum(e, along);
@@ -65,6 +65,15 @@ function isShift({ node }: Value, whole: Value, axis: number): boolean {
     axes.length === 1 &&
     (axes[0]! + length) % length === (axis + length) % length
   );
+}
+
+/** x · c, or s · (c · d) for x = s · d; undefined where numbers would grow, and what hides keys might overflow. */
+function timesAtMostOne(b: Build, x: Value, c: number): Value | undefined {
+  const { op, operands } = x.node;
+  const d = op === "mul" ? scalarOf(operands[1]!) : undefined;
+  const [inner, factor] = d === undefined ? [x, c] : [operands[0]!, c * d];
+  const rounded = inner.type.dtype === "f32" ? Math.fround(factor) : factor;
+  return Math.abs(rounded) <= 1 ? b.mul(inner, b.scalar(rounded, inner.type.dtype)) : undefined;
 }
 
 /** Whether a product weighs values by `weights`, which sum over `axis`, and the axis of the values takes the place of that. */
@@ -208,11 +217,14 @@ export const softmaxRules: readonly Rule[] = [
   ...(["softmax", "logSoftmax"] as const).map((op) =>
     rule({
       name: `${op === "softmax" ? "softmax" : "log-softmax"}-shifted`,
-      formula: `${op}(x - y) = ${op}(x) where y is the maximum, minimum or mean of x along the axis`,
-      left: t[op](t.sub(x, y), { axis: a("axis") }),
+      formula: `${op}((x - y) · c) = ${op}(x · c) where y is the maximum, minimum or mean of x along the axis, |x · c| ≤ |x|`,
+      left: any(t[op](t.sub(x, y), { axis: a("axis") }), t[op](t.mul(t.sub(x, y), c), { axis: a("axis") })),
       right: (m, b) => {
         const [whole, axis] = [m.value("x"), m.attr<number>("axis")];
-        return isShift(m.value("y"), whole, axis) ? b[op](whole, { axis }) : undefined;
+        if (!isShift(m.value("y"), whole, axis)) return undefined;
+        if (!m.optional("c")) return b[op](whole, { axis });
+        const scaled = timesAtMostOne(b, whole, m.number("c"));
+        return scaled && b[op](scaled, { axis });
       },
       tolerance: "reordered",
     }),

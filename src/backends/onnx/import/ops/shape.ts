@@ -1,6 +1,7 @@
 import {
   add,
   atLeast,
+  ceilDiv,
   constantOf,
   type Dim,
   divideExact,
@@ -64,6 +65,14 @@ function quotient(a: Dim, b: Dim): Dim | undefined {
   return atLeast(sub(a, constantOf(a)), 0) && atLeast(b, 1) ? floorDiv(a, b) : b !== 0 ? divideExact(a, b) : undefined;
 }
 
+/** What is left of a division; where its sign is not the dividend's, that of -x is what x falls short of the next multiple. */
+function remainder(a: Dim, b: Dim, hasSignOfDividend: boolean): Dim | undefined {
+  if (!atLeast(b, 1)) return undefined;
+  if (atLeast(a, 0)) return mod(a, b);
+  const x = mul(-1, a);
+  return !hasSignOfDividend && atLeast(x, 0) ? sub(mul(b, ceilDiv(x, b)), x) : undefined;
+}
+
 /** Whether a list of `length` elements is made of parts of `size`. */
 const isPart = (length: number, size: Dim): boolean => isStatic(size) && size > 0 && length > 0 && length % size === 0;
 
@@ -100,7 +109,7 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
   Sub: elementwise(sub),
   Mul: elementwise(mul),
   Div: elementwise(quotient),
-  Mod: elementwise((a, b) => (atLeast(a, 0) && atLeast(b, 1) ? mod(a, b) : undefined)),
+  Mod: (general) => (cx) => elementwise((a, b) => remainder(a, b, cx.flag("fmod", false)))(general)(cx),
   Neg: elementwise((a) => mul(-1, a)),
   Max: extreme("greatest"),
   Min: extreme("least"),
