@@ -4,6 +4,7 @@ import { conversionOf } from "../../src/backends/onnx/import/operators.ts";
 import type { OnnxAttribute } from "../../src/backends/onnx/schema.ts";
 import type { HostTensor } from "../../src/ir/tensor.ts";
 import { fromNumbers } from "../../src/ir/tensor.ts";
+import { showType } from "../../src/ir/types.ts";
 import { graph, info, int, ints, modelOf, node, numbers, roundTrip, tensor } from "./support.ts";
 
 const float = (value: number): OnnxAttribute => ({ kind: "float", value });
@@ -123,4 +124,26 @@ test("the largest of what zeros are put around stays that, at every level of the
   const below = Array.from({ length: 256 }, (_, i) => -1 - (i % 7));
   const { opaque } = await roundTrip(model, { x: fromNumbers("f32", [2, 2, 8, 8], below) });
   expect(opaque.map(({ operator }) => operator)).toEqual(["MaxPool"]);
+});
+
+test.each([
+  ["factors", ["x", "", "factors"], "f32[n, 2, 2*h, floor(w/2)]"],
+  ["factors that are not whole", ["x", "", "odd"], "f32[n, 2, y.2, y.3]"],
+  ["sizes", ["x", "", "", "sizes"], "f32[n, 2, h, 3]"],
+] as const)("what becomes of the axes of an image follows from %s", async (_, inputs, type) => {
+  const nodes = [
+    node("Shape", ["x"], ["whole"]),
+    node("Slice", ["whole", "zero", "three"], ["first"]),
+    node("Concat", ["first", "three"], ["sizes"], { axis: int(0) }),
+    node("Resize", inputs, ["y"], { mode: { kind: "string", value: "nearest" } }),
+  ];
+  const constants = [
+    tensor("factors", "f32", [4], [1, 1, 2, 0.5]),
+    tensor("odd", "f32", [4], [1, 1, 1.3, 0.7]),
+    tensor("zero", "i64", [1], [0]),
+    tensor("three", "i64", [1], [3]),
+  ];
+  const model = modelOf(graph(nodes, [info("x", "f32", ["n", 2, "h", "w"])], [info("y", "f32", undefined)], constants));
+  const { graph: imported } = await roundTrip(model, x(1, 2, 4, 6), x(3, 2, 5, 7));
+  expect(showType(imported.outputs[0]!.value.type).replaceAll(/y\.0?\.?(\d)\w*/g, "y.$1")).toBe(type);
 });

@@ -95,18 +95,18 @@ export class NodeContext {
     return this.numbersOrUndefined(i) ?? unmodelled(`operand ${i + 1} is known at run time only`);
   }
 
-  /** The elements of an operand that is a constant. */
-  constants(i: number): readonly number[] {
-    const { type, contents, value } = this.operand(i);
+  /** The elements of an operand that is a constant; undefined where it is none. */
+  constantsOrUndefined(i: number): readonly number[] | undefined {
+    const { contents, value } = this.operand(i);
     if (contents?.every(isStatic)) return contents;
-    const { node } = value();
-    const tensor =
-      node.op === "constant"
-        ? (node.attrs.get("value") as HostTensor)
-        : node.op === "param"
-          ? this.weights.read(node.attrs.get("name") as string)
-          : unmodelled(`operand ${i + 1} (${type.dtype}) is no constant`);
-    return [...toFloat64(tensor)];
+    const { op, attrs } = value().node;
+    if (op === "constant") return [...toFloat64(attrs.get("value") as HostTensor)];
+    return op === "param" ? [...toFloat64(this.weights.read(attrs.get("name") as string))] : undefined;
+  }
+
+  constants(i: number): readonly number[] {
+    const { type } = this.operand(i);
+    return this.constantsOrUndefined(i) ?? unmodelled(`operand ${i + 1} (${type.dtype}) is no constant`);
   }
 
   /** The only element of a constant. */

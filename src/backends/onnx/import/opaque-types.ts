@@ -100,6 +100,24 @@ const openAxes: TypeRule = (cx) => {
   return [{ dtype, shape: shape.map((_, axis) => unknown(cx, axis)) }];
 };
 
+/** An axis made longer by a whole factor, or shorter by a power of two: ⌊n · factor⌋ as float32 has it. */
+function scaled(n: Dim, factor: number): Dim | undefined {
+  if (Number.isInteger(factor)) return mul(n, factor);
+  return Number.isInteger(Math.log2(factor)) ? floorDiv(n, 1 / factor) : undefined;
+}
+
+/** Sizes are listed or follow from factors; those of a part of the axes, or of a part of the image, are left open. */
+const resized: TypeRule = (cx) => {
+  const { dtype, shape } = typeOf(cx, 0);
+  const isPart = cx.ints("axes") || cx.text("coordinate_transformation_mode", "") === "tf_crop_and_resize";
+  if (isPart || cx.text("keep_aspect_ratio_policy", "stretch") !== "stretch") return openAxes(cx);
+  if (cx.has(3)) return [{ dtype, shape: listedShape(cx, 3) }];
+  const at = cx.node.opType === "Resize" && cx.opset >= 11 ? 2 : 1;
+  const factors = cx.floats("scales") ?? (cx.has(at) ? cx.constantsOrUndefined(at) : undefined);
+  const factor = (axis: number) => (factors?.length === shape.length ? factors[axis]! : Number.NaN);
+  return [{ dtype, shape: shape.map((dim, axis) => scaled(dim, factor(axis)) ?? unknown(cx, axis)) }];
+};
+
 function castType(cx: NodeContext): DType {
   const dtype = dtypeOf(cx.int("to", 0), "Cast");
   return typeof dtype === "string" && isDType(dtype) ? dtype : unmodelled("its element type is not ours");
@@ -302,8 +320,8 @@ const table: Readonly<Record<string, TypeRule>> = {
   Tile: openAxes,
   Pad: openAxes,
   Slice: openAxes,
-  Resize: openAxes,
-  Upsample: openAxes,
+  Resize: resized,
+  Upsample: resized,
   Range: (cx) => [{ dtype: typeOf(cx, 0).dtype, shape: [unknown(cx, 0)] }],
   NonZero: (cx) => [{ dtype: "i64", shape: [typeOf(cx, 0).shape.length, unknown(cx, "count")] }],
   Compress: (cx) => {
