@@ -52,6 +52,8 @@ const weights = {
   transpose: 100,
   /** Added by the size of what is transposed, relative to the largest tensor of the product. */
   transposeSize: 10,
+  /** Added where elements move one by one: what keeps its last axis moves in blocks. */
+  scattered: 5,
   reshape: 1,
   symbolicReshape: 3,
   /** A product of vectors, or nearly, in a loop where a product of matrices would do. */
@@ -216,18 +218,23 @@ class PairPlanner {
       if (operand.foldable) continue;
       if (!same(operand.labels, plan.order)) {
         transposes++;
-        cost += weights.transpose + weights.transposeSize * this.#relativeSize(operand.labels);
+        cost += this.#transposeCost(operand.labels, plan.order);
       }
       cost += this.#reshapeCost(plan.groups);
     }
     if (result && !same(shape.order, result)) {
       transposes++;
-      cost += weights.transpose + weights.transposeSize * this.#relativeSize(result);
+      cost += this.#transposeCost(shape.order, result);
     }
     cost += this.#reshapeCost(shape.groups);
     if (parts) cost += this.#loopCost(parts);
     if (this.#best && this.#best.cost <= cost) return;
     this.#best = { ...shape, transFirst, transSecond, transposes, cost };
+  }
+
+  #transposeCost(from: Labels, to: Labels): number {
+    const moved = from.at(-1) === to.at(-1) ? 0 : weights.scattered;
+    return weights.transpose + weights.transposeSize * this.#relativeSize(from) + moved;
   }
 
   /** Size of what is transposed, as a part of the largest tensor of the product. */

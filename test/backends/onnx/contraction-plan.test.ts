@@ -156,6 +156,18 @@ describe("transposes per contraction", () => {
   });
 });
 
+it("transposes move blocks where they can", async () => {
+  // Relative positions of SAM: a table for each row of an image.
+  const model = await contractModel("b h q d, h k d -> b h q k", { contrib: true, symbolic: "b" });
+  const perms = model.graph.nodes
+    .filter(({ opType }) => opType === "Transpose")
+    .map(({ attributes }) => (attributes.get("perm") as { readonly value: readonly number[] }).value);
+  expect(perms).toEqual([
+    [1, 0, 2, 3],
+    [1, 0, 2, 3],
+  ]);
+});
+
 describe("other contractions", () => {
   const specs = [
     "i i -> i",
@@ -176,8 +188,7 @@ describe("other contractions", () => {
     await contractModel(spec, { symbolic: "all" });
     await contractModel(spec, { weights: [0, 1, 2].slice(0, parseSpec(spec).operands.length) });
   });
-  it.each(["f64", "f16", "i64", "i32", "i8", "u8"] as const)("of %s", async (dtype) => {
-    if (dtype === "f16" || dtype === "f64") return;
+  it.each(["i64", "i32", "i8", "u8"] as const)("of %s", async (dtype) => {
     for (const spec of ["i j, j k -> i k", "b h q d, b h k d -> b h q k", "i j, i j -> i j"])
       await contractModel(spec, { dtype, contrib: true });
   });
