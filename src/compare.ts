@@ -26,6 +26,7 @@ import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
 import { realPositions } from "./real-positions.ts";
 import { reference } from "./reference.ts";
+import { roundingTolerance } from "./rounding.ts";
 import { checkRunnable, leastLevel, modelBytes, runFile, runModel } from "./session.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
@@ -109,9 +110,12 @@ async function compareOnce(
   const candidates = await candidatesOf(built, naive, optimised, dims, options);
   onProgress("computing the reference", 0, 1);
   const withFile = candidates.some(({ model }) => typeof model === "string");
-  const real = withFile ? realPositions(naive, feeds) : undefined;
+  const how = {
+    compared: withFile ? realPositions(naive, feeds) : undefined,
+    tolerance: roundingTolerance(naive.declared),
+  };
   const agreeWith = (expected: Outputs) => (one: Candidate, outputs: Outputs) =>
-    agreement([candidates[0]!, expected], [one, outputs], feeds, real);
+    agreement([candidates[0]!, expected], [one, outputs], feeds, how);
   const asItIs = built.file === undefined ? undefined : await runFile(built.file, feeds);
   const computed = await referenceOutputs(naive, feeds, dims, asItIs);
   // Where a file rounds to whole numbers, as to buckets of distances, its own precision is part of what it says.

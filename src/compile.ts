@@ -181,7 +181,7 @@ export function resolveTarget(
   const carried = graph ? carriedOpset(graph, target.opset) : target.opset;
   if (carried === target.opset) return target;
   if (opset === undefined) return make(carried);
-  return fail("QKV466", `operators of the file mean another thing at opset ${opset}`, {
+  return fail("QKV466", `operators of the file mean another thing at opset ${opset}, or do not load there`, {
     help: `use --opset ${carried}`,
   });
 }

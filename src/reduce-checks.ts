@@ -8,6 +8,7 @@ import { tallying, type WeightReader } from "./passes/pass.ts";
 import type { Check } from "./reduce.ts";
 import type { Case } from "./reduce-steps.ts";
 import type { Reference, Tensors } from "./reference.ts";
+import { roundingTolerance } from "./rounding.ts";
 import { runModel } from "./session.ts";
 import type { Step } from "./watch.ts";
 
@@ -37,7 +38,7 @@ export const ofPass =
 export const ofRuntime =
   (level: OptimizationLevel, options: CompileOptions, reference: (weights: WeightReader) => Reference) =>
   async (one: Case): Promise<Ending> =>
-    judged(one, reference(one.weights).outputs, undefined, async () => {
+    judged(one, reference(one.weights).outputs, roundingTolerance(one.graph), async () => {
       const compiled = await compile(one, { ...options, weights: storeOf(one) });
       return runModel(compiled.onnx(), one.feeds, { level });
     });

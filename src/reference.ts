@@ -9,6 +9,7 @@ import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
 import { fromNumbers, type HostTensor } from "./ir/tensor.ts";
 import type { WeightReader } from "./passes/pass.ts";
+import { roundingTolerance } from "./rounding.ts";
 import { runModel } from "./session.ts";
 
 /** Tensors by the names of inputs or outputs. */
@@ -28,7 +29,9 @@ export interface Reference {
  * runtime with its optimiser off and activations not rounded to 8 bits.
  */
 export const referenceFor = (graph: Graph, arena: Arena): ((weights: WeightReader) => Reference) =>
-  everyNode(graph).every(({ op }) => isEvaluated(op)) ? float64 : (weights) => inRuntime(weights, arena);
+  everyNode(graph).every(({ op }) => isEvaluated(op))
+    ? float64
+    : (weights) => inRuntime(weights, arena, roundingTolerance(graph));
 
 const isEvaluated = (op: string): boolean => {
   const { evaluate, decompose } = opDef(op);
@@ -36,14 +39,14 @@ const isEvaluated = (op: string): boolean => {
 };
 
 /** By the runtime with its optimiser off, every composite in simple operators. */
-export const inRuntime = (weights: WeightReader, arena: Arena): Reference => ({
+export const inRuntime = (weights: WeightReader, arena: Arena, tolerance = tolerances.f32): Reference => ({
   outputs: (graph, feeds) => {
     const target = resolveTarget({ naive: true }, graph);
     const given = { arena, target, weights, metadata: new Map(), dims: new Map() };
     const model = exportGraph(graph, given);
     return runModel(unrounded(model) ?? model, feeds, { level: "disabled" });
   },
-  tolerance: tolerances.f32,
+  tolerance,
   isExact: false,
 });
 

@@ -12,6 +12,7 @@ import type { Graph } from "./ir/graph.ts";
 import { toFloat64 } from "./ir/tensor.ts";
 import { maxUlpError as ulpError } from "./ir/ulp.ts";
 import { inRuntime, type Reference, referenceFor, type Tensors } from "./reference.ts";
+import { roundingTolerance } from "./rounding.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
 import { longer } from "./verify-sizes.ts";
@@ -159,7 +160,8 @@ async function checkStages(
     before = outputs.tensors;
   }
   if (!file || !ofRuntime) return stages;
-  const judge = (stage: string, outcome: Outcome) => check(stage, null, declared, expected, outcome);
+  const judge = (stage: string, outcome: Outcome) =>
+    check(stage, null, declared, expected, outcome, roundingTolerance(declared));
   const ofFile: StageCheck[] = [];
   for (const level of levels)
     ofFile.push(judge(`ONNX Runtime, ${level}`, await attempt(() => runFile(file, level, feeds))));

@@ -1,12 +1,15 @@
 import { describe, expect, test } from "vitest";
+import { importModel } from "../src/backends/onnx/import/import.ts";
+import { compareOutputs } from "../src/backends/ort/compare-outputs.ts";
 import { checkAgainst } from "../src/check.ts";
-import { compile } from "../src/compile.ts";
+import { type CompileOptions, compile } from "../src/compile.ts";
 import { einsum, input, matmul, model, param, softmax } from "../src/dsl/index.ts";
 import { graphOf } from "../src/ir/arena.ts";
 import { QkvError } from "../src/ir/diagnostics.ts";
 import { hostTensor } from "../src/ir/tensor.ts";
 import type { Pass } from "../src/passes/pass.ts";
 import { checkRunnable, runModel, session } from "../src/session.ts";
+import { graph, info, modelOf, node, tensor } from "./import/support.ts";
 
 const scores = model("scores", () => {
   const x = input("x", "f32", ["seq", 3]);
@@ -54,19 +57,55 @@ describe("the check before a file is written", () => {
   test("passes what gives equal outputs", async () => {
     expect(await checkAgainst(await naive(), await compile(scores))).toBe(true);
   });
+  const doubling: Pass = {
+    name: "doubling",
+    doc: "Wrong on purpose.",
+    run: (graph, { arena }) =>
+      graphOf(
+        graph.name,
+        graph.inputs,
+        graph.outputs.map(({ name, value }) => [name, arena.build.add(value, value)]),
+      ),
+  };
   test("refuses what does not", async () => {
-    const doubling: Pass = {
-      name: "doubling",
-      doc: "Wrong on purpose.",
-      run: (graph, { arena }) =>
-        graphOf(
-          graph.name,
-          graph.inputs,
-          graph.outputs.map(({ name, value }) => [name, arena.build.add(value, value)]),
-        ),
-    };
     expect(await codeOf(async () => checkAgainst(await naive(), await compile(scores, { passes: [doubling] })))).toBe(
       "QKV506",
     );
+  });
+  describe("of weights in 8 bits, whose products the runtime's optimiser computes less exactly", () => {
+    const weights = Array.from({ length: 64 * 32 }, (_, i) => ((i * 37) % 255) - 127);
+    const nodes = [node("DequantizeLinear", ["w", "scale"], ["wide"]), node("MatMul", ["x", "wide"], ["y"])];
+    const constants = [tensor("w", "i8", [64, 32], weights), tensor("scale", "f32", [], [0.01])];
+    const file = modelOf(graph(nodes, [info("x", "f32", ["n", 64])], [info("y", "f32", ["n", 32])], constants), 17);
+    const compiledFrom = async (options: CompileOptions) => compile(importModel(file), options);
+    test("passes what it does to both alike", async () => {
+      const declared = await compiledFrom({ naive: true });
+      const x = new Map([
+        [
+          "x",
+          hostTensor(
+            "f32",
+            [3, 64],
+            Float32Array.from({ length: 192 }, (_, i) => Math.sin(i)),
+          ),
+        ],
+      ]);
+      const [plain, optimised] = [
+        await runModel(declared.onnx(), x, { level: "disabled" }),
+        await runModel(declared.onnx(), x),
+      ];
+      expect(compareOutputs(plain, optimised).equal).toBe(false);
+      expect(await checkAgainst(declared, await compiledFrom({}))).toBe(true);
+    });
+    test("refuses what a pass does wrong", async () => {
+      const declared = await compiledFrom({ naive: true });
+      expect(await codeOf(async () => checkAgainst(declared, await compiledFrom({ passes: [doubling] })))).toBe(
+        "QKV506",
+      );
+    });
+    test("is written to an operator set the runtime loads", async () => {
+      expect((await compiledFrom({})).target.opset).toBe(20);
+      expect(await codeOf(() => compiledFrom({ opset: 23 }))).toBe("QKV466");
+    });
   });
 });

@@ -20,10 +20,14 @@ const reductions = [
 /**
  * Versions of the standard operator set, from 7 on, at which an operator changed so that a node of an earlier version is
  * no node of a later one: an attribute became an operand, or means another thing. Additions are none.
+ *
+ * DequantizeLinear is the same; but from 21 on ONNX Runtime 1.30's optimiser puts a QuantizeLinear beside it that it then
+ * refuses to load (microsoft/onnxruntime#25526).
  */
 const changes: ReadonlyMap<string, readonly number[]> = new Map<string, readonly number[]>([
   ["BatchNormalization", [9, 14]],
   ["Clip", [11]],
+  ["DequantizeLinear", [21]],
   ["DFT", [20]],
   ["Dropout", [12]],
   ["GridSample", [20]],
