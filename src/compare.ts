@@ -5,13 +5,7 @@ import { exportGraph } from "./backends/onnx/export.ts";
 import { type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
 import { nodePlacement } from "./backends/ort/placement.ts";
-import {
-  type ExecutionProvider,
-  type OptimizationLevel,
-  openSession,
-  runtimeInfo,
-  type Session,
-} from "./backends/ort/session.ts";
+import { type OptimizationLevel, openSession, runtimeInfo, type Session } from "./backends/ort/session.ts";
 import type { WeightStore } from "./backends/weights/store.ts";
 import type { CompareReport, PassReportJson, RunReport, VariantReport } from "./compare-report.ts";
 import { type Buildable, buildFor, type Compiled, type CompileOptions, compile, type Declared } from "./compile.ts";
@@ -32,7 +26,6 @@ import { checkRunnable, leastLevel, modelBytes, runFile, runModel } from "./sess
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
   /** Sizes, one set per run. Symbols left out take defaults: 1 for a batch, 128 for others. */
   readonly runs?: readonly ReadonlyMap<string, number>[];
-  readonly ep?: ExecutionProvider;
   readonly threads?: number;
   /** Another model with the same inputs and outputs, as a row of its own. */
   readonly against?: string;

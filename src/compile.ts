@@ -3,6 +3,7 @@ import type { ImportedModel } from "./backends/onnx/import/import.ts";
 import { carriedOpset } from "./backends/onnx/operator-versions.ts";
 import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { shieldInputs } from "./backends/onnx/shield-inputs.ts";
+import type { ExecutionProvider } from "./backends/ort/session.ts";
 import { type BoundWeights, bindWeights } from "./backends/weights/bind-weights.ts";
 import type { Checkpoint } from "./backends/weights/checkpoint.ts";
 import { randomWeights } from "./backends/weights/random-weights.ts";
@@ -43,6 +44,8 @@ export interface CompileOptions {
   readonly target?: string;
   /** Version of the standard operator set, 17 to 26. Default: the target's. */
   readonly opset?: number;
+  /** What will run it. Default `cpu`; others compute in half precision by themselves. */
+  readonly ep?: ExecutionProvider;
   /** The graph as declared, nothing optimised. */
   readonly naive?: boolean;
   /** Sizes frozen into the graph. */
@@ -172,11 +175,15 @@ function pipelineOf(options: CompileOptions, target: Target) {
  * a file. Throws QKV505 for an unknown target, QKV466 where the operator set does not have them.
  */
 export function resolveTarget(
-  { target: name = "ort-cpu", opset, naive: asDeclared }: CompileOptions,
+  { target: name = "ort-cpu", opset, ep = "cpu", naive: asDeclared }: CompileOptions,
   graph?: Graph,
 ): Target {
-  const make = asDeclared ? naiveTarget : targets.get(name);
-  if (!make) fail("QKV505", `there is no target "${name}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
+  const of = asDeclared ? naiveTarget : targets.get(name);
+  if (!of) fail("QKV505", `there is no target "${name}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
+  const make = (version?: number): Target => {
+    const made = of(version);
+    return { ...made, choices: { ...made.choices, widens: made.choices.widens && ep === "cpu" } };
+  };
   const target = make(opset);
   const carried = graph ? carriedOpset(graph, target.opset) : target.opset;
   if (carried === target.opset) return target;

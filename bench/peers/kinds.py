@@ -1,6 +1,6 @@
 """Every kind of `transformers` that PyTorch exports, small: what `qkv compile` makes of each and how much attention is found.
 
-    python bench/peers/kinds.py causal|cache|masked|seq2seq|image eager|sdpa dynamo|torchscript [KIND …] [--keep FOLDER]
+    python bench/peers/kinds.py causal|cache|masked|seq2seq|image eager|sdpa dynamo|torchscript [KIND …] [--half] [--keep FOLDER]
 
 Random weights, width 64, 2 layers. `compile` runs each beside the naive graph; a line a kind: attentions found, softmaxes in
 the file, the nearest misses. Fails where `compile` does.
@@ -42,6 +42,7 @@ flags.add_argument("mode", choices=MODELS)
 flags.add_argument("attention", choices=["eager", "sdpa"])
 flags.add_argument("exporter", choices=["dynamo", "torchscript"])
 flags.add_argument("kinds", nargs="*")
+flags.add_argument("--half", action="store_true", help="in half precision")
 flags.add_argument("--keep", help="keep the files here")
 flags.add_argument("--limit", type=int, default=240, help="seconds for one export")
 flags.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -96,6 +97,7 @@ def export(kind, file):
     torch.manual_seed(0)
     # Experts one after another need loops whose length is data, and all of them at once a product ONNX has no name for.
     model = MODELS[given.mode][1].from_config(config, attn_implementation=given.attention, experts_implementation="batched_mm").eval()
+    model = model.half() if given.half else model
     ids = torch.randint(4, 100, (2, 13))
     rest = []
     if given.mode == "seq2seq":
@@ -107,7 +109,7 @@ def export(kind, file):
     feeds = (ids, mask, *rest)
     if given.mode == "image":
         size = getattr(config, "image_size", 32)
-        feeds = (torch.randn(2, getattr(config, "num_channels", 3), *((size, size) if isinstance(size, int) else size)),)
+        feeds = (torch.randn(2, getattr(config, "num_channels", 3), *((size, size) if isinstance(size, int) else size), dtype=model.dtype),)
     names = ["pixel_values"] if given.mode == "image" else ["input_ids", "attention_mask", *(["decoder_input_ids"] if given.mode == "seq2seq" else [f"past.{i}" for i in range(len(rest))])]
     axis = lambda i: 2 if i > 1 and given.mode == "cache" else 1
     options = dict(input_names=names)
@@ -155,6 +157,7 @@ def main():
             if not file.exists():
                 # In a process of its own, for an export may take all memory or never end.
                 again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(folder)]
+                again += ["--half"] if given.half else []
                 try:
                     made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
                     said = [line for line in made.stderr.splitlines() if "Error" in line] or [""]

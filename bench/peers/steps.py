@@ -35,12 +35,12 @@ def feeds_of(session, batch, tokens, past):
     feeds = {}
     for put in session.get_inputs():
         if put.name == "input_ids":
-            feeds[put.name] = random.randint(4, 900, (batch, tokens)).astype(np.int64)
+            feeds[put.name] = random.randint(4, 100, (batch, tokens)).astype(np.int64)
         elif put.name == "attention_mask":
             feeds[put.name] = np.ones((batch, tokens + past), np.int64)
         else:
             dims = [batch, put.shape[1], past, put.shape[3]]
-            feeds[put.name] = random.rand(*dims).astype(np.float32) - 0.5
+            feeds[put.name] = (random.rand(*dims) - 0.5).astype(np.float16 if put.type == "tensor(float16)" else np.float32)
     return feeds
 
 

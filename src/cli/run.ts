@@ -78,7 +78,7 @@ async function run(path: string, flags: Flags): Promise<void> {
 
 async function compileFor(path: string, flags: Flags, inputs?: ReadonlySet<string>): Promise<Compiled> {
   const { declared, options } = await openModel(path, flags, inputs);
-  return compile(declared, { ...options, dims: dimsOf(flags, declared) });
+  return compile(declared, { ...options, ep: await requireProvider(flags.ep), dims: dimsOf(flags, declared) });
 }
 
 /**

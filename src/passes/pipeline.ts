@@ -17,6 +17,7 @@ import { schedule } from "./schedule.ts";
 import { share } from "./share.ts";
 import type { Target } from "./target.ts";
 import { unpad } from "./unpad.ts";
+import { widen } from "./widen.ts";
 
 /** What a pipeline needs; the report is its own, one per pass. */
 export type PipelineContext = Omit<PassContext, "report">;
@@ -28,6 +29,7 @@ export interface PipelineResult {
 
 /** Every pass by name. */
 export const passes: readonly Pass[] = [
+  widen,
   canonicalise,
   foldConstants,
   linearise,
@@ -49,6 +51,7 @@ export const naive: readonly Pass[] = [legalise];
 
 /** Everything. What a target has and prefers, passes read from the context. */
 export const optimise = (_target: Target): readonly Pass[] => [
+  widen,
   canonicalise,
   foldConstants,
   linearise,

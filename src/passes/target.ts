@@ -12,6 +12,8 @@ export interface TargetChoices {
   readonly cutHiddenFrom: number;
   /** Causal attention without a softmax, and recurrences, go by chunks. */
   readonly chunks: { readonly attention: ChunkChoice; readonly recurrence: ChunkChoice };
+  /** Half precision is computed in f32: there is no arithmetic for it. */
+  readonly widens: boolean;
 }
 
 /** Chunks of `size` positions, for more positions than `above`. */
@@ -85,6 +87,7 @@ export const onnxTarget = (opset = 23): Target => ({
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
     cutHiddenFrom: Number.POSITIVE_INFINITY,
     chunks,
+    widens: false,
   },
 });
 
@@ -101,6 +104,7 @@ export const ortCpuTarget = (opset = 23): Target => ({
     flashFrom: { full: 1024, causal: 1024 },
     cutHiddenFrom: 2 ** 21,
     chunks,
+    widens: true,
   },
 });
 
@@ -117,6 +121,7 @@ export const naiveTarget = (opset = 23): Target => ({
     flashFrom: { full: Number.POSITIVE_INFINITY, causal: Number.POSITIVE_INFINITY },
     cutHiddenFrom: Number.POSITIVE_INFINITY,
     chunks,
+    widens: false,
   },
 });
 
