@@ -1,8 +1,9 @@
 """Every kind of `transformers` that PyTorch exports, small: what `qkv compile` makes of each and how much attention is found.
 
-    python bench/peers/kinds.py causal|cache|masked|seq2seq|image eager|sdpa dynamo|torchscript [KIND …] [--half] [--keep FOLDER]
+    python bench/peers/kinds.py causal|cache|masked|seq2seq|steps|image eager|sdpa dynamo|torchscript [KIND …] [--half] [--keep FOLDER]
 
-Random weights, width 64, 2 layers. `compile` runs each beside the naive graph; a line a kind: attentions found, softmaxes in
+Random weights, width 64, 2 layers. `cache` is a decoder with the keys and values of before, `steps` one that attends to an
+encoder's output besides. `compile` runs each beside the naive graph; a line a kind: attentions found, softmaxes in
 the file, the nearest misses. Fails where `compile` does.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import onnx
 import torch
 import transformers as hf
+from transformers.modeling_outputs import BaseModelOutput
 
 ROOT = Path(__file__).parents[2]
 MODELS = {
@@ -24,6 +26,7 @@ MODELS = {
     "cache": (hf.MODEL_FOR_CAUSAL_LM_MAPPING, hf.AutoModelForCausalLM),
     "masked": (hf.MODEL_FOR_MASKED_LM_MAPPING, hf.AutoModelForMaskedLM),
     "seq2seq": (hf.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, hf.AutoModelForSeq2SeqLM),
+    "steps": (hf.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, hf.AutoModelForSeq2SeqLM),
     "image": (hf.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, hf.AutoModelForImageClassification),
 }
 SIZES = dict(
@@ -82,11 +85,23 @@ class Wrapped(torch.nn.Module):
             return self.model(input_ids=ids, attention_mask=mask)[0]
         if given.mode == "causal":
             return self.model(input_ids=ids, attention_mask=mask, use_cache=False)[0]
-        cache = hf.DynamicCache()
-        for i in range(len(rest) // 2):
-            cache.update(rest[2 * i], rest[2 * i + 1], i)
+        if given.mode == "steps":
+            hidden, *rest = rest
+            half = len(rest) // 2
+            both = hf.EncoderDecoderCache(filled(rest[:half]), filled(rest[half:]))
+            encoded = BaseModelOutput(last_hidden_state=hidden)
+            answer = self.model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=ids, past_key_values=both, use_cache=True)
+            return (answer[0], *tensors(answer.past_key_values.self_attention_cache))
+        cache = filled(rest)
         answer = self.model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True)
         return (answer[0], *tensors(answer.past_key_values))
+
+
+def filled(values):
+    cache = hf.DynamicCache()
+    for i in range(len(values) // 2):
+        cache.update(values[2 * i], values[2 * i + 1], i)
+    return cache
 
 
 tensors = lambda cache: [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
@@ -105,20 +120,31 @@ def export(kind, file):
     if given.mode == "cache":
         with torch.no_grad():
             rest = tensors(model(input_ids=ids[:, :6], use_cache=True).past_key_values)
+    if given.mode == "steps":
+        with torch.no_grad():
+            before = model(input_ids=ids, decoder_input_ids=torch.randint(4, 100, (2, 6)), use_cache=True)
+        both = before.past_key_values
+        rest = [before.encoder_last_hidden_state, *tensors(both.self_attention_cache), *tensors(both.cross_attention_cache)]
     mask = torch.ones(2, 13 + (6 if given.mode == "cache" else 0), dtype=torch.int64)
-    feeds = (ids, mask, *rest)
+    feeds = (torch.randint(4, 100, (2, 3)) if given.mode == "steps" else ids, mask, *rest)
     if given.mode == "image":
         size = getattr(config, "image_size", 32)
         feeds = (torch.randn(2, getattr(config, "num_channels", 3), *((size, size) if isinstance(size, int) else size), dtype=model.dtype),)
     names = ["pixel_values"] if given.mode == "image" else ["input_ids", "attention_mask", *(["decoder_input_ids"] if given.mode == "seq2seq" else [f"past.{i}" for i in range(len(rest))])]
-    axis = lambda i: 2 if i > 1 and given.mode == "cache" else 1
+    if given.mode == "steps":
+        names[2] = "encoded"
+    # The first of the caches: of keys and values the second axis is heads.
+    caches = {"cache": 2, "steps": 3}.get(given.mode, len(feeds))
+    axis = lambda i: 2 if i >= caches else 1
     options = dict(input_names=names)
     if given.exporter == "dynamo":
         batch = {0: torch.export.Dim.DYNAMIC}
         dynamic = [batch if given.mode == "image" else {**batch, axis(i): torch.export.Dim.DYNAMIC} for i in range(len(feeds))]
         options |= dict(dynamo=True, external_data=False, verbose=False, dynamic_shapes=(*dynamic[:2], *([tuple(dynamic[2:])] if rest else [])))
     else:
-        lengths = lambda i: ["seq", "all" if given.mode == "cache" else "seq", "target" if given.mode == "seq2seq" else "past"][min(i, 2)]
+        all_ = {"cache": "all", "steps": "source"}.get(given.mode, "seq")
+        beside = {"seq2seq": "target", "cache": "past", "steps": "source"}.get(given.mode)
+        lengths = lambda i: ("seq", all_)[i] if i < 2 else "past" if 3 <= i < 3 + len(rest) // 2 and given.mode == "steps" else beside
         options |= dict(dynamo=False, opset_version=17, dynamic_axes={name: {0: "batch", **({} if given.mode == "image" else {axis(i): lengths(i)})} for i, name in enumerate(names)})
     with torch.no_grad():
         torch.onnx.export(Wrapped(model), feeds, file, **options)
