@@ -135,10 +135,10 @@ export function gelu<T extends Tensor>(x: T, options?: GeluOptions): T {
   }) as T;
 }
 
-export interface EmbeddingOptions {
+export interface EmbeddingOptions<D extends DType = DType> {
   /** Prefix of the parameter name: `<name>.weight`. */
   readonly name: string;
-  readonly dtype?: DType;
+  readonly dtype?: D;
 }
 
 type Embedded<S extends Shape, N> = IsWide<S> extends true ? Shape : readonly [...S, Keep<N>];
@@ -148,12 +148,12 @@ type IdsError<D> = D & ("i64" | "i32") extends never
   : never;
 
 /** Rows of a [vocab, dim] table picked by ids (i64 or i32). Throws QKV101 to QKV103, QKV109. */
-export function embedding<T extends Tensor, const N extends number>(
+export function embedding<T extends Tensor, const N extends number, D extends DType = "f32">(
   ids: Checked<T, IdsError<DTypeOf<T>>>,
   vocab: number,
   dim: N,
-  options: EmbeddingOptions,
-): Tensor<Embedded<ShapeOf<T>, N>, "f32"> {
+  options: EmbeddingOptions<D>,
+): Tensor<Embedded<ShapeOf<T>, N>, D> {
   return run(embedding, [ids], (b) => {
     const { name, dtype = "f32" } = checkOptions(options, ["name", "dtype"], "embedding");
     const indices = asTensor(b, ids, "ids");

@@ -18,11 +18,11 @@ export interface PositionOptions<D extends DType = DType> {
  * The index matrix: rows × n, zero but for 0, 1, 2, … on its diagonal. Column j tells token j apart. Square unless
  * `rows` is given: with tokens as columns, [rows, n] is added where rows ≥ n, and n rows are stacked above otherwise.
  */
-export function indexMatrix<const N extends DimLike, const R extends DimLike = N>(
+export function indexMatrix<const N extends DimLike, const R extends DimLike = N, D extends DType = "f32">(
   n: N,
   rows?: R,
-  options?: PositionOptions,
-): Tensor<Dims<readonly [R, N]>, "f32"> {
+  options?: PositionOptions<D>,
+): Tensor<Dims<readonly [R, N]>, D> {
   return run(indexMatrix, [], (b) => {
     const { dtype = "f32" } = checkOptions(options, ["dtype"], "indexMatrix");
     const tokens = toDim(n, "the number of tokens");
@@ -35,7 +35,7 @@ export function indexMatrix<const N extends DimLike, const R extends DimLike = N
   }) as never;
 }
 
-export interface SinusoidalOptions extends PositionOptions {
+export interface SinusoidalOptions<D extends DType = DType> extends PositionOptions<D> {
   /** Base of the wavelengths; 10000 by default. */
   readonly base?: number;
 }
@@ -64,11 +64,11 @@ function evenWidth(d: unknown, what: string): number {
  * Sinusoidal positions (Vaswani et al., arXiv:1706.03762), [seq, d]: sin(p / base^(2i/d)) at 2i, cos at 2i + 1.
  * Throws QKV101, QKV112, QKV120.
  */
-export function sinusoidal<const N extends DimLike, const W extends number>(
+export function sinusoidal<const N extends DimLike, const W extends number, D extends DType = "f32">(
   seq: N,
   d: W,
-  options?: SinusoidalOptions,
-): Tensor<Dims<readonly [N, W]>, "f32"> {
+  options?: SinusoidalOptions<D>,
+): Tensor<Dims<readonly [N, W]>, D> {
   return run(sinusoidal, [], (b) => {
     const { dtype = "f32", base = 10_000 } = checkOptions(options, ["dtype", "base"], "sinusoidal");
     const width = evenWidth(d, "sinusoidal");
@@ -80,7 +80,7 @@ export function sinusoidal<const N extends DimLike, const W extends number>(
   }) as never;
 }
 
-export interface LearnedOptions extends PositionOptions {
+export interface LearnedOptions<D extends DType = DType> extends PositionOptions<D> {
   /** Prefix of the parameter name: `<name>.weight`. */
   readonly name: string;
   /** Rows of the table: the longest sequence. */
@@ -88,11 +88,11 @@ export interface LearnedOptions extends PositionOptions {
 }
 
 /** Learned positions: the first `seq` rows of a [max, d] table. Throws QKV101 to QKV103, QKV120. */
-export function learnedPositions<const N extends DimLike, const W extends number>(
+export function learnedPositions<const N extends DimLike, const W extends number, D extends DType = "f32">(
   seq: N,
   d: W,
-  options: LearnedOptions,
-): Tensor<Dims<readonly [N, W]>, "f32"> {
+  options: LearnedOptions<D>,
+): Tensor<Dims<readonly [N, W]>, D> {
   return run(learnedPositions, [], (b) => {
     const { name, max, dtype = "f32" } = checkOptions(options, ["name", "max", "dtype"], "learnedPositions");
     b.label = checkName(name, "the name of the positions");

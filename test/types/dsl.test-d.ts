@@ -10,6 +10,7 @@ import {
   heads,
   input,
   layerNorm,
+  learnedPositions,
   linear,
   linearAttention,
   matmul,
@@ -21,6 +22,7 @@ import {
   rope,
   scan,
   scatter,
+  sinusoidal,
   type size,
   softmax,
   type Tensor,
@@ -76,6 +78,12 @@ export const shapes = model("shapes", { width: 64 }, ({ width }) => {
   is<typeof swapped, Tensor<readonly ["batch", 12, "seq", 64], "f32">>(true);
   const picked = embedding(ids, 100, 8, { name: "e" });
   is<typeof picked, Tensor<readonly ["batch", "seq", 8], "f32">>(true);
+  const pickedHalf = embedding(ids, 100, 8, { name: "e", dtype: "f16" });
+  is<typeof pickedHalf, Tensor<readonly ["batch", "seq", 8], "f16">>(true);
+  const places = learnedPositions("seq", 8, { name: "p", max: 64, dtype: "f16" });
+  is<typeof places, Tensor<readonly ["seq", 8], "f16">>(true);
+  const waves = sinusoidal("seq", 8, { dtype: "f16" });
+  is<typeof waves, Tensor<readonly ["seq", 8], "f16">>(true);
   const kept = layerNorm(softmax(rope(q)), { name: "n" });
   is<typeof kept, typeof q>(true);
   is<ReturnType<typeof size>, Tensor<readonly [], "i64">>(true);

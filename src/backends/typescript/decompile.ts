@@ -90,7 +90,7 @@ function outputsCode({ outputs }: Graph): Code {
   if (entries.length === 1 && entries[0]![0] === "output") return entries[0]![1];
   if (!outputs.some(({ name }) => /^\d+$/.test(name) || name === "__proto__")) return { kind: "object", entries };
   const pairs = entries.map(([name, code]): Code => ({ kind: "list", items: [string(name), code] }));
-  return call("new Map", { kind: "list", items: pairs });
+  return call("new Map<string, Tensor>", { kind: "list", items: pairs });
 }
 
 /** The name a person gave a value, as a variable. */

@@ -130,7 +130,7 @@ describe("what authors would not write", () => {
       ]);
     });
     const source = await expectSame(declared.build());
-    expect(source).toContain("new Map([");
+    expect(source).toContain("new Map<string, Tensor>([");
   });
   test("numbers of every kind, exactly", async () => {
     const declared = model("numbers", () => {
