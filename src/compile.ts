@@ -185,7 +185,7 @@ export function resolveTarget(
     return { ...made, choices: { ...made.choices, widens: made.choices.widens && ep === "cpu" } };
   };
   const target = make(opset);
-  const carried = graph ? carriedOpset(graph, target.opset) : target.opset;
+  const carried = graph ? carriedOpset(graph, target.opset, target.contrib) : target.opset;
   if (carried === target.opset) return target;
   if (opset === undefined) return make(carried);
   return fail("QKV466", `operators of the file mean another thing at opset ${opset}, or do not load there`, {

@@ -103,9 +103,35 @@ describe("the check before a file is written", () => {
         "QKV506",
       );
     });
-    test("is written to an operator set the runtime loads", async () => {
-      expect((await compiledFrom({})).target.opset).toBe(20);
-      expect(await codeOf(() => compiledFrom({ opset: 23 }))).toBe("QKV466");
+    test("is written in operators the runtime loads, moved or not", async () => {
+      const shape = tensor("shape", "i64", [2], [32, 64]);
+      const turned = modelOf(
+        graph(
+          [
+            node("DequantizeLinear", ["w", "scale", "zero"], ["wide"]),
+            node("Reshape", ["wide", "shape"], ["rows"]),
+            node("Add", ["x", "rows"], ["y"]),
+          ],
+          [info("x", "f32", [32, 64])],
+          [info("y", "f32", [32, 64])],
+          [...constants, shape, tensor("zero", "i8", [], [0])],
+        ),
+        17,
+      );
+      const x = new Map([["x", hostTensor("f32", [32, 64], new Float32Array(2048))]]);
+      for (const [target, opset, domain] of [
+        ["ort-cpu", 23, "com.microsoft"],
+        ["onnx", 20, ""],
+      ] as const) {
+        const compiled = await compile(importModel(turned), { target });
+        expect(compiled.target.opset).toBe(opset);
+        const onnx = compiled.onnx();
+        expect(onnx.graph.nodes.find(({ opType }) => opType === "DequantizeLinear")?.domain).toBe(domain);
+        for (const level of ["disabled", "all"] as const)
+          expect((await runModel(onnx, x, { level })).get("y")!.data[0]).toBeCloseTo(weights[0]! * 0.01, 5);
+        expect((await runModel((await compile(importModel(onnx), {})).onnx(), x)).get("y")!.dims).toEqual([32, 64]);
+      }
+      expect(await codeOf(() => compile(importModel(turned), { target: "onnx", opset: 23 }))).toBe("QKV466");
     });
   });
 });

@@ -8,19 +8,17 @@ the file, the nearest misses. Fails where `compile` does.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
-import onnx
 import torch
 import transformers as hf
+from found import line_of
 from transformers.modeling_outputs import BaseModelOutput
 
-ROOT = Path(__file__).parents[2]
 MODELS = {
     "causal": (hf.MODEL_FOR_CAUSAL_LM_MAPPING, hf.AutoModelForCausalLM),
     "cache": (hf.MODEL_FOR_CAUSAL_LM_MAPPING, hf.AutoModelForCausalLM),
@@ -150,28 +148,6 @@ def export(kind, file):
         torch.onnx.export(Wrapped(model), feeds, file, **options)
 
 
-def softmaxes(graph):
-    inside = (attribute.g for node in graph.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH)
-    return sum(node.op_type in ("Softmax", "Attention") for node in graph.node) + sum(map(softmaxes, inside))
-
-
-def qkv(*rest):
-    return subprocess.run(["node", ROOT / "dist/src/cli/main.js", *rest], capture_output=True, text=True)
-
-
-def line_of(kind, file):
-    """What became of an export, and whether it compiles to the same."""
-    compiled = qkv("compile", file, "-o", file.with_suffix(".out.onnx"))
-    if compiled.returncode:
-        return f"FAILS: {compiled.stderr.strip()[:400]}", False
-    passes = json.loads(qkv("explain", file, "--json").stdout)
-    found = sum(step["rules"]["fired"].get("attention", 0) for step in passes)
-    all_ = softmaxes(onnx.load(file, load_external_data=False).graph)
-    misses = {reason: count for step in passes for reason, count in step["rules"]["refused"].get("attention", {}).items()}
-    text = f"{found} of {all_}" + ("" if found >= all_ else f" {json.dumps(misses)}")
-    return text, True
-
-
 def main():
     kinds = given.kinds or sorted({config.model_type for config in MODELS[given.mode][0]})
     right = True
@@ -193,7 +169,7 @@ def main():
                 if not file.exists():
                     print(f"{kind}: not exported: {reason[:160]}", flush=True)
                     continue
-            text, same = line_of(kind, file)
+            text, same = line_of(file)
             right &= same
             print(f"{kind}: {text}", flush=True)
     sys.exit(0 if right else 1)

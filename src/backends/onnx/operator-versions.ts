@@ -1,6 +1,7 @@
 import { everyNode } from "../../ir/cost.ts";
 import { fail } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
+import type { Target } from "../../passes/target.ts";
 import { opsetRange } from "./opsets.ts";
 import { graphOfText } from "./proto-text.ts";
 import type { OnnxGraph } from "./schema.ts";
@@ -22,7 +23,7 @@ const reductions = [
  * no node of a later one: an attribute became an operand, or means another thing. Additions are none.
  *
  * DequantizeLinear is the same; but from 21 on ONNX Runtime 1.30's optimiser puts a QuantizeLinear beside it that it then
- * refuses to load (microsoft/onnxruntime#25526).
+ * refuses to load (microsoft/onnxruntime#25526). Where `com.microsoft` may be used, its operator of that name is.
  */
 const changes: ReadonlyMap<string, readonly number[]> = new Map<string, readonly number[]>([
   ["BatchNormalization", [9, 14]],
@@ -75,8 +76,20 @@ const introduced: ReadonlyMap<string, number> = new Map([
 
 const [least, most] = [opsetRange.first, opsetRange.last];
 
+const moved = "DequantizeLinear";
+
+/** The domain to write an operator of a version in; see `changes`. */
+export const writtenDomain = (
+  opType: string,
+  domain: string,
+  version: number,
+  target: Pick<Target, "opset" | "contrib">,
+): string =>
+  domain === "" && opType === moved && version < 21 && target.opset >= 21 && target.contrib ? "com.microsoft" : domain;
+
 /** Whether a node of one version is the same node of another. */
-function isCarried(opType: string, from: number, to: number): boolean {
+function isCarried({ opType, version: from }: Use, to: number, contrib: boolean): boolean {
+  if (contrib && opType === moved) return true;
   if ((introduced.get(opType) ?? least) > to) return false;
   const [low, high] = [Math.min(from, to), Math.max(from, to)];
   return !(changes.get(opType) ?? []).some((version) => version > low && version <= high);
@@ -110,14 +123,13 @@ function standardOperators(graph: OnnxGraph): readonly string[] {
  * The version of the standard operators at which those a graph took over from a file mean what they meant there: the
  * greatest up to `wanted`, else the least above it. Throws QKV466 where there is none from 17 to 26.
  */
-export function carriedOpset(graph: Graph, wanted: number): number {
+export function carriedOpset(graph: Graph, wanted: number, contrib: boolean): number {
   const uses = taken(graph);
   if (uses.length === 0) return wanted;
   const below = Array.from({ length: wanted - least + 1 }, (_, i) => wanted - i);
   const above = Array.from({ length: most - wanted }, (_, i) => wanted + 1 + i);
-  for (const opset of [...below, ...above])
-    if (uses.every(({ opType, version }) => isCarried(opType, version, opset))) return opset;
-  const stuck = uses.find(({ opType, version }) => !isCarried(opType, version, least)) ?? uses[0]!;
+  for (const opset of [...below, ...above]) if (uses.every((use) => isCarried(use, opset, contrib))) return opset;
+  const stuck = uses.find((use) => !isCarried(use, least, contrib)) ?? uses[0]!;
   return fail(
     "QKV466",
     `${stuck.opType} of opset ${stuck.version} means another thing at opset ${least} to ${most}, or is not there`,

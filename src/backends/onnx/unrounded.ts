@@ -35,7 +35,8 @@ function unroundedGraph(graph: OnnxGraph, state: State): OnnxGraph {
 function unroundedNode(node: OnnxNode, state: State): readonly OnnxNode[] {
   if (/^(QLinear|QAttention|QGemm|DynamicQuantizeLSTM|DynamicQuantizeMatMul|MatMulIntegerToFloat)/.test(node.opType))
     state.refused = true;
-  const rewrite = node.domain === "" ? rewrites.get(node.opType) : undefined;
+  const isKnown = node.domain === "" || (node.domain === "com.microsoft" && node.opType === "DequantizeLinear");
+  const rewrite = isKnown ? rewrites.get(node.opType) : undefined;
   if (rewrite) return rewrite(node, state);
   if (node.opType === "Constant") for (const name of node.outputs) state.stored.add(name);
   const attributes = Array.from(node.attributes, ([name, attribute]): [string, OnnxAttribute] => [

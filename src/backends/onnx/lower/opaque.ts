@@ -2,6 +2,7 @@ import { fail } from "../../../ir/diagnostics.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { opaque } from "../../../ir/ops/opaque.ts";
 import type { TensorType } from "../../../ir/types.ts";
+import { writtenDomain } from "../operator-versions.ts";
 import { graphOfText } from "../proto-text.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxNode, OnnxValueInfo } from "../schema.ts";
 import type { LowerContext, Lowerings } from "./lowering.ts";
@@ -44,7 +45,9 @@ function written({ e, attrs, operands, node }: LowerContext<"opaque">): readonly
     const inputs = inner.inputs.map((name) => look(names, name));
     const results = inner.outputs.map((name) => (name === "" ? undefined : resultRef(types.get(name))));
     const attributes = attributesOf(inner, names);
-    e.append({ opType: inner.opType, domain: inner.domain, inputs, outputs: results, attributes });
+    const domain = writtenDomain(inner.opType, inner.domain, Number(code.metadata?.get("") ?? 0), e.target);
+    if (domain !== inner.domain) e.importDomain(domain, 1);
+    e.append({ opType: inner.opType, domain, inputs, outputs: results, attributes });
     inner.outputs.forEach((name, i) => {
       if (results[i]) names.set(name, results[i]);
     });
