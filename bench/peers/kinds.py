@@ -1,6 +1,6 @@
 """Every kind of `transformers` that PyTorch exports, small: what `qkv compile` makes of each and how much attention is found.
 
-    python bench/peers/kinds.py causal|cache|masked|seq2seq|steps|image eager|sdpa dynamo|torchscript [KIND …] [--half] [--keep FOLDER]
+    python bench/peers/kinds.py causal|cache|masked|seq2seq|steps|image eager|sdpa dynamo|torchscript [KIND …] [--half] [--opset N] [--keep FOLDER]
 
 Random weights, width 64, 2 layers. `cache` is a decoder with the keys and values of before, `steps` one that attends to an
 encoder's output besides. `compile` runs each beside the naive graph; a line a kind: attentions found, softmaxes in
@@ -44,6 +44,7 @@ flags.add_argument("attention", choices=["eager", "sdpa"])
 flags.add_argument("exporter", choices=["dynamo", "torchscript"])
 flags.add_argument("kinds", nargs="*")
 flags.add_argument("--half", action="store_true", help="in half precision")
+flags.add_argument("--opset", type=int, help="the exporter's own, and 17 for TorchScript, where it is left out; from 23 on attention is one operator")
 flags.add_argument("--keep", help="keep the files here")
 flags.add_argument("--limit", type=int, default=240, help="seconds for one export")
 flags.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -138,12 +139,13 @@ def export(kind, file):
     if given.exporter == "dynamo":
         batch = {0: torch.export.Dim.DYNAMIC}
         dynamic = [batch if given.mode == "image" else {**batch, axis(i): torch.export.Dim.DYNAMIC} for i in range(len(feeds))]
+        options |= dict(opset_version=given.opset) if given.opset else {}
         options |= dict(dynamo=True, external_data=False, verbose=False, dynamic_shapes=(*dynamic[:2], *([tuple(dynamic[2:])] if rest else [])))
     else:
         all_ = {"cache": "all", "steps": "source"}.get(given.mode, "seq")
         beside = {"seq2seq": "target", "cache": "past", "steps": "source"}.get(given.mode)
         lengths = lambda i: ("seq", all_)[i] if i < 2 else "past" if 3 <= i < 3 + len(rest) // 2 and given.mode == "steps" else beside
-        options |= dict(dynamo=False, opset_version=17, dynamic_axes={name: {0: "batch", **({} if given.mode == "image" else {axis(i): lengths(i)})} for i, name in enumerate(names)})
+        options |= dict(dynamo=False, opset_version=given.opset or 17, dynamic_axes={name: {0: "batch", **({} if given.mode == "image" else {axis(i): lengths(i)})} for i, name in enumerate(names)})
     with torch.no_grad():
         torch.onnx.export(Wrapped(model), feeds, file, **options)
 
@@ -160,6 +162,7 @@ def main():
                 # In a process of its own, for an export may take all memory or never end.
                 again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(folder)]
                 again += ["--half"] if given.half else []
+                again += ["--opset", str(given.opset)] if given.opset else []
                 try:
                     made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
                     said = [line for line in made.stderr.splitlines() if "Error" in line] or [""]

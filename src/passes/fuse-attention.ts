@@ -2,11 +2,12 @@ import { groupedHeads } from "./attention/heads.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
 import { severalValues } from "./attention/several-values.ts";
+import { toldMask } from "./attention/told-mask.ts";
 import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 import { softmaxRules } from "./rules/softmax.ts";
 
-export const attentionStages: Stages = [softmaxRules, [severalValues], [attentionMatcher], [groupedHeads]];
+export const attentionStages: Stages = [softmaxRules, [severalValues], [attentionMatcher], [groupedHeads], [toldMask]];
 
 /** Needs a canonical graph; leaves one. */
 export const fuseAttention: Pass = {

@@ -1,9 +1,8 @@
 import type { Build } from "../../ir/arena.ts";
 import { everything } from "../../ir/attend.ts";
-import { atLeast, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
-import { causalAmongLast, placeAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts";
-import { type IndexExpr, partsInOrder } from "../../ir/index-expr/types.ts";
+import { causalAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts";
+import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
 import {
@@ -17,7 +16,7 @@ import {
   type PairAxes,
 } from "./causal.ts";
 import { fillOf, fillOfAll, type Hider, keepsDepths, swallowed } from "./depths.ts";
-import { conjunction, liftedMask } from "./lift.ts";
+import { conjunction, toldBy } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
@@ -156,11 +155,7 @@ function visible(masks: readonly Conjunction[], deep: readonly Term[], roles: Ro
  * and the mask counts them so.
  */
 function liftedPart({ value, axes }: Part, { query, key, sizes }: Roles): IndexExpr | undefined {
-  const [queries, keys] = [sizes.get(query[0]!)!, sizes.get(key)!];
-  if (!axes || !atLeast(keys, queries)) return undefined;
-  if (queries === keys) return liftedMask(value, axes);
-  const lifted = liftedMask(value, { ...axes, keysBefore: sub(keys, queries) });
-  return lifted && partsInOrder(lifted).includes(placeAmongLast) ? lifted : undefined;
+  return axes && toldBy(value, axes, sizes.get(query[0]!)!, sizes.get(key)!);
 }
 
 /** Whether positions tell a mask. */

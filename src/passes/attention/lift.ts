@@ -1,11 +1,11 @@
 import { attrsOf } from "../../ir/arena.ts";
 import { both, causalFormula, everything } from "../../ir/attend.ts";
-import type { Dim } from "../../ir/dim.ts";
+import { atLeast, type Dim, sub } from "../../ir/dim.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { causalAmongLast, keysBefore, placeAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import type { IndexFn } from "../../ir/index-expr/functions.ts";
-import { applied, constant, type IndexExpr, index } from "../../ir/index-expr/types.ts";
+import { applied, constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { firstOfTriangle, holdsPositions, indexAxis, type PairAxes, withoutLeadingAxes } from "./causal.ts";
 
@@ -115,5 +115,16 @@ function truth(value: Value, axes: Pairs, depth: number): IndexExpr | undefined 
 
 /** A mask that positions of queries and keys make by arithmetic, as the formula it is: a window, a band, tiles. */
 export const liftedMask = (mask: Value, axes: Pairs): IndexExpr | undefined => truth(mask, axes, 0);
+
+/**
+ * What positions tell of a mask over that many queries and keys, where the queries are all of the keys or the last of them;
+ * undefined for any other.
+ */
+export function toldBy(mask: Value, axes: PairAxes, queries: Dim, keys: Dim): IndexExpr | undefined {
+  if (!atLeast(keys, queries)) return undefined;
+  if (queries === keys) return liftedMask(mask, axes);
+  const lifted = liftedMask(mask, { ...axes, keysBefore: sub(keys, queries) });
+  return lifted && partsInOrder(lifted).includes(placeAmongLast) ? lifted : undefined;
+}
 
 export const conjunction = (masks: readonly IndexExpr[]): IndexExpr => masks.reduce(both, everything);

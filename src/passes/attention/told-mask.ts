@@ -1,0 +1,103 @@
+import { attrsOf, type Build } from "../../ir/arena.ts";
+import { both, causalFormula, everything } from "../../ir/attend.ts";
+import type { Dim } from "../../ir/dim.ts";
+import type { Value } from "../../ir/graph.ts";
+import { seesItself } from "../../ir/index-analysis/diagonal.ts";
+import { type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
+import type { Matcher } from "../rewrite/fuse.ts";
+import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, mayHide } from "./causal.ts";
+import { toldBy } from "./lift.ts";
+
+/** Queries and keys are the last axes of what an attention is given. */
+const pair = { query: 1, key: 0 };
+
+/** What positions tell of a mask, and the rest of it. */
+interface Told {
+  readonly causal: boolean;
+  readonly formula: IndexExpr;
+  readonly rest: readonly Value[];
+}
+
+const nothing: Told = { causal: false, formula: everything, rest: [] };
+const all = (p: Told, q: Told): Told => ({
+  causal: p.causal || q.causal,
+  formula: both(p.formula, q.formula),
+  rest: [...p.rest, ...q.rest],
+});
+
+/**
+ * Forms of masks write those of their parts over positions in f64, which no exporter does: they are not taken apart again
+ * where a file of ours is read.
+ */
+const isOfForm = ({ node }: Value): boolean => node.operands.some(({ type }) => type.dtype === "f64");
+
+function toldOf(mask: Value, queries: Dim, keys: Dim): Told {
+  return conjuncts(mask)
+    .map((part): Told => {
+      if (isOfForm(part)) return { ...nothing, rest: [part] };
+      if (isCausalMask(part, pair)) return { ...nothing, causal: true };
+      const formula = toldBy(part, pair, queries, keys);
+      return formula ? { ...nothing, formula } : { ...nothing, rest: [part] };
+    })
+    .reduce(all, nothing);
+}
+
+const terms = (bias: Value): readonly Value[] => (bias.node.op === "add" ? bias.node.operands.flatMap(terms) : [bias]);
+
+/** A mask as long as it is added: what it tells, where rows that see nothing are no others for it. */
+function toldOfTerm(term: Value, isAlone: boolean, queries: Dim, keys: Dim): Told | undefined {
+  const isHidden = (element: number) => element <= maskedBelow;
+  const selected = maskOfBias(term, isHidden);
+  if (selected) {
+    const told = toldOf(selected.mask, queries, keys);
+    if (selected.fill === Number.NEGATIVE_INFINITY) return told;
+    const formula = told.causal ? both(causalFormula, told.formula) : told.formula;
+    // What is finite still counts in a row that sees nothing.
+    const sees = isAlone && told.rest.length === 0 && seesItself({ expr: formula, tables: [] }, queries, keys);
+    return sees ? told : undefined;
+  }
+  const isTriangle = isCausalBias(term, pair, isAlone ? isHidden : (element) => element === Number.NEGATIVE_INFINITY);
+  return isTriangle ? { ...nothing, causal: true } : undefined;
+}
+
+/** A mask along [batch, heads, queries, keys]. */
+function ofRank4(b: Build, masks: readonly Value[]): readonly Value[] {
+  const [first, ...others] = masks;
+  if (!first) return [];
+  const whole = others.reduce((x, y) => b.and(x, y), first);
+  const { shape } = whole.type;
+  return [b.reshape(whole, { shape: [...Array.from({ length: 4 - shape.length }, () => 1), ...shape] })];
+}
+
+/** Masks that an attention is given as tensors, as files with operators for attention have them, where positions tell them. */
+export const toldMask: Matcher = {
+  name: "attention-told-mask",
+  formula:
+    "attention(q, k, v, m) = attention(q, k, v, the rest of m) with what positions tell of m as a formula or causal",
+  roots: ["attention"],
+  refuses: [],
+  match(root, { arena }) {
+    const attrs = attrsOf(root, "attention");
+    const [q, k, v, ...extras] = root.operands as readonly [Value, Value, Value, ...Value[]];
+    const { mask, bias, tables } = attentionExtras(extras, attrs.tables);
+    const [queries, keys] = [q.type.shape[2]!, k.type.shape[2]!];
+    // What is added ahead of a function of the scores is no mask behind it.
+    const isPlain = attrs.normaliser === "softmax" && attrs.score === theScore();
+    const added = bias && isPlain ? terms(bias) : [];
+    const isAlone = !mask && attrs.mask === everything && added.filter(mayHide).length === 1;
+    const ofTerms = added.map((term) => toldOfTerm(term, isAlone, queries, keys));
+    const told = [mask ? toldOf(mask, queries, keys) : nothing, ...ofTerms.map((one) => one ?? nothing)].reduce(all);
+    if (told.formula === everything && (attrs.causal || !told.causal)) return undefined;
+    const b = arena.build;
+    const left = added.filter((_, i) => ofTerms[i] === undefined);
+    const isKept = left.length === added.length;
+    const biases = isKept ? (bias ? [bias] : []) : left.length === 0 ? [] : [left.reduce((x, y) => b.add(x, y))];
+    const attended = b.attention(q, k, v, ...ofRank4(b, told.rest), ...biases, ...tables, {
+      ...attrs,
+      causal: attrs.causal || told.causal,
+      mask: both(attrs.mask, told.formula),
+    });
+    return { values: [attended], covered: [root] };
+  },
+};
