@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -23,9 +24,9 @@ def line_of(file):
     compiled = qkv("compile", file, "-o", file.with_suffix(".out.onnx"))
     if compiled.returncode:
         return f"FAILS: {compiled.stderr.strip()[:400]}", False
-    passes = json.loads(qkv("explain", file, "--json").stdout)
-    found = sum(step["rules"]["fired"].get("attention", 0) for step in passes)
+    notes = [note for step in json.loads(qkv("explain", file, "--json").stdout) for note in step.get("notes", [])]
+    found = sum(note.startswith("attention ") for note in notes)
     all_ = softmaxes(onnx.load(file, load_external_data=False).graph)
-    misses = {reason: count for step in passes for reason, count in step["rules"]["refused"].get("attention", {}).items()}
-    text = f"{found} of {all_}" + ("" if found >= all_ else f" {json.dumps(misses)}")
+    misses = Counter(note.split(": ", 1)[1].split(";")[0] for note in notes if note.startswith("no attention "))
+    text = f"{found} of {all_}" + "".join(f"; {count} x {reason}" for reason, count in misses.items())
     return text, True
