@@ -184,15 +184,20 @@ export function conjuncts(mask: Value): readonly Value[] {
   return parts;
 }
 
-/** `select(mask, 0, very negative)` read as the mask it is. */
-export function maskOfBias(
-  bias: Value,
-  masked: (element: number) => boolean,
-): { readonly mask: Value; readonly fill: number } | undefined {
+/** A mask that is added: where it `keeps` it is on where keys are seen, otherwise where they are hidden. */
+export interface AddedMask {
+  readonly mask: Value;
+  readonly keeps: boolean;
+  readonly fill: number;
+}
+
+/** `select(mask, 0, very negative)`, or the other way round, read as the mask it is. */
+export function maskOfBias(bias: Value, masked: (element: number) => boolean): AddedMask | undefined {
   let current = bias;
   while (current.node.op === "cast") current = current.node.operands[0]!;
   if (current.node.op !== "select") return undefined;
   const [mask, on, off] = current.node.operands as [Value, Value, Value];
-  const fill = scalarOf(off) ?? 0;
-  return scalarOf(on) === 0 && masked(fill) ? { mask, fill } : undefined;
+  const keeps = scalarOf(on) === 0;
+  const fill = scalarOf(keeps ? off : on) ?? 0;
+  return (keeps || scalarOf(off) === 0) && masked(fill) ? { mask, keeps, fill } : undefined;
 }

@@ -5,18 +5,9 @@ import { causalAmongLast, seesItself } from "../../ir/index-analysis/diagonal.ts
 import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import type { Miss } from "../rewrite/match.ts";
 import type { Groups } from "./axes.ts";
-import {
-  conjuncts,
-  isCausalBias,
-  isCausalMask,
-  isFiniteBias,
-  maskedBelow,
-  maskOfBias,
-  mayHide,
-  type PairAxes,
-} from "./causal.ts";
+import { conjuncts, isCausalBias, isFiniteBias, maskedBelow, maskOfBias, mayHide, type PairAxes } from "./causal.ts";
 import { fillOf, fillOfAll, type Hider, keepsDepths, swallowed } from "./depths.ts";
-import { conjunction, toldBy } from "./lift.ts";
+import { conjunction, isTriangleOf, toldBy } from "./lift.ts";
 import type { Candidate } from "./match.ts";
 import type { Roles } from "./roles.ts";
 import type { Step } from "./scores.ts";
@@ -99,7 +90,7 @@ export interface Conjunction {
   readonly fill: number;
 }
 
-const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isCausalMask(value, axes);
+const isTriangle = ({ value, axes }: Part): boolean => axes !== undefined && isTriangleOf(value, axes);
 
 /**
  * Whether `attention` may hide later keys by itself. It hides them deeper than any mask, which shows in rows that see
@@ -243,7 +234,12 @@ function written(steps: readonly Placed[], roles: Roles, b: Build): Written | Mi
     } else if (step.kind === "bias") {
       const term = { value: step.value, groups, factor: step.negate ? -scale : scale };
       const mask = term.factor > 0 ? maskOfBias(step.value, isMasked) : undefined;
-      if (mask) hiders.push({ parts: partsOf(mask.mask), fill: mask.fill * scale, replaces: false });
+      if (mask)
+        hiders.push({
+          parts: partsOf(mask.keeps ? mask.mask : b.not(mask.mask)),
+          fill: mask.fill * scale,
+          replaces: false,
+        });
       else if (axes && term.factor > 0 && isCausalBias(step.value, axes, isMasked)) triangles.push(term);
       else biases.push(term);
     }

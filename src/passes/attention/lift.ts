@@ -7,7 +7,14 @@ import { causalAmongLast, keysBefore, placeAmongLast } from "../../ir/index-anal
 import type { IndexFn } from "../../ir/index-expr/functions.ts";
 import { applied, constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
-import { firstOfTriangle, holdsPositions, indexAxis, type PairAxes, withoutLeadingAxes } from "./causal.ts";
+import {
+  firstOfTriangle,
+  holdsPositions,
+  indexAxis,
+  isCausalMask,
+  type PairAxes,
+  withoutLeadingAxes,
+} from "./causal.ts";
 
 const maxDepth = 16;
 
@@ -18,8 +25,42 @@ type Make = (args: readonly IndexExpr[]) => IndexExpr;
 /** Operations that make whole numbers of whole numbers, as formulas have them. */
 const arithmetic: Readonly<Record<string, Make>> = named("add", "sub", "mul", "neg", "abs", "min", "max");
 
-const comparisons = named("less", "lessEqual", "equal");
-const logic = named("and", "or", "not", "select");
+/** Of whole numbers, so that one spelling stands for all of them. */
+const comparisons: Readonly<Record<string, Make>> = {
+  ...named("equal"),
+  less: ([x, y]) => below(x!, y!),
+  lessEqual: ([x, y]) => upTo(x!, y!),
+};
+const logic: Readonly<Record<string, Make>> = {
+  ...named("and", "or"),
+  not: ([x]) => denied(x!),
+  select: ([c, x, y]) =>
+    x === constant(1) && y === constant(0)
+      ? c!
+      : x === constant(0) && y === constant(1)
+        ? denied(c!)
+        : applied("select", c!, x!, y!),
+};
+
+/** x where the whole number is x + 1. */
+const beforeOne = (x: IndexExpr): IndexExpr | undefined =>
+  x.kind === "apply" && x.fn === "add" && x.args[1] === constant(1) ? x.args[0] : undefined;
+
+function below(x: IndexExpr, y: IndexExpr): IndexExpr {
+  const last = beforeOne(y);
+  return last ? applied("lessEqual", x, last) : applied("less", x, y);
+}
+
+function upTo(x: IndexExpr, y: IndexExpr): IndexExpr {
+  const last = beforeOne(x);
+  return last ? applied("less", last, y) : applied("lessEqual", x, y);
+}
+
+function denied(x: IndexExpr): IndexExpr {
+  const [left, right] = x.kind === "apply" ? x.args : [];
+  if (x.kind === "apply" && x.fn === "less") return upTo(right!, left!);
+  return x.kind === "apply" && x.fn === "lessEqual" ? below(right!, left!) : applied("not", x);
+}
 
 function named(...names: readonly IndexFn[]): Readonly<Record<string, Make>> {
   return Object.fromEntries(names.map((name) => [name, (args) => applied(name, ...args)]));
@@ -126,5 +167,9 @@ export function toldBy(mask: Value, axes: PairAxes, queries: Dim, keys: Dim): In
   const lifted = liftedMask(mask, { ...axes, keysBefore: sub(keys, queries) });
   return lifted && partsInOrder(lifted).includes(placeAmongLast) ? lifted : undefined;
 }
+
+/** Whether a mask lets each query see exactly the keys up to its own position, both counted from the start, however written. */
+export const isTriangleOf = (mask: Value, axes: PairAxes): boolean =>
+  isCausalMask(mask, axes) || liftedMask(mask, axes) === causalFormula;
 
 export const conjunction = (masks: readonly IndexExpr[]): IndexExpr => masks.reduce(both, everything);

@@ -6,8 +6,8 @@ import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
-import { conjuncts, isCausalBias, isCausalMask, maskedBelow, maskOfBias, mayHide } from "./causal.ts";
-import { toldBy } from "./lift.ts";
+import { conjuncts, isCausalBias, maskedBelow, maskOfBias, mayHide, withoutLeadingAxes } from "./causal.ts";
+import { isTriangleOf, toldBy } from "./lift.ts";
 
 /** Queries and keys are the last axes of what an attention is given. */
 const pair = { query: 1, key: 0 };
@@ -36,7 +36,7 @@ function toldOf(mask: Value, queries: Dim, keys: Dim): Told {
   return conjuncts(mask)
     .map((part): Told => {
       if (isOfForm(part)) return { ...nothing, rest: [part] };
-      if (isCausalMask(part, pair)) return { ...nothing, causal: true };
+      if (isTriangleOf(part, pair)) return { ...nothing, causal: true };
       const formula = toldBy(part, pair, queries, keys);
       return formula ? { ...nothing, formula } : { ...nothing, rest: [part] };
     })
@@ -46,11 +46,11 @@ function toldOf(mask: Value, queries: Dim, keys: Dim): Told {
 const terms = (bias: Value): readonly Value[] => (bias.node.op === "add" ? bias.node.operands.flatMap(terms) : [bias]);
 
 /** A mask as long as it is added: what it tells, where rows that see nothing are no others for it. */
-function toldOfTerm(term: Value, isAlone: boolean, queries: Dim, keys: Dim): Told | undefined {
+function toldOfTerm(b: Build, term: Value, isAlone: boolean, queries: Dim, keys: Dim): Told | undefined {
   const isHidden = (element: number) => element <= maskedBelow;
-  const selected = maskOfBias(term, isHidden);
+  const selected = maskOfBias(withoutLeadingAxes(term), isHidden);
   if (selected) {
-    const told = toldOf(selected.mask, queries, keys);
+    const told = toldOf(selected.keeps ? selected.mask : b.not(selected.mask), queries, keys);
     if (selected.fill === Number.NEGATIVE_INFINITY) return told;
     const formula = told.causal ? both(causalFormula, told.formula) : told.formula;
     // What is finite still counts in a row that sees nothing.
@@ -86,10 +86,10 @@ export const toldMask: Matcher = {
     const isPlain = attrs.normaliser === "softmax" && attrs.score === theScore();
     const added = bias && isPlain ? terms(bias) : [];
     const isAlone = !mask && attrs.mask === everything && added.filter(mayHide).length === 1;
-    const ofTerms = added.map((term) => toldOfTerm(term, isAlone, queries, keys));
+    const b = arena.build;
+    const ofTerms = added.map((term) => toldOfTerm(b, term, isAlone, queries, keys));
     const told = [mask ? toldOf(mask, queries, keys) : nothing, ...ofTerms.map((one) => one ?? nothing)].reduce(all);
     if (told.formula === everything && (attrs.causal || !told.causal)) return undefined;
-    const b = arena.build;
     const left = added.filter((_, i) => ofTerms[i] === undefined);
     const isKept = left.length === added.length;
     const biases = isKept ? (bias ? [bias] : []) : left.length === 0 ? [] : [left.reduce((x, y) => b.add(x, y))];

@@ -213,6 +213,17 @@ const logic: readonly Rule[] = [
     right: (m, b) => b.broadcast(m.value(m.number("c") === 0 ? "y" : "x"), { shape: m.root.type.shape }),
   }),
   rule({
+    name: "equal-of-select",
+    formula: "(select(x, c, d) = y) = x where c is the number y and d another; not x the other way round",
+    left: t.equal(t.select(x, c, d), y),
+    right: (m, b) => {
+      const [whereTrue, whereFalse, other] = [m.number("c"), m.number("d"), scalarOf(m.value("y"))];
+      if (other === undefined || (whereTrue === other) === (whereFalse === other)) return undefined;
+      const truth = whereTrue === other ? m.value("x") : b.not(m.value("x"));
+      return b.broadcast(truth, { shape: m.root.type.shape });
+    },
+  }),
+  rule({
     name: "truth-of-select",
     formula: "bool(select(x, c, d)) = x where c is a number other than 0 and d is 0; not x the other way round",
     left: t.cast(t.select(x, c, d), { to: a("p") }),

@@ -169,7 +169,9 @@ describe("choice", () => {
     expect(await at({}, 128)).toEqual(["Attention"]);
     expect(await at({}, 4096)).toEqual(["MultiHeadAttention"]);
     expect(await at({ causal: true }, 128)).toEqual(["Attention"]);
-    expect(await at({ causal: true }, 1024)).toContain("GroupQueryAttention");
+    expect(await at({ causal: true, width: 32 }, 1024)).toContain("GroupQueryAttention");
+    expect(await at({ causal: true, width: 16 }, 1024)).toEqual(["Attention"]);
+    expect(await at({ causal: true, width: 16 }, 1280)).toContain("GroupQueryAttention");
     expect(await at({ mask: [false, true, true] }, 1024)).toContain("Attention");
   });
   it("is left to the run where the length is open", async () => {
@@ -180,23 +182,23 @@ describe("choice", () => {
     expect(await at({ heads: 4, kvHeads: 2 }, 4096)).toEqual(["Attention"]);
   });
   it("at run time gives the same on both sides of the threshold", async () => {
-    for (const queries of [7, 1025])
+    for (const queries of [7, 1281])
       for (const given of [{}, { causal: true }, { causal: true, mask: [false, true, true], blind: true }] as const)
         for (const packed of [true, false])
           await run({ ...given, queries, packed, symbolic: true }, ortCpu(), undefined, ["disabled", "all"]);
   });
   it("knows what the branch it stands in is taken for", () => {
     const attend = "attention(%q, %k, %v) {scale = 0.5, causal = true}";
-    const inputs = "%q: f32[1, 2, S, 8], %k: f32[1, 2, S, 8], %v: f32[1, 2, S, 8]";
+    const inputs = "%q: f32[1, 2, S, 32], %k: f32[1, 2, S, 32], %v: f32[1, 2, S, 32]";
     const branches = (limit: number) => {
       const arena = new Arena();
       const held = (name: string, value: string) =>
-        `graph @${name}(${inputs}) {\n    %o: f32[1, 2, S, 8] = ${value}\n    return %o\n  }`;
+        `graph @${name}(${inputs}) {\n    %o: f32[1, 2, S, 32] = ${value}\n    return %o\n  }`;
       const graph = parseGraph(
         `graph @g(${inputs}) {
   %size: i64[] = size() {of = S}
   %short: bool[] = less(%size, ${limit})
-  %o: f32[1, 2, S, 8] = if(%short, %q, %k, %v) {whenTrue = ${held("short", attend)}, whenFalse = ${held("long", attend)}}
+  %o: f32[1, 2, S, 32] = if(%short, %q, %k, %v) {whenTrue = ${held("short", attend)}, whenFalse = ${held("long", attend)}}
   return %o
 }
 `,
@@ -220,18 +222,18 @@ describe("choice", () => {
     const chosen = (positions: number) => {
       const arena = new Arena();
       const graph = parseGraph(
-        `graph @g(%x: f32[1, 2, S, 8]) {
-  %table: f32[${positions}, 8] = param() {name = "table"}
+        `graph @g(%x: f32[1, 2, S, 32]) {
+  %table: f32[${positions}, 32] = param() {name = "table"}
   %places: i64[S] = iota() {size = S}
-  %rows: f32[S, 8] = gather(%table, %places)
-  %q: f32[1, 2, S, 8] = add(%x, %rows)
-  %o: f32[1, 2, S, 8] = attention(%q, %x, %x) {scale = 0.5, causal = true}
+  %rows: f32[S, 32] = gather(%table, %places)
+  %q: f32[1, 2, S, 32] = add(%x, %rows)
+  %o: f32[1, 2, S, 32] = attention(%q, %x, %x) {scale = 0.5, causal = true}
   return %o
 }
 `,
         arena,
       );
-      const table = tensor("f32", [positions, 8]);
+      const table = tensor("f32", [positions, 32]);
       const model = exportGraph(graph, { arena, target: ortCpu(), weights: reader(new Map([["table", table]])) });
       return operators(model);
     };

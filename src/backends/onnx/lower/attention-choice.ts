@@ -1,5 +1,5 @@
 import type { Dim } from "../../../ir/dim.ts";
-import { evaluate, symbolsOf } from "../../../ir/dim.ts";
+import { evaluate, isStatic, symbolsOf } from "../../../ir/dim.ts";
 
 /**
  * Ways to write attention:
@@ -18,6 +18,9 @@ export interface FlashFrom {
 }
 
 const measured: FlashFrom = { full: 1024, causal: 1024 };
+
+/** Scores of heads of less than this width are a smaller part of the time, and what skips them pays later. */
+const narrow = { below: 32, later: 1.25 } as const;
 
 type Row = readonly [from: number, form: AttentionForm];
 
@@ -40,13 +43,18 @@ const table = ({ full, causal }: FlashFrom): Readonly<Record<AttentionCase, read
 
 /**
  * The forms of a case with the lengths they pay from, shortest first. Each can stand in for those after it. Heads that
- * are not `packed` must be moved for a kernel that takes them so, which pays later.
+ * are not `packed` must be moved for a kernel that takes them so, which pays later, as `narrow` ones do.
  */
 export const formsByLength = (
   kind: AttentionCase,
   packed: boolean,
+  width: Dim,
   { full, causal }: FlashFrom = measured,
-): readonly Row[] => table({ full: packed ? full : 2 * full, causal })[kind].filter(([from]) => Number.isFinite(from));
+): readonly Row[] => {
+  const isNarrow = isStatic(width) && width < narrow.below;
+  const from = { full: packed ? full : 2 * full, causal: isNarrow ? narrow.later * causal : causal };
+  return table(from)[kind].filter(([length]) => Number.isFinite(length));
+};
 
 /** The length if it is given or hinted. */
 export const knownLength = (keys: Dim, dims: ReadonlyMap<string, number>): number | undefined =>

@@ -54,7 +54,7 @@ function write(given: Problem, { normaliser }: Pick<Attrs<typeof attention.atten
   const wished = e.target.attention;
   if (wished && usable(wished)) return forms[wished].write(scaled(given));
   const { flashFrom } = e.target.choices ?? {};
-  const rows = formsByLength(caseOf(given), given.packed, flashFrom).filter(([, form]) => usable(form));
+  const rows = formsByLength(caseOf(given), given.packed, given.width, flashFrom).filter(([, form]) => usable(form));
   if (rows.length === 0) return undefined;
   const length = knownLength(keys, e.dims);
   const range = length === undefined ? e.rangeOf(keys) : { from: length, to: length };
