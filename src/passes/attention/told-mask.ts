@@ -43,7 +43,16 @@ function toldOf(mask: Value, queries: Dim, keys: Dim): Told {
     .reduce(all, nothing);
 }
 
-const terms = (bias: Value): readonly Value[] => (bias.node.op === "add" ? bias.node.operands.flatMap(terms) : [bias]);
+/** What is added up, in order. */
+function terms(bias: Value): readonly Value[] {
+  const found: Value[] = [];
+  const open = [bias];
+  for (let value = open.pop(); value; value = open.pop()) {
+    if (value.node.op === "add") open.push(...value.node.operands.toReversed());
+    else found.push(value);
+  }
+  return found;
+}
 
 /** A mask as long as it is added: what it tells, where rows that see nothing are no others for it. */
 function toldOfTerm(b: Build, term: Value, isAlone: boolean, queries: Dim, keys: Dim): Told | undefined {
