@@ -51,7 +51,7 @@ export function spelled(
   let scores = b.einsum(q, k, { spec: "b h q d, b h k d -> b h q k" });
   let last: Value | undefined;
   for (let steps = draw([1, 2, 3]); steps > 0; steps--) {
-    const kind = draw(["replaced", "replaced", "added", "added", "product", "bias", "scale"]);
+    const kind = draw(["replaced", "replaced", "added", "added", "hidden", "product", "bias", "scale"]);
     said.push(kind);
     if (kind === "scale") scores = b.mul(scores, b.scalar(0.5, "f32"));
     else if (kind === "bias") {
@@ -115,6 +115,7 @@ function masked(b: Build, kind: string, scores: Value, mask: Value, fill: number
   const [zero, one, low] = [0, 1, fill].map((x) => b.scalar(x, "f32")) as [Value, Value, Value];
   if (kind === "replaced") return b.select(mask, scores, low);
   if (kind === "added") return b.add(scores, b.select(mask, zero, low));
+  if (kind === "hidden") return b.add(scores, b.select(b.equal(b.cast(mask, { to: "f32" }), zero), low, zero));
   return b.add(scores, b.mul(b.sub(one, b.cast(mask, { to: "f32" })), low));
 }
 
@@ -126,6 +127,7 @@ function masksOf(b: Build, inputs: Inputs, keys: Dim): ReadonlyMap<string, () =>
   const kept = () => inputs.given("keep", [batch, 1, 1, keys], "bool");
   return new Map<string, () => Value>([
     ["causal", causal],
+    ["causal by what is later", () => b.not(b.lessEqual(b.add(row(), b.scalar(1, "i64")), column()))],
     ["causal after a cache", () => b.lessEqual(column(), after())],
     ["window", () => b.and(b.less(b.sub(row(), column()), b.scalar(2, "i64")), causal())],
     ["keys", kept],
