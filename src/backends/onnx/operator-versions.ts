@@ -76,20 +76,23 @@ const introduced: ReadonlyMap<string, number> = new Map([
 
 const [least, most] = [opsetRange.first, opsetRange.last];
 
-const moved = "DequantizeLinear";
+/** Written in `com.microsoft` where that may be used and its own domain will not do; see `changes`. */
+const inContrib = "DequantizeLinear";
 
-/** The domain to write an operator of a version in; see `changes`. */
+/** The domain to write an operator of a version in. */
 export const writtenDomain = (
   opType: string,
   domain: string,
   version: number,
   target: Pick<Target, "opset" | "contrib">,
 ): string =>
-  domain === "" && opType === moved && version < 21 && target.opset >= 21 && target.contrib ? "com.microsoft" : domain;
+  domain === "" && opType === inContrib && version < 21 && target.opset >= 21 && target.contrib
+    ? "com.microsoft"
+    : domain;
 
 /** Whether a node of one version is the same node of another. */
 function isCarried({ opType, version: from }: Use, to: number, contrib: boolean): boolean {
-  if (contrib && opType === moved) return true;
+  if (contrib && opType === inContrib) return true;
   if ((introduced.get(opType) ?? least) > to) return false;
   const [low, high] = [Math.min(from, to), Math.max(from, to)];
   return !(changes.get(opType) ?? []).some((version) => version > low && version <= high);

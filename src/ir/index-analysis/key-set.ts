@@ -1,5 +1,5 @@
 import { type Course, isSame, type Moving, minus, moved, plus, still, times } from "./moving.ts";
-import { gcd, remainder } from "./slots.ts";
+import { gcd } from "./slots.ts";
 
 /** Numbers that repeat: those x with (x - at) mod period in one of the cuts [first, end) of [0, period), in order. */
 export interface Pattern {
@@ -51,7 +51,7 @@ function moveTogether(x: Pattern, y: Pattern): boolean {
   const { a, b, c } = minus(y.at, x.at);
   const common = (x.period / gcd(x.period, y.period)) * y.period;
   const cuts = (common / x.period) * x.cuts.length + (common / y.period) * y.cuts.length;
-  return [a, b, c].every((step) => remainder(step, y.period) === 0) && cuts <= 2 * mostCuts;
+  return a % y.period === 0 && b % y.period === 0 && c % y.period === 0 && cuts <= 2 * mostCuts;
 }
 
 /** Stretches a pattern is written out in, where another moves otherwise. */

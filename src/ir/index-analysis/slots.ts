@@ -45,12 +45,9 @@ export function gcd(a: number, b: number): number {
   let x = Math.abs(a);
   let y = Math.abs(b);
   if (x === 0) return y;
-  while (y !== 0) [x, y] = [y, remainder(x, y)];
+  while (y !== 0) [x, y] = [y, x % y];
   return x;
 }
-
-/** x % n for integers below 2^52. What `%` does with numbers kept as floats is a call of C's `fmod`, ten times as slow. */
-export const remainder = (x: number, n: number): number => x - Math.trunc(x / n) * n;
 
 /** Residue in [0, m) for positive m. */
 export const residue = (value: number, m: number): number => {
