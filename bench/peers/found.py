@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -30,3 +32,25 @@ def line_of(file):
     misses = Counter(note.split(": ", 1)[1].split(";")[0] for note in notes if note.startswith("no attention "))
     text = f"{found} of {all_}" + "".join(f"; {count} x {reason}" for reason, count in misses.items())
     return text, True
+
+
+def tell(name, file, make):
+    """Makes a file where it is not there, and prints what becomes of it: false where it does not compile to the same."""
+    try:
+        if not file.exists():
+            make(file)
+    except Exception as error:
+        print(f"{name}: not made: {str(error).splitlines()[0][:160]}", flush=True)
+        return True
+    said, same = line_of(file)
+    print(f"{name}: {said}", flush=True)
+    return same
+
+
+@contextmanager
+def folder(keep):
+    """The folder to keep files in, or one that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(keep or place)
+        path.mkdir(parents=True, exist_ok=True)
+        yield path

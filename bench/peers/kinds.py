@@ -10,13 +10,12 @@ the file, the nearest misses. Fails where `compile` does.
 import argparse
 import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
 import torch
 import transformers as hf
-from found import line_of
+from found import folder, tell
 from transformers.modeling_outputs import BaseModelOutput
 
 MODELS = {
@@ -150,36 +149,31 @@ def export(kind, file):
         torch.onnx.export(Wrapped(model), feeds, file, **options)
 
 
+def elsewhere(kind, file):
+    """An export in a process of its own, for it may take all memory or never end."""
+    again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(file.parent)]
+    again += ["--half"] if given.half else []
+    again += ["--opset", str(given.opset)] if given.opset else []
+    try:
+        made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("it takes too long")
+    if not file.exists():
+        raise RuntimeError(next((line.strip() for line in made.stderr.splitlines() if "Error" in line), "no reason was given"))
+
+
+file_of = lambda place, kind: place / f"{kind}-{given.mode}-{given.attention}-{given.exporter}.onnx"
+
+
 def main():
     kinds = given.kinds or sorted({config.model_type for config in MODELS[given.mode][0]})
-    right = True
-    for kind in kinds:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(given.keep or place)
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{kind}-{given.mode}-{given.attention}-{given.exporter}.onnx"
-            if not file.exists():
-                # In a process of its own, for an export may take all memory or never end.
-                again = [sys.executable, __file__, given.mode, given.attention, given.exporter, kind, "--one", "--keep", str(folder)]
-                again += ["--half"] if given.half else []
-                again += ["--opset", str(given.opset)] if given.opset else []
-                try:
-                    made = subprocess.run(again, capture_output=True, text=True, timeout=given.limit)
-                    said = [line for line in made.stderr.splitlines() if "Error" in line] or [""]
-                    reason = said[0].strip()
-                except subprocess.TimeoutExpired:
-                    reason = "it takes too long"
-                if not file.exists():
-                    print(f"{kind}: not exported: {reason[:160]}", flush=True)
-                    continue
-            text, same = line_of(file)
-            right &= same
-            print(f"{kind}: {text}", flush=True)
-    sys.exit(0 if right else 1)
+    with folder(given.keep) as place:
+        right = [tell(kind, file_of(place, kind), lambda file: elsewhere(kind, file)) for kind in kinds]
+    sys.exit(0 if all(right) else 1)
 
 
 warnings.filterwarnings("ignore")
 if given.one:
-    export(given.kinds[0], Path(given.keep) / f"{given.kinds[0]}-{given.mode}-{given.attention}-{given.exporter}.onnx")
+    export(given.kinds[0], file_of(Path(given.keep), given.kinds[0]))
 else:
     main()

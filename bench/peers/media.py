@@ -8,13 +8,11 @@ model: attentions found, softmaxes in the file, the nearest misses. Fails where 
 
 import argparse
 import sys
-import tempfile
 import warnings
-from pathlib import Path
 
 import torch
 import transformers as hf
-from found import line_of
+from found import folder, tell
 
 flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 flags.add_argument("attention", choices=["eager", "sdpa"])
@@ -111,22 +109,10 @@ def export(name, attention, exporter, file):
 
 def main():
     given = flags.parse_args()
-    right = True
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(given.keep or place)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in given.names or MODELS:
-            file = folder / f"{name}-{given.attention}-{given.exporter}.onnx"
-            try:
-                if not file.exists():
-                    export(name, given.attention, given.exporter, file)
-            except Exception as error:
-                print(f"{name}: not exported: {str(error).splitlines()[0][:160]}", flush=True)
-                continue
-            said, same = line_of(file)
-            right &= same
-            print(f"{name}: {said}", flush=True)
-    sys.exit(0 if right else 1)
+    with folder(given.keep) as place:
+        files = {name: place / f"{name}-{given.attention}-{given.exporter}.onnx" for name in given.names or MODELS}
+        right = [tell(name, file, lambda to: export(name, given.attention, given.exporter, to)) for name, file in files.items()]
+    sys.exit(0 if all(right) else 1)
 
 
 warnings.filterwarnings("ignore")

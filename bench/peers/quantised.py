@@ -11,13 +11,12 @@ in blocks of 4 bits (`blocks`), `float16`. Between the roundings of `qdq` and `o
 import argparse
 import logging
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from found import line_of
+from found import folder, tell
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -61,22 +60,13 @@ WAYS = {
 
 def main():
     given = flags.parse_args()
-    right = True
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(given.keep or place)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in given.files:
-            for way, make in WAYS.items():
-                made = folder / f"{file.stem}-{way}.onnx"
-                try:
-                    make(str(file), str(made))
-                except Exception as error:
-                    print(f"{file.stem} {way}: not made: {str(error).splitlines()[0][:120]}", flush=True)
-                    continue
-                said, same = line_of(made)
-                right &= same
-                print(f"{file.stem} {way}: {said}", flush=True)
-    sys.exit(0 if right else 1)
+    with folder(given.keep) as place:
+        right = [
+            tell(f"{file.stem} {way}", place / f"{file.stem}-{way}.onnx", lambda to: make(str(file), str(to)))
+            for file in given.files
+            for way, make in WAYS.items()
+        ]
+    sys.exit(0 if all(right) else 1)
 
 
 logging.disable(logging.WARNING)

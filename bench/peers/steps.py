@@ -1,46 +1,65 @@
-"""Steps of a decoder, as exported under ONNX Runtime's own optimiser and as `qkv compile` writes it: medians and their ratio.
+"""Exports under ONNX Runtime's own optimiser and as `qkv compile` writes them: medians and their ratio, one line a file.
 
     python bench/peers/wide.py gpt2 eager dynamo gpt2.onnx --layers 2 --cache
     npx qkv compile gpt2.onnx -o faster.onnx
     python bench/peers/steps.py gpt2.onnx faster.onnx 1x1+0 1x1+127 1x1+1023 [--threads 1] [--seconds 2]
 
-BATCHxTOKENS+PAST; without a cache 1x1024. Outputs are bound, for copies of them would be a tenth of what is measured; each file
-runs several times before the other does, with its own weights in the caches of the core.
+    python bench/peers/kinds.py causal eager dynamo --keep DIR
+    python bench/peers/steps.py DIR 1x16 1x128 --seconds 0.3 [--least 0.97]
+
+Two files, or a folder: every F.onnx with an F.out.onnx beside it, as `--keep` leaves them. BATCHxTOKENS+PAST; without a cache
+1x1024. Sizes that a file leaves open are taken from there, others are its own. Outputs are bound, for copies of them would be a
+tenth of what is measured; each file runs several times before the other does, with its own weights in the caches of the core.
+A ratio below `--least` is marked, and the exit code is 1.
 """
 
 import argparse
+import re
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-flags.add_argument("file")
-flags.add_argument("compiled")
-flags.add_argument("shapes", nargs="+")
+flags.add_argument("what", nargs="+", help="two files or a folder, then shapes")
 flags.add_argument("--threads", type=int, default=1)
 flags.add_argument("--seconds", type=float, default=2)
+flags.add_argument("--least", type=float, default=0)
 given = flags.parse_args()
 
+SHAPE = re.compile(r"(\d+)x(\d+)(?:\+(\d+))?")
+TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": bool, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
-def open_session(path):
+
+def open_session(file):
     options = ort.SessionOptions()
     options.intra_op_num_threads = given.threads
-    options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4
+    return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def feeds_of(session, batch, tokens, past):
+def dims_of(put, batch, tokens, past):
+    """An open size is the batch on the first axis, and a length on others."""
+    length = past if put.name.startswith("past") else tokens + past if put.name == "attention_mask" else tokens
+    return [dim if isinstance(dim, int) else batch if axis == 0 else length for axis, dim in enumerate(put.shape)]
+
+
+def feeds_of(session, *sizes):
     random = np.random.RandomState(0)
     feeds = {}
     for put in session.get_inputs():
-        if put.name == "input_ids":
-            feeds[put.name] = random.randint(4, 100, (batch, tokens)).astype(np.int64)
-        elif put.name == "attention_mask":
-            feeds[put.name] = np.ones((batch, tokens + past), np.int64)
+        dims, dtype = dims_of(put, *sizes), TYPES.get(put.type, np.float32)
+        if "mask" in put.name:
+            drawn = np.ones(dims)
+        elif np.issubdtype(dtype, np.integer):
+            # A box of a page has its second corner where its first is.
+            first = random.randint(4, 20, dims[:-1] + [1]) if put.name == "bbox" else random.randint(4, 100, dims)
+            drawn = np.broadcast_to(first, dims)
         else:
-            dims = [batch, put.shape[1], past, put.shape[3]]
-            feeds[put.name] = (random.rand(*dims) - 0.5).astype(np.float16 if put.type == "tensor(float16)" else np.float32)
+            drawn = random.rand(*dims) - 0.5
+        feeds[put.name] = np.ascontiguousarray(drawn.astype(dtype))
     return feeds
 
 
@@ -59,17 +78,10 @@ def once(session, binding):
     return time.perf_counter() - start
 
 
-sessions = [open_session(given.file), open_session(given.compiled)]
-for shape in given.shapes:
-    size, _, past = shape.partition("+")
-    batch, tokens = map(int, size.split("x"))
-    feeds = feeds_of(sessions[0], batch, tokens, int(past or 0))
-    results = [session.run(None, feeds) for session in sessions]
-    error = max(np.abs(x - y).max() / np.abs(x).max() for x, y in zip(*results) if x.size)
-    pairs = [(session, bound(session, feeds, results[0])) for session in sessions]
+def medians(pairs):
+    for pair in pairs:
+        once(*pair)
     times = [[], []]
-    for session, binding in pairs:
-        once(session, binding)
     end, turn = time.perf_counter() + given.seconds, 0
     while time.perf_counter() < end or turn < 9:
         for which in (0, 1) if turn % 2 else (1, 0):
@@ -77,5 +89,38 @@ for shape in given.shapes:
             first = once(*pairs[which])
             times[which] += [once(*pairs[which]) for _ in range(max(1, int(0.004 / first)))]
         turn += 1
-    all_, ours = (float(np.median(each)) * 1e3 for each in times)
-    print(f"{shape}: {all_ / ours:.2f} ({all_:.2f} / {ours:.2f} ms, relative error {error:.0e})", flush=True)
+    return (float(np.median(each)) * 1e3 for each in times)
+
+
+def said(sessions, shape):
+    batch, tokens, past = (int(number or 0) for number in SHAPE.fullmatch(shape).groups())
+    feeds = feeds_of(sessions[0], batch, tokens, past)
+    results = [session.run(None, feeds) for session in sessions]
+    error = max((np.abs(x - y).max() / (np.abs(x).max() or 1) for x, y in zip(*results) if x.size), default=0)
+    theirs, ours = medians([(session, bound(session, feeds, results[0])) for session in sessions])
+    mark = " <" if theirs / ours < given.least else ""
+    return f"{shape}: {theirs / ours:.2f}{mark} ({theirs:.2f} / {ours:.2f} ms, relative error {error:.0e})"
+
+
+paths = [Path(one) for one in given.what if not SHAPE.fullmatch(one)]
+shapes = [one for one in given.what if SHAPE.fullmatch(one)]
+if len(paths) == 1 and paths[0].is_dir():
+    files = [(file, file.with_suffix(".out.onnx")) for file in sorted(paths[0].glob("*.onnx"))]
+    files = [pair for pair in files if pair[1].exists()]
+elif len(paths) == 2:
+    files = [tuple(paths)]
+else:
+    flags.error("two files are compared, or those of one folder")
+if not shapes:
+    flags.error("which shapes? 1x16 is one sequence of 16 tokens")
+slow = False
+for file, compiled in files:
+    lines = []
+    try:
+        sessions = [open_session(file), open_session(compiled)]
+        lines = [said(sessions, shape) for shape in shapes]
+    except Exception as error:
+        lines.append(str(error).splitlines()[0][:160])
+    slow |= any(" <" in line for line in lines)
+    print("\n".join(lines) if len(paths) == 2 else f"{file.stem}: {', '.join(lines)}", flush=True)
+sys.exit(1 if slow else 0)
