@@ -11,6 +11,7 @@ import {
   type MaskFunction,
   merge,
   model,
+  type ScoreFunction,
 } from "../src/index.ts";
 import { againstDense, bytesOf } from "./against-dense.ts";
 import { type Cell, column, type Measurement, type Report } from "./measurement.ts";
@@ -32,6 +33,7 @@ interface Case {
 }
 
 const causal: MaskFunction = ({ q, k }) => k <= q;
+const alibi: ScoreFunction = (s, { h, q, k }) => s + (k - q) * 2 ** -(h + 1);
 const window =
   (size: number): MaskFunction =>
   ({ q, k }) =>
@@ -80,6 +82,7 @@ const cases: readonly Case[] = [
     ...{ name: "soft-cap, causal", seq: 2048, asked: 2.4 },
     options: { mask: causal, score: (s) => cap * Math.tanh(s / cap) },
   },
+  ...[1024, 2048].map((seq) => ({ name: "ALiBi, causal", seq, options: { mask: causal, score: alibi } })),
   { name: "4 documents of 256", seq: 1024, asked: 4, options: { mask: documents(4, 256) } },
   { name: "8 documents of 256", seq: 2048, asked: 8, options: { mask: documents(8, 256) } },
   { name: "Longformer, 128 each side, 16 global", seq: 4096, asked: 6, options: { mask: longformer(128, 16) } },

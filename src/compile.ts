@@ -182,7 +182,8 @@ export function resolveTarget(
   if (!of) fail("QKV505", `there is no target "${name}"`, { help: `choose ${[...targets.keys()].join(", ")}` });
   const make = (version?: number): Target => {
     const made = of(version);
-    return { ...made, choices: { ...made.choices, widens: made.choices.widens && ep === "cpu" } };
+    if (ep === "cpu") return made;
+    return { ...made, choices: { ...made.choices, widens: false, holdsUp: false } };
   };
   const target = make(opset);
   const carried = graph ? carriedOpset(graph, target.opset, target.contrib) : target.opset;

@@ -1,4 +1,4 @@
-import { type Dim, divideExact } from "./dim.ts";
+import { atLeast, type Dim, divideExact, sub } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
 import { boundsWithin } from "./index-expr/bounds.ts";
@@ -93,6 +93,8 @@ export interface GridOfScores {
   readonly noEmptyRows?: boolean;
   /** Added to the scores of a softmax in place of the mask formula: 0 where a key is seen, else the lowest number. */
   readonly hiding?: Value | undefined;
+  /** Scores of a softmax, finite ones, fall so far that weights would be subnormal: see `heldUp`. */
+  readonly steep?: boolean;
 }
 
 /**
@@ -130,16 +132,17 @@ export function weighInSteps(
   const product = groupedProduct(b, sizes, asked, k, "q d", "k d", "q k", sizes.keys);
   const raw = toGrid(on ? product : b.mul(product, scale));
   const open = through(formulas.score, bias ? b.add(raw, bias) : raw);
-  const scores = on?.hiding ? b.add(open, on.hiding) : open;
+  const scores = on?.hiding && !on.steep ? b.add(open, on.hiding) : open;
   const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
   const mask = allOf(b, [program.mask, on?.hiding ? undefined : maskOn(b, program, on), hidden]);
   const soft = normaliser === "softmax";
   const low = b.scalar(soft ? lowest[dtype]! : 0, dtype);
   // A tensor that is smaller is added in less time than scores are chosen one by one, but leaves of them what is NaN.
-  const adds = on && soft && mask && !sameShape(mask.type.shape, scores.type.shape) && staysFinite(program);
-  const hide = (seen: Value) =>
-    adds ? b.add(scores, b.select(seen, b.scalar(0, dtype), low)) : b.select(seen, scores, low);
-  const masked = mask ? hide(mask) : scores;
+  const isSmaller = mask && !sameShape(mask.type.shape, scores.type.shape) && staysFinite(program);
+  const adds = on && soft && mask && (on.steep || isSmaller);
+  const hiding = adds ? b.select(mask, b.scalar(0, dtype), low) : on?.hiding;
+  const hide = (seen: Value) => (adds ? b.add(scores, hiding!) : b.select(seen, scores, low));
+  const masked = on?.steep ? heldUp(b, scores, hiding) : mask ? hide(mask) : scores;
   const weights = normalised(b, masked, normaliser);
   const changed = through(formulas.prob, weights);
   // Masked keys weigh nothing, whatever sigmoid of 0 and the prob function say.
@@ -151,6 +154,28 @@ export function weighInSteps(
   if (!cleared) return { out, weights: back };
   const seen = seenRows(b, mask);
   return { out: clearRows(b, out, on ? rowsOf(b, seen, on, flat) : seen), weights: back };
+}
+
+/** Scores are held this far below one that is seen: e⁻⁶⁰ of its weight is far below what a float32 can tell from 0 beside it. */
+const depth = 60;
+
+/**
+ * Scores less than `depth` below the greatest of the last keys, hidden where they are hidden: weights that are no less than
+ * e⁻⁶⁰ of the row's greatest differ by no bit, and those that would be subnormal numbers (below e⁻⁸⁷, times slower to
+ * multiply on many CPUs) are none. The last keys are as many as there are queries, the queries' own after a cache.
+ */
+function heldUp(b: Emit, scores: Value, hiding: Value | undefined): Value {
+  const { dtype, shape } = scores.type;
+  const axis = shape.length - 1;
+  const [queries, keys] = [shape[axis - 1]!, shape[axis]!];
+  const near = (x: Value): Value =>
+    x.type.shape[axis] === keys && queries !== keys && atLeast(keys, queries)
+      ? b.slice(x, { axis, start: sub(keys, queries), end: keys })
+      : x;
+  const seen = hiding ? b.add(near(scores), near(hiding)) : near(scores);
+  const greatest = b.reduceMax(seen, { axes: [-1], keepDims: true });
+  const held = b.max(scores, b.sub(greatest, b.scalar(depth, dtype)));
+  return hiding ? b.add(held, hiding) : held;
 }
 
 /** Whether the score function answers a finite number for every finite score of less than 2³¹. */

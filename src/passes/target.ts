@@ -14,6 +14,8 @@ export interface TargetChoices {
   readonly chunks: { readonly attention: ChunkChoice; readonly recurrence: ChunkChoice };
   /** Half precision is computed in f32: there is no arithmetic for it. */
   readonly widens: boolean;
+  /** Subnormal numbers are slow, and scores are held up where weights would be some. */
+  readonly holdsUp: boolean;
 }
 
 /** Chunks of `size` positions, for more positions than `above`. */
@@ -88,6 +90,7 @@ export const onnxTarget = (opset = 23): Target => ({
     cutHiddenFrom: Number.POSITIVE_INFINITY,
     chunks,
     widens: false,
+    holdsUp: true,
   },
 });
 
@@ -105,6 +108,7 @@ export const ortCpuTarget = (opset = 23): Target => ({
     cutHiddenFrom: 2 ** 21,
     chunks,
     widens: true,
+    holdsUp: true,
   },
 });
 
@@ -122,6 +126,7 @@ export const naiveTarget = (opset = 23): Target => ({
     cutHiddenFrom: Number.POSITIVE_INFINITY,
     chunks,
     widens: false,
+    holdsUp: false,
   },
 });
 

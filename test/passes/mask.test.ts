@@ -196,8 +196,9 @@ function check(
   const seen = new Set<string>();
   for (const kvHeads of [4, 2]) {
     const attention = attentionOf(one, Q, K, kvHeads);
-    const problem = problemOf(attention.node, attention.arena.build);
-    for (const form of forms) {
+    const plain = problemOf(attention.node, attention.arena.build);
+    const problems = plain.isPlain ? [plain, { ...plain, isSteep: true }] : [plain];
+    for (const [form, problem] of forms.flatMap((form) => problems.map((problem) => [form, problem] as const))) {
       const plan = form.plan(problem, { target: ortCpuTarget(), numbers: undefined });
       if (typeof plan === "string") continue;
       seen.add(form.name);

@@ -111,6 +111,12 @@ function corners(f: Binary, x: Bounds, y: Bounds, whole = x.whole && y.whole): B
   return { low: Math.min(...values), high: Math.max(...values), whole, finite };
 }
 
+/** Of a positive number: monotonic in each operand, but soon infinite. */
+function power(x: Bounds, y: Bounds): Bounds {
+  const bounds = corners((a, b) => a ** b, x, y, false);
+  return { ...bounds, finite: bounds.finite && Number.isFinite(bounds.high) };
+}
+
 function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bounds {
   const [x = anything, y = anything, z = anything] = parts;
   const { evaluate } = indexFunctions[fn];
@@ -124,6 +130,8 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
       return corners(evaluate as Binary, x, y);
     case "div":
       return y.low > 0 || y.high < 0 ? corners((a, b) => a / b, x, y, false) : anything;
+    case "pow":
+      return x.low > 0 ? power(x, y) : anything;
     case "neg":
       return { ...x, low: -x.high, high: -x.low };
     case "abs":

@@ -17,6 +17,7 @@ import { globals } from "./globals.ts";
 import { type MaskProblem, numberOf, problemOf, type Unseen } from "./problem.ts";
 import { split } from "./split.ts";
 import { stairs } from "./stairs.ts";
+import { heldScores, isSteep } from "./steep.ts";
 
 /** Every way to compute an attention. `mask-dense` always has a plan. */
 export const forms: readonly Form[] = [dense, banded, globals, stairs, split, gathered];
@@ -51,7 +52,7 @@ export function lowered(
   limits: ReadonlyMap<Dim, number>,
   cx: PassContext,
 ): Lowered {
-  const problem = problemOf(node, cx.arena.build, unseen);
+  const problem = problemIn(node, unseen, cx);
   const numbers = numbersOf(problem.sizes, cx.dims);
   if (numbers && !(isStatic(problem.sizes.queries) && isStatic(problem.sizes.keys)))
     return specialised(problem, numbers, cx);
@@ -60,6 +61,12 @@ export function lowered(
   const { queries, keys } = problem.sizes;
   const most = Math.min(...[queries, keys].map((dim) => limits.get(dim) ?? Number.POSITIVE_INFINITY));
   return dispatched(problem, found, most, cx);
+}
+
+function problemIn(node: Node, unseen: Unseen | undefined, cx: PassContext): MaskProblem {
+  const problem = problemOf(node, cx.arena.build, unseen);
+  const mayHold = cx.target.choices.holdsUp && !cx.options.without.has(heldScores.name);
+  return { ...problem, isSteep: mayHold && isSteep(problem, cx) };
 }
 
 const built = ({ form, plan }: Candidate): Lowered => ({ form: form.name, value: plan.build() });
@@ -97,9 +104,15 @@ function best(found: readonly Candidate[], numbers: Numbers): Candidate {
 }
 
 /** Reports what was chosen, and why the others were not. */
-function chosen(one: Candidate, { found, refused }: Candidates, { node }: MaskProblem, cx: PassContext): Candidate {
+function chosen(
+  one: Candidate,
+  { found, refused }: Candidates,
+  { node, isSteep }: MaskProblem,
+  cx: PassContext,
+): Candidate {
   const note = noteOf(cx, node);
   cx.report.fired(one.form.name, 1, note);
+  if (isSteep && one.plan.holds) cx.report.fired(heldScores.name, 1, note);
   for (const [form, reason] of refused) cx.report.refused(form.name, reason, note);
   for (const { form } of found) if (form !== one.form) cx.report.refused(form.name, slower, note);
   return one;
@@ -118,7 +131,7 @@ function specialised(problem: MaskProblem, numbers: Numbers, cx: PassContext): L
   const lengths = new Map(
     [problem.sizes.queries, problem.sizes.keys].flatMap(symbolsOf).map((name) => [name, cx.dims.get(name)!] as const),
   );
-  const fixed = withLengths(problem, lengths, cx.arena);
+  const fixed = withLengths(problem, lengths, cx);
   const found = candidates(fixed, { target: cx.target, numbers }, cx);
   const special = best(found.found, numbers);
   const share = general.form === dense ? worthwhile : worthGivingUpOpenLengths;
@@ -151,13 +164,17 @@ function guarded(problem: MaskProblem, one: Candidate, found: readonly Candidate
 }
 
 /** The attention on tensors whose lengths are numbers. */
-function withLengths({ node, unseen }: MaskProblem, lengths: ReadonlyMap<string, number>, arena: Arena): MaskProblem {
+function withLengths(
+  { node, unseen }: MaskProblem,
+  lengths: ReadonlyMap<string, number>,
+  cx: PassContext,
+): MaskProblem {
   const refined = (value: Value) => {
     const shape = value.type.shape.map((dim) => substitute(dim, lengths));
-    return sameShape(shape, value.type.shape) ? value : arena.build.refine(value, { shape });
+    return sameShape(shape, value.type.shape) ? value : cx.arena.build.refine(value, { shape });
   };
   const known = unseen && { ...unseen, means: refined(unseen.means) };
-  return problemOf(arena.rebuild(node, node.operands.map(refined)), arena.build, known);
+  return problemIn(cx.arena.rebuild(node, node.operands.map(refined)), known, cx);
 }
 
 /** Lengths a form is compared with `mask-dense` at where none is known. */

@@ -9,7 +9,7 @@ import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attenti
 import { swallows } from "../attention/depths.ts";
 import { denseTime } from "./estimate.ts";
 import type { Form } from "./form.ts";
-import { gridOf } from "./parts.ts";
+import { gridOf, partOf } from "./parts.ts";
 import type { MaskProblem, Unseen } from "./problem.ts";
 
 /** All pairs at once: kernels of attention where the formulas amount to a mask and a bias, else plain ops. */
@@ -19,9 +19,14 @@ export const dense: Form = {
   refuses: [],
   plan: (problem, { target }) => ({
     time: (numbers) => denseTime(problem, numbers, target),
+    holds: holds(problem),
     build: () => (problem.unseen ? withMeans(problem, problem.unseen) : denseAttention(problem)),
   }),
 };
+
+/** Rows of known lengths have a greatest score. */
+const holds = ({ sizes, unseen }: MaskProblem): boolean =>
+  isStatic(sizes.queries) && isStatic(sizes.keys) && unseen === undefined;
 
 /** Hidden by a number that swallows scores, rows that see nothing are the mean of the values by themselves. */
 function withMeans(problem: MaskProblem, { means }: Unseen): Value {
@@ -104,8 +109,12 @@ function scaledAhead(node: Node, b: Build): Value {
 }
 
 function denseAttention(problem: MaskProblem, keepsMeans = false): Value {
-  const { node, b, isPlain, q, k, v } = problem;
+  const { node, b, isPlain, isSteep, sizes, q, k, v } = problem;
   const attrs = attrsOf(node, "attention");
+  if (isSteep && holds(problem)) {
+    const keys = [{ start: 0, end: sizes.keys }];
+    return partOf(problem, { start: 0, end: sizes.queries, keys, full: attrs.mask === everything && !attrs.causal });
+  }
   if (!isPlain) return scaledAhead(node, b);
   if (!hasFormulas(node)) return node.results[0]!;
   const operands = attentionExtras(node.operands.slice(3), attrs.tables);

@@ -10,6 +10,8 @@ export interface Plan {
   build(): Value;
   /** The shortest length of the queries it is right for, where lengths are open; 1 where not said. */
   readonly least?: number;
+  /** Scores are held up where the problem is steep. */
+  readonly holds?: boolean;
 }
 
 export interface FormContext {

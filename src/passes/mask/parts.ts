@@ -35,12 +35,12 @@ export function attendInParts(problem: MaskProblem, parts: readonly Part[]): Val
  * it is computed for the widest of them and is the end of that for the others.
  */
 function sharedBiases(problem: MaskProblem, parts: readonly Part[]): ReadonlyMap<Part, Value> {
-  const { b, facts, seesItself, program, isPlain, added } = problem;
+  const { b, facts, seesItself, program, isPlain, isSteep, added } = problem;
   const shared = new Map<Part, Value>();
   if (!facts.ofDistance || !seesItself || program.normaliser !== "softmax" || program.formulas.prob !== theScore())
     return shared;
   if (!isPlain && !staysFinite(program)) return shared;
-  const own = isPlain ? added! : constant(0);
+  const own = isPlain && !isSteep ? added! : constant(0);
   if (own !== constant(0) && !maskFacts({ expr: own, tables: program.tables }).ofDistance) return shared;
   const groups = new Map<string, Part[]>();
   for (const part of parts) {
@@ -63,7 +63,7 @@ const typical = (dim: Dim): number => evaluate(dim, new Map(symbolsOf(dim).map((
 
 /** The attention of one part; zero where its queries see no key. */
 export function partOf(problem: MaskProblem, part: Part, shared?: Value): Value {
-  const { b, sizes, isPlain, added, seesItself, program } = problem;
+  const { b, sizes, isPlain, isSteep, added, seesItself, program } = problem;
   const { batch, heads, valueWidth } = sizes;
   const { dtype } = problem.q.type;
   const rows = lengthOf(part);
@@ -73,7 +73,8 @@ export function partOf(problem: MaskProblem, part: Part, shared?: Value): Value 
   const { scale, formulas } = program;
   const own = part.full ? { ...program, formulas: { ...formulas, mask: everything } } : program;
   const on = gridOf(problem, part);
-  if (!isPlain) return attendInSteps(b, [q, k, v], own, { ...on, hiding: shared });
+  if (!isPlain || isSteep)
+    return attendInSteps(b, [q, k, v], own, { ...on, hiding: shared, ...(isSteep && { steep: true }) });
   // Rows that see nothing are told by a mask, not by a bias.
   const [mask, bias] =
     seesItself || part.full

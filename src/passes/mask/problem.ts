@@ -46,6 +46,8 @@ export interface MaskProblem {
   readonly added: IndexExpr | undefined;
   /** Softmax of s + f, f finite: what kernels of attention compute. */
   readonly isPlain: boolean;
+  /** What is added falls so far along a row that weights would be subnormal numbers; taken for false where not said. */
+  readonly isSteep?: boolean;
   /** Every query sees a key, whatever the lengths. */
   readonly seesItself: boolean;
   readonly unseen: Unseen | undefined;

@@ -35,6 +35,7 @@ export const split: Form = {
     });
     const parts = partition(problem, lines, rows, batch);
     return {
+      holds: true,
       time: ({ batch }) => parts.reduce((sum, part) => sum + timeOfPart(problem, part, batch), 0),
       build: () => attendInParts(problem, parts),
     };

@@ -4,6 +4,7 @@ import { positionStages } from "../fuse-position.ts";
 import { legaliseRules } from "../legalise.ts";
 import { forms } from "../mask/choose.ts";
 import type { Form } from "../mask/form.ts";
+import { heldScores } from "../mask/steep.ts";
 import { projectStages } from "../project.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
 import type { Rule } from "../rewrite/rule.ts";
@@ -11,14 +12,16 @@ import { sharedContraction } from "../share.ts";
 import { activationStages } from "./activation.ts";
 import { normStages } from "./norm.ts";
 
+type NamedForm = Pick<Form, "name" | "formula" | "refuses">;
+
 /** Every rule there is, by the pass that applies it: what documentation and tests read. */
-export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher | Form)[]> = new Map<
+export const rulesByPass: ReadonlyMap<string, readonly (Rule | Matcher | NamedForm)[]> = new Map<
   string,
-  readonly (Rule | Matcher | Form)[]
+  readonly (Rule | Matcher | NamedForm)[]
 >([
   ["canonicalise", canonicaliseRules],
   ["fuse-attention", attentionStages.flat()],
-  ["mask", forms],
+  ["mask", [...forms, heldScores]],
   ["fuse-norm", normStages.flat()],
   ["fuse-position", positionStages.flat()],
   ["fuse-activation", activationStages.flat()],
