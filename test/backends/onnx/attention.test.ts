@@ -278,3 +278,32 @@ it("weights of an open number of keys may be read by any operator", async () => 
     expect(operators(await check(arena, graph, new Map(Object.entries(feeds)), ortCpu()))).toContain("Attention");
   }
 });
+
+it("weights of two open numbers of keys are kept apart", async () => {
+  const arena = new Arena();
+  const b = arena.build;
+  const input = (name: string, length: string) => b.input({ name, dtype: "f32", shape: [1, 2, symbol(length), 4] });
+  const [q, k, q2, k2] = [input("q", "S"), input("k", "S"), input("q2", "S"), input("k2", "P")];
+  const attend = (q: Value, k: Value) => arena.node("attentionWithWeights", [q, k, k], { scale: 0.5 }).results;
+  const graph = graphOf(
+    "apart",
+    [q, k, q2, k2],
+    [
+      ["out", attend(q, k)[0]!],
+      ["weights", attend(q2, k2)[1]!],
+    ],
+  );
+  for (const [queries, keys] of [
+    [17, 2],
+    [3, 33],
+  ] as const) {
+    const feeds = {
+      q: tensor("f32", [1, 2, queries, 4]),
+      k: tensor("f32", [1, 2, queries, 4], 2),
+      q2: tensor("f32", [1, 2, queries, 4], 3),
+      k2: tensor("f32", [1, 2, keys, 4], 4),
+    };
+    const made = operators(await check(arena, graph, new Map(Object.entries(feeds)), ortCpu()));
+    expect(made.filter((name) => name === "Attention")).toHaveLength(1);
+  }
+});

@@ -1,5 +1,5 @@
 import type { Attrs } from "../../../ir/attrs.ts";
-import { type Dim, divideExact } from "../../../ir/dim.ts";
+import { type Dim, divideExact, isStatic } from "../../../ir/dim.ts";
 import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
 import { type AttentionCase, type AttentionForm, formsByLength, knownLength } from "./attention-choice.ts";
 import { additiveMask, forms, type Problem, standardWithWeights } from "./attention-forms.ts";
@@ -26,7 +26,16 @@ function weighing({ e, node, operands, attrs, type }: LowerContext<"attentionWit
   const extras = attentionExtras(node.operands.slice(3));
   const problem = { e, q, k, v, packed: false, ...sizes, extras, type, ...attrs };
   if (!e.target.contrib || type.dtype !== "f32" || isEmpty(problem) || !forms.standard.fits(problem)) return undefined;
+  if (!isOpenAlone(problem)) return undefined;
   return standardWithWeights(scaled(problem), node.results[1]!.type);
+}
+
+/**
+ * Whether no other weights in the model have another open number of keys. ONNX's shape inference takes both numbers for 0, and
+ * ONNX Runtime keeps the one in the memory of the other, as if they were equal.
+ */
+function isOpenAlone({ e, k, keys }: Problem): boolean {
+  return isStatic(keys) || e.once("weights of an open number of keys", () => k).type.shape[2] === keys;
 }
 
 const isEmpty = ({ queries, keys, batch }: Problem): boolean => queries === 0 || keys === 0 || batch === 0;
