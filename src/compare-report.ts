@@ -32,6 +32,8 @@ export interface RunReport {
   readonly reference: "float64 reference" | "naive graph in float64" | "naive graph in float32" | "file as it is";
   /** The padding mask where a file, which has no zeros at padding, is among the variants: all are compared at real positions only. */
   readonly realPositionsOf: string | null;
+  /** Why the runtime does not run the file as it is: then the graph that was read is what `naive` and `ort` run. */
+  readonly fileRefused: string | null;
   readonly variants: readonly VariantReport[];
 }
 

@@ -13,6 +13,7 @@ import { diffAgainst } from "./diff.ts";
 import { completeDims, dimsOfFeeds, randomFeeds } from "./feeds.ts";
 import { crossoversOf, growthOf, type SweepRun } from "./growth.ts";
 import { costOf, everyNode, type GraphCost } from "./ir/cost.ts";
+import { QkvError } from "./ir/diagnostics.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
 import { castTensor, type HostTensor } from "./ir/tensor.ts";
@@ -21,7 +22,7 @@ import { naiveTarget } from "./passes/target.ts";
 import { realPositions } from "./real-positions.ts";
 import { reference } from "./reference.ts";
 import { roundingTolerance } from "./rounding.ts";
-import { checkRunnable, leastLevel, modelBytes, runFile, runModel } from "./session.ts";
+import { checkRunnable, leastLevel, modelBytes, notAsItIs, runModel, tryFile } from "./session.ts";
 
 export interface CompareOptions extends Omit<CompileOptions, "dims" | "hints" | "naive" | "instruments"> {
   /** Sizes, one set per run. Symbols left out take defaults: 1 for a batch, 128 for others. */
@@ -100,7 +101,9 @@ async function compareOnce(
   const optimised = await compile(built, { ...compileOptions, hints: dims });
   const feeds = options.feeds ?? randomFeeds(naive.declared, dims, options.seed ?? 0);
   for (const compiled of [naive, optimised]) checkRunnable(compiled.onnx(), feeds);
-  const candidates = await candidatesOf(built, naive, optimised, dims, options);
+  const ofFile = built.file === undefined ? undefined : await tryFile(built.file, feeds);
+  const [asItIs, refusal] = ofFile instanceof QkvError ? [undefined, ofFile] : [ofFile, undefined];
+  const candidates = await candidatesOf(built, asItIs && built.file, naive, optimised, dims, options);
   onProgress("computing the reference", 0, 1);
   const withFile = candidates.some(({ model }) => typeof model === "string");
   const how = {
@@ -109,16 +112,21 @@ async function compareOnce(
   };
   const agreeWith = (expected: Outputs) => (one: Candidate, outputs: Outputs) =>
     agreement([candidates[0]!, expected], [one, outputs], feeds, how);
-  const asItIs = built.file === undefined ? undefined : await runFile(built.file, feeds);
   const computed = await referenceOutputs(naive, feeds, dims, asItIs);
   // Where a file rounds to whole numbers, as to buckets of distances, its own precision is part of what it says.
   const follows = asItIs === undefined || (await agreeWith(computed.expected)(candidates[0]!, asItIs)).equal;
   const { reference: referenceName, expected } = follows ? computed : fileReference(asItIs);
   const agree = agreeWith(expected);
-  const variants = await runCandidates(candidates, feeds, agree, dims, options, timing ?? {}, onProgress);
+  const variants = await runCandidates(candidates, feeds, agree, dims, options, timing ?? {}, onProgress).catch(
+    (error) => {
+      throw refusal ?? error;
+    },
+  );
   const realPositionsOf = withFile ? (options.unpad ?? null) : null;
+  const fileRefused = refusal ? notAsItIs(refusal) : null;
+  const told = { reference: referenceName, realPositionsOf, fileRefused };
   return {
-    report: { dims: Object.fromEntries(dims), reference: referenceName, realPositionsOf, variants } as RunReport,
+    report: { dims: Object.fromEntries(dims), ...told, variants } as RunReport,
     costs: new Map(candidates.flatMap(({ name, cost }) => (cost ? [[name, cost] as const] : []))),
     compiled: optimised,
   };
@@ -143,14 +151,15 @@ function candidate(name: string, compiled: Compiled, level: OptimizationLevel, b
 
 async function candidatesOf(
   built: Declared,
+  file: string | undefined,
   naive: Compiled,
   optimised: Compiled,
   dims: ReadonlyMap<string, number>,
   options: CompareOptions,
 ): Promise<readonly Candidate[]> {
   // A file is compared as it is, not as it was read.
-  const bytes = built.file ?? modelBytes(naive.onnx());
-  const plain = built.file === undefined ? "disabled" : await leastLevel(built.file);
+  const bytes = file ?? modelBytes(naive.onnx());
+  const plain = file === undefined ? "disabled" : await leastLevel(file);
   const list = [
     candidate("naive", naive, plain, bytes),
     candidate("ort", naive, "all", bytes),

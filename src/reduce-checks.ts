@@ -7,7 +7,7 @@ import { verifyGraph } from "./ir/verify.ts";
 import { tallying, type WeightReader } from "./passes/pass.ts";
 import type { Check } from "./reduce.ts";
 import type { Case } from "./reduce-steps.ts";
-import type { Reference, Tensors } from "./reference.ts";
+import { type Reference, type Tensors, toleranceOf } from "./reference.ts";
 import { roundingTolerance } from "./rounding.ts";
 import { runModel } from "./session.ts";
 import type { Step } from "./watch.ts";
@@ -25,8 +25,9 @@ export async function endingLike(first: Case, ending: (one: Case) => Promise<End
 export const ofPass =
   ({ pass, cx }: Step, reference: (weights: WeightReader) => Reference) =>
   async (one: Case): Promise<Ending> => {
-    const { outputs, tolerance } = reference(one.weights);
-    return judged(one, outputs, tolerance, async () => {
+    const judge = reference(one.weights);
+    const { outputs } = judge;
+    return judged(one, outputs, toleranceOf(pass, judge), async () => {
       const { report } = tallying();
       const after = await pass.run(one.graph, { ...cx, report, weights: one.weights });
       verifyGraph(after, { arena: cx.arena });

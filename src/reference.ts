@@ -8,7 +8,7 @@ import { isFloat } from "./ir/dtype.ts";
 import { evaluateGraph } from "./ir/evaluate.ts";
 import type { Graph } from "./ir/graph.ts";
 import { fromNumbers, type HostTensor } from "./ir/tensor.ts";
-import type { WeightReader } from "./passes/pass.ts";
+import type { Pass, WeightReader } from "./passes/pass.ts";
 import { roundingTolerance } from "./rounding.ts";
 import { runModel } from "./session.ts";
 
@@ -37,6 +37,10 @@ const isEvaluated = (op: string): boolean => {
   const { evaluate, decompose } = opDef(op);
   return op === "input" || op === "param" || evaluate !== undefined || decompose !== undefined;
 };
+
+/** What a pass is held to. */
+export const toleranceOf = ({ clears = false }: Pass, { tolerance }: Pick<Reference, "tolerance">) =>
+  tolerance && { ...tolerance, sameNaN: tolerance.sameNaN === true && !clears };
 
 /** By the runtime with its optimiser off, every composite in simple operators. */
 export const inRuntime = (weights: WeightReader, arena: Arena, tolerance = tolerances.f32): Reference => ({

@@ -4,7 +4,7 @@ import { type OptimizationLevel, openSession, type Session, type SessionOptions 
 import type { Compiled } from "./compile.ts";
 import { attrsOf } from "./ir/arena.ts";
 import { bindDims } from "./ir/bind-dims.ts";
-import { fail } from "./ir/diagnostics.ts";
+import { fail, QkvError } from "./ir/diagnostics.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
 /** In memory a model is one piece up to this size; the format ends at 2 GiB. */
@@ -89,6 +89,23 @@ export async function runFile(
     await open.close();
   }
 }
+
+/**
+ * The same, or what the runtime says where it does not load or run the file: no standard Attention, for one, whose mask is
+ * to be stretched along the queries.
+ */
+export const tryFile = (
+  path: string,
+  feeds: ReadonlyMap<string, HostTensor>,
+): Promise<ReadonlyMap<string, HostTensor> | QkvError> =>
+  runFile(path, feeds).catch((error: unknown) => {
+    if (error instanceof QkvError) return error;
+    throw error;
+  });
+
+/** What is said where a file is not run as it is: the operator the runtime stops at, not all it says. */
+export const notAsItIs = ({ message }: QkvError): string =>
+  `ONNX Runtime does not run the file as it is, so the graph that was read takes its place: ${message.split(" Status Message")[0]}`;
 
 /** Runs a model once, at an optimisation level: loads it, runs it, frees it. */
 export async function runModel(

@@ -11,7 +11,7 @@ import { evaluate } from "./ir/dim.ts";
 import type { Graph } from "./ir/graph.ts";
 import { toFloat64 } from "./ir/tensor.ts";
 import { maxUlpError as ulpError } from "./ir/ulp.ts";
-import { inRuntime, type Reference, referenceFor, type Tensors } from "./reference.ts";
+import { inRuntime, type Reference, referenceFor, type Tensors, toleranceOf } from "./reference.ts";
 import { roundingTolerance } from "./rounding.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
@@ -155,7 +155,7 @@ async function checkStages(
   for (const { pass, index, before: from, after, error } of ofPasses ? steps : []) {
     if (from === after) continue;
     const outputs = after ? await attempt(() => reference.outputs(after, feeds)) : { error: error! };
-    stages.push(check(pass.name, index, declared, before, outputs, reference.tolerance));
+    stages.push(check(pass.name, index, declared, before, outputs, toleranceOf(pass, reference)));
     if ("error" in outputs) return stages;
     before = outputs.tensors;
   }
@@ -254,7 +254,9 @@ function firstGuilty(checked: Checked, wanted?: string) {
   return wrong.toSorted((p, q) => (place(p) === place(q) ? 0 : place(p) - place(q))).at(0);
 }
 
-async function blameStep(step: Step, { feeds }: Trial, { outputs, tolerance }: Reference): Promise<Blame> {
+async function blameStep(step: Step, { feeds }: Trial, reference: Reference): Promise<Blame> {
+  const { outputs } = reference;
+  const tolerance = toleranceOf(step.pass, reference);
   const expected = await outputs(step.before, feeds);
   return blame(
     step.pass,

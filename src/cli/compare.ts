@@ -126,6 +126,7 @@ function renderPlacement({ variants }: RunReport): string {
 function renderRun(run: RunReport): string {
   const table = renderTable(["", ...runColumns], runRows(run)).trimEnd();
   const notes = [
+    ...(run.fileRefused ? [`naive, ort: ${run.fileRefused}`] : []),
     ...(run.variants.some(({ unrounded }) => unrounded)
       ? ["unrounded: equal without the rounding of activations to 8 bits, which makes whole steps of last bits"]
       : []),

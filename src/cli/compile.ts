@@ -62,7 +62,8 @@ async function run(path: string, flags: Flags): Promise<void> {
     const { passes: _passes, ...asDeclared } = options;
     const naive = await compile(declared, { ...asDeclared, dims, naive: true });
     const { seed } = options;
-    await checkAgainst(naive, compiled, { ...(seed !== undefined && { seed }), ...fileOf(declared) });
+    const warn = (message: string) => printWarnings([message]);
+    await checkAgainst(naive, compiled, { ...(seed !== undefined && { seed }), ...fileOf(declared), warn });
   }
   const { files, byteLength } = writeModel(flags.output, onnx);
   printWarnings(compiled.warnings());

@@ -92,7 +92,8 @@ function check(path: string, model: ImportedModel, { source, tensors }: Recovere
       .catch(unplaced);
     const weights = memoryStore(tensors);
     const declared = await compile(model, { naive: true });
-    return checkAgainst(declared, await compile(built, { naive: true, weights }), { file: path });
+    const warn = (message: string) => printWarnings([message]);
+    return checkAgainst(declared, await compile(built, { naive: true, weights }), { file: path, warn });
   });
 }
 

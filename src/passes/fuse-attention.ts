@@ -13,6 +13,7 @@ export const attentionStages: Stages = [softmaxRules, [severalValues], [attentio
 export const fuseAttention: Pass = {
   name: "fuse-attention",
   doc: "Any spelling of softmax attention becomes `attention`; key heads that groups repeat are shared.",
+  clears: true,
   run(graph, cx) {
     const fused = runStages(graph, attentionStages, cx);
     noteAttentions(fused, cx);

@@ -66,6 +66,8 @@ export interface PassContext {
 export interface Pass {
   readonly name: string;
   readonly doc: string;
+  /** Rows of a softmax that are all minus infinity, and so NaN, may be any numbers after it. */
+  readonly clears?: boolean;
   run(graph: Graph, cx: PassContext): Graph | Promise<Graph>;
 }
 

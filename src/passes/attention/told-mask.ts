@@ -5,8 +5,17 @@ import type { Value } from "../../ir/graph.ts";
 import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
+import { sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
-import { conjuncts, isCausalBias, maskedBelow, maskOfBias, mayHide, withoutLeadingAxes } from "./causal.ts";
+import {
+  type AddedMask,
+  conjuncts,
+  isCausalBias,
+  maskedBelow,
+  maskOfBias,
+  mayHide,
+  withoutLeadingAxes,
+} from "./causal.ts";
 import { isTriangleOf, toldBy } from "./lift.ts";
 
 /** Queries and keys are the last axes of what an attention is given. */
@@ -54,10 +63,28 @@ function terms(bias: Value): readonly Value[] {
   return found;
 }
 
+/** The mask that a bias is, laid out as the bias is. */
+function maskUnder(b: Build, bias: Value): AddedMask | undefined {
+  const value = withoutLeadingAxes(bias);
+  if (value.node.op !== "reshape") return maskOfBias(value, isHidden);
+  const [inner] = value.node.operands as [Value];
+  const added = maskOfBias(inner, isHidden);
+  const isWhole = added && sameShape(added.mask.type.shape, inner.type.shape);
+  return isWhole ? { ...added, mask: b.reshape(added.mask, { shape: value.type.shape }) } : undefined;
+}
+
+const isHidden = (element: number): boolean => element <= maskedBelow;
+
+/** What is stretched along axes it has is so too where it is added. */
+function unstretched(term: Value): Value {
+  const [inner] = term.node.operands;
+  const isStretched = term.node.op === "broadcast" && inner!.type.shape.length === term.type.shape.length;
+  return isStretched ? unstretched(inner!) : term;
+}
+
 /** A mask as long as it is added: what it tells, where rows that see nothing are no others for it. */
 function toldOfTerm(b: Build, term: Value, isAlone: boolean, queries: Dim, keys: Dim): Told | undefined {
-  const isHidden = (element: number) => element <= maskedBelow;
-  const selected = maskOfBias(withoutLeadingAxes(term), isHidden);
+  const selected = maskUnder(b, term);
   if (selected) {
     const told = toldOf(selected.keeps ? selected.mask : b.not(selected.mask), queries, keys);
     if (selected.fill === Number.NEGATIVE_INFINITY) return told;
@@ -93,7 +120,7 @@ export const toldMask: Matcher = {
     const [queries, keys] = [q.type.shape[2]!, k.type.shape[2]!];
     // What is added ahead of a function of the scores is no mask behind it.
     const isPlain = attrs.normaliser === "softmax" && attrs.score === theScore();
-    const added = bias && isPlain ? terms(bias) : [];
+    const added = bias && isPlain ? terms(bias).map(unstretched) : [];
     const isAlone = !mask && attrs.mask === everything && added.filter(mayHide).length === 1;
     const b = arena.build;
     const ofTerms = added.map((term) => toldOfTerm(b, term, isAlone, queries, keys));

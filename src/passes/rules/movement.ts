@@ -3,7 +3,7 @@ import { type Dim, mul, sum } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import { type Match, type Rule, rule } from "../rewrite/rule.ts";
-import { a, loose, t, x } from "../rewrite/term.ts";
+import { a, loose, t, x, y } from "../rewrite/term.ts";
 
 type Perm = readonly number[];
 
@@ -86,6 +86,35 @@ function mergedAxes(from: readonly Dim[], to: readonly Dim[]): readonly (readonl
   groups.at(-1)?.push(...rest.map((_, i) => at + i));
   return groups;
 }
+
+/**
+ * A sum of operands that are both smaller than it, cut apart: where only the first axis is, which an operand has all of or
+ * not at all, the operands are cut instead.
+ */
+const outerSums: readonly Rule[] = (["add", "and", "or"] as const).map((op) =>
+  rule({
+    name: `reshape-of-outer-${op}`,
+    formula: `reshape(${op}(x, y)) = ${op}(reshape(x), reshape(y)) where the first axis is cut apart, x and y being smaller`,
+    left: t.reshape(t[op](x, y)),
+    right: (m, b) => {
+      const whole = m.root.node.operands[0]!.type.shape;
+      const cut = m.root.type.shape.slice(0, m.root.type.shape.length - whole.length + 1);
+      const rest = whole.slice(1);
+      const isCut = cut.filter((dim) => dim !== 1).length > 1 && sameShape(m.root.type.shape.slice(cut.length), rest);
+      const operands = [m.value("x"), m.value("y")];
+      if (!isCut || operands.some(({ type }) => sameShape(type.shape, whole))) return undefined;
+      const apart = (value: Value): Value => {
+        const { shape } = value.type;
+        if (shape.length < whole.length) return value;
+        const first = shape[0] === 1 ? cut.map(() => 1) : cut;
+        return b.reshape(value, { shape: [...first, ...shape.slice(1)] });
+      };
+      const [left, right] = operands.map(apart) as [Value, Value];
+      const made = b[op](left, right);
+      return sameShape(made.type.shape, m.root.type.shape) ? made : undefined;
+    },
+  }),
+);
 
 /** Axes that are merged, moved together and come apart again need not be merged. */
 const aroundTransposes: readonly Rule[] = [
@@ -278,6 +307,7 @@ export const movement: readonly Rule[] = [
   ...transposes,
   ...reshapes,
   ...aroundTransposes,
+  ...outerSums,
   ...cuts,
   ...joins,
   ...keptAxes,
