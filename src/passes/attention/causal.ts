@@ -27,9 +27,27 @@ export function isCausalMask(mask: Value, axes: PairAxes): boolean {
  * is the first; undefined for any other.
  */
 export function firstOfTriangle(mask: Value, axes: PairAxes): Dim | undefined {
-  let current = withoutLeadingAxes(mask);
+  const cut = cutOf(mask, axes);
+  return cut && isTriangleMask(cut.tensor, axes) ? cut.first : undefined;
+}
+
+/** What is x ≠ 0. */
+function comparedWithNothing({ node }: Value): Value | undefined {
+  const [equal] = node.op === "not" ? node.operands : [];
+  return equal?.node.op === "equal" && scalarOf(equal.node.operands[1]!) === 0 ? equal.node.operands[0] : undefined;
+}
+
+/** The constant a mask or bias is the first keys of, from the query `first` on. */
+function cutOf(value: Value, axes: PairAxes): { readonly tensor: HostTensor; readonly first: Dim } | undefined {
+  let current = withoutLeadingAxes(value);
   let first: Dim = 0;
-  while (current.node.op === "slice" || current.node.op === "cast") {
+  for (;;) {
+    const compared = comparedWithNothing(current);
+    if (compared) {
+      current = withoutLeadingAxes(compared);
+      continue;
+    }
+    if (current.node.op !== "slice" && current.node.op !== "cast") break;
     const inner = current.node.operands[0]!;
     // Between numbers a cast may round to 0.
     if (current.node.op === "cast" && current.type.dtype !== "bool" && inner.type.dtype !== "bool") return undefined;
@@ -43,7 +61,7 @@ export function firstOfTriangle(mask: Value, axes: PairAxes): Dim | undefined {
     current = withoutLeadingAxes(inner);
   }
   const tensor = tensorOf(current);
-  return tensor && isTriangleMask(tensor, axes) ? first : undefined;
+  return tensor && { tensor, first };
 }
 
 const triangles = new WeakMap<HostTensor, Map<string, boolean>>();
@@ -59,11 +77,11 @@ function isTriangleMask(tensor: HostTensor, axes: PairAxes): boolean {
 
 /** Whether an additive bias is zero where a causal mask is on and masks where it is off. */
 export function isCausalBias(bias: Value, axes: PairAxes, masked: (element: number) => boolean): boolean {
-  const tensor = tensorOf(withoutLeadingAxes(bias));
-  if (!tensor) return false;
-  const values = toFloat64(tensor);
+  const cut = cutOf(bias, axes);
+  if (cut?.first !== 0) return false;
+  const values = toFloat64(cut.tensor);
   return isTriangle(
-    tensor,
+    cut.tensor,
     axes,
     (_, i) => values[i] === 0,
     (_, i) => masked(values[i]!),
@@ -158,7 +176,9 @@ const most = 64;
 
 /** Whether an additive bias hides by numbers that are finite. */
 export function isFiniteBias(bias: Value): boolean {
-  const tensor = tensorOf(withoutLeadingAxes(bias));
+  let current = withoutLeadingAxes(bias);
+  while (current.node.op === "slice") current = withoutLeadingAxes(current.node.operands[0]!);
+  const tensor = tensorOf(current);
   return !tensor || toFloat64(tensor).every(Number.isFinite);
 }
 

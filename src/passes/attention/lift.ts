@@ -4,7 +4,7 @@ import { atLeast, type Dim, sub } from "../../ir/dim.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { causalAmongLast, keysBefore, placeAmongLast } from "../../ir/index-analysis/diagonal.ts";
-import type { IndexFn } from "../../ir/index-expr/functions.ts";
+import { type IndexFn, indexFunctions } from "../../ir/index-expr/functions.ts";
 import { applied, constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import {
@@ -23,7 +23,10 @@ const quotient = (x: IndexExpr, y: IndexExpr): IndexExpr => applied("div", x, y)
 type Make = (args: readonly IndexExpr[]) => IndexExpr;
 
 /** Operations that make whole numbers of whole numbers, as formulas have them. */
-const arithmetic: Readonly<Record<string, Make>> = named("add", "sub", "mul", "neg", "abs", "min", "max");
+const arithmetic: Readonly<Record<string, Make>> = {
+  ...named("add", "sub", "mul", "neg", "abs", "min", "max"),
+  select: (args) => logic.select!(args),
+};
 
 /** Of whole numbers, so that one spelling stands for all of them. */
 const comparisons: Readonly<Record<string, Make>> = {
@@ -54,6 +57,12 @@ function below(x: IndexExpr, y: IndexExpr): IndexExpr {
 function upTo(x: IndexExpr, y: IndexExpr): IndexExpr {
   const last = beforeOne(x);
   return last ? applied("less", last, y) : applied("lessEqual", x, y);
+}
+
+/** A product is 0 where a factor is. */
+function notZero(x: IndexExpr): IndexExpr {
+  if (x.kind === "apply" && x.fn === "mul") return both(notZero(x.args[0]!), notZero(x.args[1]!));
+  return x.kind === "apply" && indexFunctions[x.fn].truth ? x : applied("notEqual", x, constant(0));
 }
 
 function denied(x: IndexExpr): IndexExpr {
@@ -149,7 +158,7 @@ function truth(value: Value, axes: Pairs, depth: number): IndexExpr | undefined 
   const { op, operands } = inner.node;
   if (op === "cast") {
     const from = positions(operands[0]!, axes, depth + 1);
-    return from && applied("notEqual", from, constant(0));
+    return from && notZero(from);
   }
   return combined(inner, comparisons[op], axes, depth, positions) ?? combined(inner, logic[op], axes, depth, truth);
 }

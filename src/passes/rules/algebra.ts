@@ -1,6 +1,6 @@
 import { opDef } from "../../ir/arena.ts";
 import { product } from "../../ir/dim.ts";
-import { isFloat } from "../../ir/dtype.ts";
+import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
@@ -233,6 +233,27 @@ const logic: readonly Rule[] = [
       if ((whereTrue === 0) === (whereFalse === 0)) return undefined;
       const truth = whereFalse === 0 ? m.value("x") : b.not(m.value("x"));
       return b.broadcast(truth, { shape: m.root.type.shape });
+    },
+  }),
+  rule({
+    name: "cast-of-select",
+    formula: "cast(select(x, c, d)) = select(x, cast(c), cast(d)) where c and d are 0 and 1",
+    left: t.cast(t.select(x, c, d), { to: a("p") }),
+    right: (m, b) => {
+      const numbers = [m.number("c"), m.number("d")];
+      if (m.attr("p") === "bool" || !numbers.every((number) => number === 0 || number === 1)) return undefined;
+      const [whereTrue, whereFalse] = numbers.map((number) => b.scalar(number, m.attr<DType>("p"))) as [Value, Value];
+      return b.broadcast(b.select(m.value("x"), whereTrue, whereFalse), { shape: m.root.type.shape });
+    },
+  }),
+  rule({
+    name: "equal-of-truth",
+    formula: "(cast(x) = 0) = not x, (cast(x) = 1) = x where x is a truth",
+    left: t.equal(t.cast(x, { to: a("p") }), y),
+    right: (m, b) => {
+      const other = scalarOf(m.value("y"));
+      if (m.value("x").type.dtype !== "bool" || (other !== 0 && other !== 1)) return undefined;
+      return b.broadcast(other === 1 ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
     },
   }),
   rule({

@@ -100,7 +100,9 @@ const outerSums: readonly Rule[] = (["add", "and", "or"] as const).map((op) =>
       const whole = m.root.node.operands[0]!.type.shape;
       const cut = m.root.type.shape.slice(0, m.root.type.shape.length - whole.length + 1);
       const rest = whole.slice(1);
-      const isCut = cut.filter((dim) => dim !== 1).length > 1 && sameShape(m.root.type.shape.slice(cut.length), rest);
+      // Sums stay what they are where an axis of 1 is added; conditions are looked for by their parts.
+      const pieces = op === "add" ? cut.filter((dim) => dim !== 1) : cut;
+      const isCut = pieces.length > 1 && sameShape(m.root.type.shape.slice(cut.length), rest);
       const operands = [m.value("x"), m.value("y")];
       if (!isCut || operands.some(({ type }) => sameShape(type.shape, whole))) return undefined;
       const apart = (value: Value): Value => {

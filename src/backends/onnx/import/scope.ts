@@ -132,14 +132,22 @@ function tensorEntry(scope: Scope, tensor: OnnxTensor, stored: boolean): Entry {
     : ofValue(value);
 }
 
-/** Whether a stored tensor is ones up to the diagonal and zeros beyond: a causal mask is no weight, whoever stored it. */
+/** Added to scores, this and less hides a key. */
+const hiding = -1e4;
+
+/**
+ * Whether a stored tensor is ones up to the diagonal and zeros beyond, or zeros and a number that hides: a causal mask is no
+ * weight, whoever stored it.
+ */
 function isTriangle(tensor: OnnxTensor): boolean {
   const { dtype, dims, bytes } = tensor;
   const [rows, columns] = dims.slice(-2);
   const isSquare = rows !== undefined && rows > 2 && rows === columns && dims.slice(0, -2).every((dim) => dim === 1);
   if (dtype !== "f32" || !isSquare || isExternal(bytes)) return false;
   const data = hostOf(tensor).data as Float32Array;
-  return data.every((x, at) => x === Number(at % rows <= Math.floor(at / rows)));
+  const [seen, hidden] = [data[0]!, data[1]!];
+  const isMask = (seen === 1 && hidden === 0) || (seen === 0 && hidden <= hiding);
+  return isMask && data.every((x, at) => x === (at % rows <= Math.floor(at / rows) ? seen : hidden));
 }
 
 function convertNode(scope: Scope, node: OnnxNode): void {
