@@ -7,6 +7,7 @@ import { type IndexExpr, score as theScore } from "../../ir/index-expr/types.ts"
 import { attentionExtras } from "../../ir/ops/attention.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
 import {
   type AddedMask,
   conjuncts,
@@ -52,15 +53,26 @@ function toldOf(mask: Value, queries: Dim, keys: Dim): Told {
     .reduce(all, nothing);
 }
 
-/** What is added up, in order. */
-function terms(bias: Value): readonly Value[] {
+/** What is added up, in order. A bias in which minus infinity takes the place of some is a mask and what is left of it. */
+function terms(b: Build, bias: Value): readonly Value[] {
   const found: Value[] = [];
   const open = [bias];
   for (let value = open.pop(); value; value = open.pop()) {
-    if (value.node.op === "add") open.push(...value.node.operands.toReversed());
+    const parts = value.node.op === "add" ? value.node.operands : apart(b, value);
+    if (parts) open.push(...parts.toReversed());
     else found.push(value);
   }
   return found;
+}
+
+function apart(b: Build, bias: Value): readonly Value[] | undefined {
+  const { node, type } = withoutLeadingAxes(bias);
+  const [condition, ...choices] = node.op === "select" ? (node.operands as [Value, Value, Value]) : [];
+  const at = choices.findIndex((choice) => scalarOf(choice) === Number.NEGATIVE_INFINITY);
+  const other = choices[1 - at];
+  if (!condition || at < 0 || !other || scalarOf(other) !== undefined) return undefined;
+  const [hidden, seen] = [choices[at]!, b.scalar(0, type.dtype)];
+  return [at === 0 ? b.select(condition, hidden, seen) : b.select(condition, seen, hidden), other];
 }
 
 /** The mask that a bias is, laid out as the bias is. */
@@ -97,11 +109,11 @@ function toldOfTerm(b: Build, term: Value, isAlone: boolean, queries: Dim, keys:
   return isTriangle ? { ...nothing, causal: true } : undefined;
 }
 
-/** A mask along [batch, heads, queries, keys]. */
-function ofRank4(b: Build, masks: readonly Value[]): readonly Value[] {
-  const [first, ...others] = masks;
+/** All of them as one, along [batch, heads, queries, keys]. */
+function ofRank4(b: Build, parts: readonly Value[], join: "and" | "add"): readonly Value[] {
+  const [first, ...others] = parts;
   if (!first) return [];
-  const whole = others.reduce((x, y) => b.and(x, y), first);
+  const whole = others.reduce((x, y) => b[join](x, y), first);
   const { shape } = whole.type;
   return [b.reshape(whole, { shape: [...Array.from({ length: 4 - shape.length }, () => 1), ...shape] })];
 }
@@ -120,16 +132,16 @@ export const toldMask: Matcher = {
     const [queries, keys] = [q.type.shape[2]!, k.type.shape[2]!];
     // What is added ahead of a function of the scores is no mask behind it.
     const isPlain = attrs.normaliser === "softmax" && attrs.score === theScore();
-    const added = bias && isPlain ? terms(bias).map(unstretched) : [];
-    const isAlone = !mask && attrs.mask === everything && added.filter(mayHide).length === 1;
     const b = arena.build;
+    const added = bias && isPlain ? terms(b, bias).map(unstretched) : [];
+    const isAlone = !mask && attrs.mask === everything && added.filter(mayHide).length === 1;
     const ofTerms = added.map((term) => toldOfTerm(b, term, isAlone, queries, keys));
     const told = [mask ? toldOf(mask, queries, keys) : nothing, ...ofTerms.map((one) => one ?? nothing)].reduce(all);
     if (told.formula === everything && (attrs.causal || !told.causal)) return undefined;
     const left = added.filter((_, i) => ofTerms[i] === undefined);
     const isKept = left.length === added.length;
-    const biases = isKept ? (bias ? [bias] : []) : left.length === 0 ? [] : [left.reduce((x, y) => b.add(x, y))];
-    const attended = b.attention(q, k, v, ...ofRank4(b, told.rest), ...biases, ...tables, {
+    const biases = !isKept ? ofRank4(b, left, "add") : bias ? [bias] : [];
+    const attended = b.attention(q, k, v, ...ofRank4(b, told.rest, "and"), ...biases, ...tables, {
       ...attrs,
       causal: attrs.causal || told.causal,
       mask: both(attrs.mask, told.formula),
