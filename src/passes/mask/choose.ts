@@ -159,7 +159,7 @@ function guarded(problem: MaskProblem, one: Candidate, found: readonly Candidate
   const b = arena.build;
   const isShort = b.less(b.size({ of: problem.sizes.queries }), b.scalar(plan.least, "i64"));
   const usual = found.find(({ form }) => form === dense)!;
-  const value = branchedBelow(problem, plan.least, isShort, [usual, one], arena);
+  const value = branchedBelow(problem, plan.least, isShort, usual, plan.build(), arena);
   return { form: form.name, value };
 }
 
@@ -180,7 +180,10 @@ function withLengths(
 /** Lengths a form is compared with `mask-dense` at where none is known. */
 const probes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
 
-/** No length is known: the form for any length that wins at long ones, behind `if` from where on it wins. */
+/**
+ * No length is known: the form for any length that wins at long ones, behind `if` from where on it wins, and up to where a
+ * kernel that keeps no scores does again.
+ */
 function dispatched(problem: MaskProblem, all: Candidates, most: number, cx: PassContext): Lowered {
   const { found } = all;
   const { queries, keys } = problem.sizes;
@@ -196,26 +199,34 @@ function dispatched(problem: MaskProblem, all: Candidates, most: number, cx: Pas
   const wins = possible.map(
     (length) => length >= least && other.plan.time(at(length)) < worthwhile * usual.plan.time(at(length)),
   );
-  const first = wins.lastIndexOf(false) + 1;
-  if (other === usual || first === possible.length) return built(chosen(usual, all, problem, cx));
+  const last = wins.lastIndexOf(true);
+  const first = wins.lastIndexOf(false, last) + 1;
+  if (other === usual || last < 0) return built(chosen(usual, all, problem, cx));
   chosen(other, all, problem, cx);
-  if (first === 0) return guarded(problem, other, found, cx.arena);
+  if (first === 0 && last === possible.length - 1) return guarded(problem, other, found, cx.arena);
   const b = cx.arena.build;
-  const condition = b.less(b.size({ of: isStatic(queries) ? keys : queries }), b.scalar(possible[first]!, "i64"));
-  const value = branchedBelow(problem, possible[first]!, condition, [usual, other], cx.arena);
+  const size = b.size({ of: isStatic(queries) ? keys : queries });
+  const isShort = b.less(size, b.scalar(possible[first]!, "i64"));
+  const beyond = possible[last + 1];
+  const made = other.plan.build();
+  const isMiddle = beyond !== undefined && b.less(size, b.scalar(beyond, "i64"));
+  // Within the branch of what is not short: the shorter a length, the more conditions take of its time.
+  const long = isMiddle ? branched(problem, isMiddle, [made, usual.plan.build()], "whenTrue", cx.arena) : made;
+  const value = branchedBelow(problem, possible[first]!, isShort, usual, long, cx.arena);
   return { form: other.form.name, value };
 }
 
-/** All pairs where `condition` says that there are fewer than `below` queries, else another form. */
+/** All pairs where `condition` says that there are fewer than `below` queries, else what another form makes. */
 function branchedBelow(
   problem: MaskProblem,
   below: number,
   condition: Value,
-  [usual, other]: readonly [Candidate, Candidate],
+  usual: Candidate,
+  other: Value,
   arena: Arena,
 ): Value {
   const { value, ahead } = denseBelow(problem, below) ?? { value: usual.plan.build(), ahead: [] };
-  return branched(problem, condition, [value, other.plan.build()], "whenFalse", arena, ahead);
+  return branched(problem, condition, [value, other], "whenFalse", arena, ahead);
 }
 
 /** Two forms behind `if`. The branches are closed: what the attention reads comes in as captures. */
