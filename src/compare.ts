@@ -123,8 +123,7 @@ async function compareOnce(
     },
   );
   const realPositionsOf = withFile ? (options.unpad ?? null) : null;
-  const fileRefused = refusal ? notAsItIs(refusal) : null;
-  const told = { reference: referenceName, realPositionsOf, fileRefused };
+  const told = { reference: referenceName, realPositionsOf, ...(refusal && { fileRefused: notAsItIs(refusal) }) };
   return {
     report: { dims: Object.fromEntries(dims), ...told, variants } as RunReport,
     costs: new Map(candidates.flatMap(({ name, cost }) => (cost ? [[name, cost] as const] : []))),
