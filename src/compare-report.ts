@@ -33,7 +33,7 @@ export interface RunReport {
   /** The padding mask where a file, which has no zeros at padding, is among the variants: all are compared at real positions only. */
   readonly realPositionsOf: string | null;
   /** Why the runtime does not run the file as it is: then the graph that was read is what `naive` and `ort` run. */
-  readonly fileRefused?: string;
+  readonly fileRefused: string | null;
   readonly variants: readonly VariantReport[];
 }
 

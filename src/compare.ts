@@ -123,7 +123,7 @@ async function compareOnce(
     },
   );
   const realPositionsOf = withFile ? (options.unpad ?? null) : null;
-  const told = { reference: referenceName, realPositionsOf, ...(refusal && { fileRefused: notAsItIs(refusal) }) };
+  const told = { reference: referenceName, realPositionsOf, fileRefused: refusal ? notAsItIs(refusal) : null };
   return {
     report: { dims: Object.fromEntries(dims), ...told, variants } as RunReport,
     costs: new Map(candidates.flatMap(({ name, cost }) => (cost ? [[name, cost] as const] : []))),

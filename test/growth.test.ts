@@ -47,6 +47,7 @@ function planted(lengths: readonly number[], variants: readonly Planted[], dims:
         dims: { ...dims, seq: length },
         reference: "float64 reference",
         realPositionsOf: null,
+        fileRefused: null,
         variants: reports,
       },
       costs,

@@ -61,6 +61,7 @@ describe("--json", () => {
         dims: { seq },
         reference: "float64 reference",
         realPositionsOf: null,
+        fileRefused: null,
         variants: ["naive", "ort", "optimised"].map((name) => variant(name, number)),
       })),
       passes: report.passes.map(() => ({
