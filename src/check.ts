@@ -16,9 +16,10 @@ const checkedSize = 5;
 
 /**
  * Loads a finished model in the runtime and runs it beside the naive one, or the file it came from, on small random
- * inputs. A file that the runtime does not run is told to `warn`, and the naive graph takes its place. A file is compared at real positions only where the model was declared to have zeros at padding. Throws QKV506
- * where outputs differ (see `agreement`), but for what the runtime's optimiser does to both alike, and what loading throws. Answers false where fixed sizes make the check cost
- * more than `limits`.
+ * inputs. Where the runtime does not run the file, `warn` is told so and the naive graph takes its place. A file is
+ * compared at real positions only where the model was declared to have zeros at padding. Throws QKV506 where outputs differ
+ * (see `agreement`), but for what the runtime's optimiser does to both alike, and what loading throws. Answers false where
+ * fixed sizes make the check cost more than `limits`.
  */
 export async function checkAgainst(
   naive: Compiled,

@@ -4,7 +4,7 @@ import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { boundsWithin } from "../../ir/index-expr/bounds.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
-import { constant, type IndexExpr, index } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
 import { type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { assumedSize } from "../assumed-size.ts";
 import type { PassContext } from "../pass.ts";
@@ -24,12 +24,13 @@ export const heldScores = {
 } as const;
 
 /**
- * Whether what is added to the scores of one row, the last, may differ by so much that weights are subnormal numbers, as linear biases
- * do (ALiBi, arXiv:2108.12409). Numbers that are not known are guessed: whether it is right decides on time alone. Where it
- * is true all that is added is finite.
+ * Whether what is added to the scores of one row, the last, may differ by so much that weights are subnormal numbers, as
+ * linear biases do (ALiBi, arXiv:2108.12409). Numbers that are not known are guessed: whether it is right decides on time
+ * alone. Where it is true all that is added is finite.
  */
 export function isSteep({ q, added, isPlain, program, sizes }: MaskProblem, cx: PassContext): boolean {
-  if (q.type.dtype !== "f32" || !isPlain) return false;
+  const isHiding = (part: IndexExpr) => part.kind === "number" && hides(part.value);
+  if (q.type.dtype !== "f32" || !isPlain || partsInOrder(added!).some(isHiding)) return false;
   const size = sizeIn(cx);
   const lengths = { B: size(sizes.batch), H: size(sizes.heads), Q: size(sizes.queries), K: size(sizes.keys) };
   const bounds = boundsWithin(lengths, program.tables);
@@ -59,8 +60,9 @@ const sizeIn =
 type Range = readonly [low: number, high: number];
 const fallOf = (range: Range | undefined): number => (range ? range[1] - range[0] : Number.NaN);
 
-/** Numbers below are there to hide a key. */
-const hiding = -10_000;
+/** Numbers as large are there to hide a key, which held scores would show again: what is made with some is left as it is. */
+const hiding = 10_000;
+const hides = (x: number): boolean => !(Math.abs(x) < hiding);
 /** Larger tensors are no biases worth looking at. */
 const mostElements = 1 << 22;
 /** Nor are biases that take more steps to make. */
@@ -110,7 +112,7 @@ function rangesIn(cx: PassContext): (value: Value) => Range | undefined {
       case "gather":
         return ranges[0];
       case "select":
-        return union(ranges.slice(1).filter((range) => !range || range[1] > hiding));
+        return union(ranges.slice(1));
       case "neg":
         return corners([ranges[0], [-1, -1]], (x, y) => x * y);
       case "abs":
@@ -131,11 +133,11 @@ function rangesIn(cx: PassContext): (value: Value) => Range | undefined {
 function extremes(tensor: HostTensor): Range | undefined {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const x of toFloat64(tensor)) {
-    if (!Number.isFinite(x)) return undefined;
+    if (hides(x)) return undefined;
     low = Math.min(low, x);
     high = Math.max(high, x);
   }
-  return low <= high && low > hiding ? [low, high] : undefined;
+  return low <= high ? [low, high] : undefined;
 }
 
 function corners(ranges: readonly (Range | undefined)[], f: (x: number, y: number) => number): Range | undefined {
