@@ -39,7 +39,9 @@ function check(mask: IndexExpr, score: string, normaliser: string, [Q, K]: reado
     ...{ scale: 0.5, normaliser, mask, score: parseFormula(score), tables: tables.length },
   });
   const plain = problemOf(node, arena.build);
-  const problems = plain.isPlain ? [plain, { ...plain, isSteep: true }] : [plain];
+  const problems = plain.isPlain
+    ? [plain, { ...plain, held: "scores" as const }, { ...plain, held: "biases" as const }]
+    : [plain];
   const feeds = new Map<string, HostTensor>([
     ["q", tensor([1, 2, Q, width])],
     ["k", tensor([1, 1, K, width])],

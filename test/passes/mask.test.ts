@@ -51,6 +51,20 @@ const cases: readonly Case[] = [
     fixed: ["mask-split"],
   },
   {
+    name: "steep by key",
+    attrs: { causal: true, score: f("s + 3 * k") },
+    fixed: ["mask-split"],
+    open: ["mask-stairs"],
+  },
+  {
+    name: "steep by key, keys hidden",
+    attrs: { causal: true, mask: f("table0[k]"), score: f("s + (h < 2 ? 3 : 0.7) * k"), tables: 1 },
+    tables: [flags(long, (k) => (k > 9 && k < 31) || (k > 120 && k % 3 !== 0))],
+    fixed: ["mask-split"],
+    open: ["mask-stairs"],
+  },
+  { name: "steeply falling", attrs: { causal: true, score: f("s - 3 * k") }, fixed: ["mask-split"] },
+  {
     name: "soft cap",
     attrs: { causal: true, score: f("3 * Math.tanh(s / 3)") },
     fixed: ["mask-split"],
@@ -197,7 +211,9 @@ function check(
   for (const kvHeads of [4, 2]) {
     const attention = attentionOf(one, Q, K, kvHeads);
     const plain = problemOf(attention.node, attention.arena.build);
-    const problems = plain.isPlain ? [plain, { ...plain, isSteep: true }] : [plain];
+    const problems = plain.isPlain
+      ? [plain, { ...plain, held: "scores" as const }, { ...plain, held: "biases" as const }]
+      : [plain];
     for (const [form, problem] of forms.flatMap((form) => problems.map((problem) => [form, problem] as const))) {
       const plan = form.plan(problem, { target: ortCpuTarget(), numbers: undefined });
       if (typeof plan === "string") continue;

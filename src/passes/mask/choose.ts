@@ -17,7 +17,7 @@ import { globals } from "./globals.ts";
 import { type MaskProblem, numberOf, problemOf, type Unseen } from "./problem.ts";
 import { split } from "./split.ts";
 import { stairs } from "./stairs.ts";
-import { heldScores, isSteep } from "./steep.ts";
+import { heldIn, heldScores } from "./steep.ts";
 
 /** Every way to compute an attention. `mask-dense` always has a plan. */
 export const forms: readonly Form[] = [dense, banded, globals, stairs, split, gathered];
@@ -66,7 +66,7 @@ export function lowered(
 function problemIn(node: Node, unseen: Unseen | undefined, cx: PassContext): MaskProblem {
   const problem = problemOf(node, cx.arena.build, unseen);
   const mayHold = cx.target.choices.holdsUp && !cx.options.without.has(heldScores.name);
-  return { ...problem, isSteep: mayHold && isSteep(problem, cx) };
+  return { ...problem, held: mayHold ? heldIn(problem, cx) : undefined };
 }
 
 const built = ({ form, plan }: Candidate): Lowered => ({ form: form.name, value: plan.build() });
@@ -107,12 +107,12 @@ function best(found: readonly Candidate[], numbers: Numbers): Candidate {
 function chosen(
   one: Candidate,
   { found, refused }: Candidates,
-  { node, isSteep }: MaskProblem,
+  { node, held }: MaskProblem,
   cx: PassContext,
 ): Candidate {
   const note = noteOf(cx, node);
   cx.report.fired(one.form.name, 1, note);
-  if (isSteep && one.plan.holds) cx.report.fired(heldScores.name, 1, note);
+  if (held && one.plan.holds) cx.report.fired(heldScores.name, 1, note);
   for (const [form, reason] of refused) cx.report.refused(form.name, reason, note);
   for (const { form } of found) if (form !== one.form) cx.report.refused(form.name, slower, note);
   return one;

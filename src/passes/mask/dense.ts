@@ -9,7 +9,8 @@ import { attentionExtras, hasFormulas, scoreProgram } from "../../ir/ops/attenti
 import { swallows } from "../attention/depths.ts";
 import { denseTime } from "./estimate.ts";
 import type { Form } from "./form.ts";
-import { gridOf, partOf } from "./parts.ts";
+import { gridOf } from "./part.ts";
+import { partOf } from "./parts.ts";
 import type { MaskProblem, Unseen } from "./problem.ts";
 
 /** All pairs at once: kernels of attention where the formulas amount to a mask and a bias, else plain ops. */
@@ -109,9 +110,9 @@ function scaledAhead(node: Node, b: Build): Value {
 }
 
 function denseAttention(problem: MaskProblem, keepsMeans = false): Value {
-  const { node, b, isPlain, isSteep, sizes, q, k, v } = problem;
+  const { node, b, isPlain, held, sizes, q, k, v } = problem;
   const attrs = attrsOf(node, "attention");
-  if (isSteep && holds(problem)) {
+  if (held && holds(problem)) {
     const keys = [{ start: 0, end: sizes.keys }];
     return partOf(problem, { start: 0, end: sizes.queries, keys, full: attrs.mask === everything && !attrs.causal });
   }

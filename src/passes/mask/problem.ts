@@ -30,6 +30,9 @@ import {
 } from "../../ir/index-expr/types.ts";
 import { attentionExtras } from "../../ir/ops/attention.ts";
 
+/** Scores, or what is added to them where that is the same for all queries and a kernel takes it. */
+export type Held = "scores" | "biases";
+
 /** One attention whose lowering is to be chosen. */
 export interface MaskProblem {
   readonly node: Node;
@@ -46,8 +49,8 @@ export interface MaskProblem {
   readonly added: IndexExpr | undefined;
   /** Softmax of s + f, f finite: what kernels of attention compute. */
   readonly isPlain: boolean;
-  /** What is added falls so far along a row that weights would be subnormal numbers; taken for false where not said. */
-  readonly isSteep?: boolean;
+  /** What is held up where what is added falls so far along a row that weights would be subnormal numbers. */
+  readonly held?: Held | undefined;
   /** Every query sees a key, whatever the lengths. */
   readonly seesItself: boolean;
   readonly unseen: Unseen | undefined;

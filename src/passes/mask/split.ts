@@ -1,7 +1,8 @@
 import { runsOf } from "../../ir/index-analysis/block-structure.ts";
 import { formulaNodes, type Numbers, timeOf, tooManyScores } from "./estimate.ts";
 import type { Form } from "./form.ts";
-import { attendInParts, type Part, type Run } from "./parts.ts";
+import type { Part, Run } from "./part.ts";
+import { attendInParts } from "./parts.ts";
 import type { MaskProblem } from "./problem.ts";
 import { openLengths, structureAt } from "./structure.ts";
 

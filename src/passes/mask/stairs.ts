@@ -1,7 +1,8 @@
 import { add, atLeast, type Dim, floorDiv, isStatic, mul, sub } from "../../ir/dim.ts";
 import type { Numbers } from "./estimate.ts";
 import type { Form } from "./form.ts";
-import { attendInParts, type Part } from "./parts.ts";
+import type { Part } from "./part.ts";
+import { attendInParts } from "./parts.ts";
 import type { MaskProblem } from "./problem.ts";
 import { timeOfPart } from "./split.ts";
 

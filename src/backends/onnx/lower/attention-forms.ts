@@ -3,6 +3,7 @@ import { type Dim, mul, sub } from "../../../ir/dim.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { attentionExtras } from "../../../ir/ops/attention.ts";
 import { fromNumbers } from "../../../ir/tensor.ts";
+import { broadcastShapes, sameShape } from "../../../ir/types.ts";
 import { type AttentionForm, causalMaskLengths } from "./attention-choice.ts";
 import { contribDomain, type Emitter } from "./emitter.ts";
 import { float, int, type Ref } from "./ref.ts";
@@ -125,10 +126,29 @@ export function additiveMask({ e, extras, queries, keys }: Problem, causal: bool
   const mask = extras.mask && below ? b.and(extras.mask, below) : (extras.mask ?? below);
   const zero = b.scalar(0, "f32");
   const bias = extras.bias ?? zero;
-  const added = mask ? b.select(mask, bias, b.scalar(lowest.f32!, "f32")) : bias;
+  const low = b.scalar(lowest.f32!, "f32");
+  const added = mask
+    ? isAbsorbed(e, mask, bias)
+      ? b.add(bias, b.select(mask, zero, low))
+      : b.select(mask, bias, low)
+    : bias;
   const full = b.broadcast(added, { shape: [...added.type.shape.slice(0, 2), queries, keys] });
   return lowered(e, full);
 }
+
+/**
+ * Whether a bias may be added to the number that hides, and is lost in it: then fewer elements are chosen where the mask is the
+ * same for all heads.
+ */
+function isAbsorbed(e: Emitter, mask: Value, bias: Value): boolean {
+  const isAll = sameShape(mask.type.shape, broadcastShapes(mask.type.shape, bias.type.shape)!);
+  if (isAll || bias.type.shape.every((dim) => dim === 1)) return false;
+  const [low, high] = e.numbersOf(bias);
+  return Math.max(-low, high) <= mostAbsorbed;
+}
+
+/** Half of the spacing of float32 at its lowest number is 1.01e31. */
+const mostAbsorbed = 1e31;
 
 function causalMask(e: Emitter, queries: Dim, keys: Dim): Value {
   const b = e.arena.build;

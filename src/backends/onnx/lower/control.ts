@@ -32,6 +32,7 @@ function branch({ e, operands, attrs, node }: LowerContext<"if">): readonly Ref[
   const [condition, ...captures] = operands;
   const types = node.results.map(({ type }) => type);
   const limit = limitOf(node.operands[0]!);
+  captures.forEach((ref, i) => e.tellNumbers(ref, node.operands[i + 1]!));
   const writtenIf = (holds: boolean): PendingGraph => {
     const write = () => written(e, holds ? attrs.whenTrue : attrs.whenFalse, captures);
     if (!limit) return write();

@@ -1,11 +1,12 @@
 import type { Arena } from "../../../ir/arena.ts";
 import { reachesInput } from "../../../ir/constness.ts";
 import { fail } from "../../../ir/diagnostics.ts";
-import type { Dim } from "../../../ir/dim.ts";
+import { type Dim, isStatic } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import type { Node, Value } from "../../../ir/graph.ts";
-import { fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
+import { elementCount, fromNumbers, type HostTensor } from "../../../ir/tensor.ts";
 import { sameShape, type TensorType } from "../../../ir/types.ts";
+import { extremes, type Range as NumberRange, rangesGiven } from "../../../ir/value-range.ts";
 import type { PairPlan } from "../contraction-plan.ts";
 import { ShapeValues } from "../dims.ts";
 import type { OnnxAttribute } from "../schema.ts";
@@ -43,6 +44,9 @@ export interface Range {
   readonly to: number;
 }
 
+/** Weights of more elements are not read to know what they hold. */
+const mostLookedAt = 2 ** 16;
+
 export const contribDomain = "com.microsoft";
 
 export interface EmitterOptions {
@@ -75,6 +79,7 @@ export class Emitter {
   #scope: Scope = this.#root;
   #source: Node | undefined;
   #ranges: ReadonlyMap<Dim, Range>;
+  readonly #numbers = new WeakMap<Ref | Value, NumberRange>();
 
   readonly #lower: EmitterOptions["lower"];
 
@@ -197,6 +202,28 @@ export class Emitter {
   /** Between which numbers a dimension is, where nodes are going now. */
   rangeOf(dim: Dim): Range {
     return this.#ranges.get(dim) ?? { from: 0, to: Number.POSITIVE_INFINITY };
+  }
+
+  /** The numbers a value holds, whatever the model is given; of what a branch captures, those that were told of its tensor. */
+  numbersOf(value: Value): NumberRange {
+    return rangesGiven((part) => {
+      if (part.node.op === "param") return this.#numbersOfParam(part);
+      const ref = part.node.op === "input" ? this.find(part) : undefined;
+      return ref && this.#numbers.get(ref);
+    })(value);
+  }
+
+  #numbersOfParam(param: Value): NumberRange | undefined {
+    const { shape } = param.type;
+    if (!shape.every(isStatic) || elementCount(shape) > mostLookedAt) return undefined;
+    let range = this.#numbers.get(param);
+    if (!range) this.#numbers.set(param, (range = extremes(this.#host.read(param))));
+    return range;
+  }
+
+  /** Keeps the numbers of a value that a branch is about to capture as `ref`. */
+  tellNumbers(ref: Ref, value: Value): void {
+    this.#numbers.set(ref, this.numbersOf(value));
   }
 
   /** What `fill` appends, as a branch that answers what it returns and sees what the graphs around it see. */
