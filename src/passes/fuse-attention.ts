@@ -1,3 +1,4 @@
+import { combinedWeights } from "./attention/combined-weights.ts";
 import { groupedHeads } from "./attention/heads.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
@@ -7,7 +8,14 @@ import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 import { softmaxRules } from "./rules/softmax.ts";
 
-export const attentionStages: Stages = [softmaxRules, [severalValues], [attentionMatcher], [groupedHeads], [toldMask]];
+export const attentionStages: Stages = [
+  softmaxRules,
+  [combinedWeights],
+  [severalValues],
+  [attentionMatcher],
+  [groupedHeads],
+  [toldMask],
+];
 
 /** Needs a canonical graph; leaves one. */
 export const fuseAttention: Pass = {

@@ -1,0 +1,98 @@
+import type { Build } from "../../ir/arena.ts";
+import { specOf } from "../../ir/contraction.ts";
+import type { Node, Value } from "../../ir/graph.ts";
+import { sameShape } from "../../ir/types.ts";
+import type { Matcher } from "../rewrite/fuse.ts";
+import { analyse, isMiss, probabilities } from "./match.ts";
+
+/** Weights of an attention, in a sum, with what multiplies them there. */
+interface Term {
+  readonly weights: Value;
+  readonly factors: readonly Value[];
+  readonly negative: boolean;
+}
+
+interface Sum {
+  readonly terms: readonly Term[];
+  /** What is between the terms and the sum. */
+  readonly nodes: readonly Node[];
+}
+
+/** A value as a sum of weights times factors; undefined where it is something else. */
+function sumOf(value: Value, b: Build): Sum | undefined {
+  if (probabilities(value, b)) return { terms: [{ weights: value, factors: [], negative: false }], nodes: [] };
+  const { node } = value;
+  const [x, y] = node.operands;
+  if (node.op === "add" || node.op === "sub") {
+    const [first, second] = [x!, y!].map((side) =>
+      sameShape(side.type.shape, value.type.shape) ? sumOf(side, b) : undefined,
+    );
+    if (!first || !second) return undefined;
+    const negated =
+      node.op === "sub" ? second.terms.map((term) => ({ ...term, negative: !term.negative })) : second.terms;
+    return { terms: [...first.terms, ...negated], nodes: [node, ...first.nodes, ...second.nodes] };
+  }
+  if (node.op !== "mul") return undefined;
+  for (const [kept, factor] of [[x!, y!] as const, [y!, x!] as const]) {
+    const inner = sameShape(kept.type.shape, value.type.shape) ? sumOf(kept, b) : undefined;
+    if (inner)
+      return {
+        terms: inner.terms.map((term) => ({ ...term, factors: [...term.factors, factor] })),
+        nodes: [node, ...inner.nodes],
+      };
+  }
+  return undefined;
+}
+
+/** Whether the result has the axes of the weights in their order, with another in the place of the keys; and where that is. */
+function keyAxisOf(root: Node, at: number): number | undefined {
+  const { operands, result } = specOf(root);
+  const labels = operands[at]!;
+  const key = labels.findIndex((label) => !result.includes(label));
+  const isAlike = labels.length === result.length && labels.every((label, i) => i === key || label === result[i]);
+  return isAlike ? key : undefined;
+}
+
+/** Whether what multiplies weights can multiply their product with the values instead. */
+function isOfRows({ type }: Value, rank: number, key: number | undefined): boolean {
+  const { shape } = type;
+  if (shape.every((dim) => dim === 1)) return shape.length <= rank;
+  return key !== undefined && (shape[key - (rank - shape.length)] ?? 1) === 1;
+}
+
+/** Weights that are put together before they meet the values, as in differential attention (arXiv:2410.05258), eq. 1. */
+export const combinedWeights: Matcher = {
+  name: "combined-weights",
+  formula:
+    "contract(f p + g r, v) = f contract(p, v) + g contract(r, v) where p and r are the weights of attentions, f and g the same for all keys",
+  roots: ["contract"],
+  refuses: [],
+  match(root, cx) {
+    const b = cx.arena.build;
+    const spec = root.attrs.get("spec") as string;
+    const [at, sum] = root.operands.flatMap((operand, i) => {
+      const found = sumOf(operand, b);
+      return found && found.terms.length > 1 ? [[i, found] as const] : [];
+    })[0] ?? [0, undefined];
+    if (!sum || root.operands.length !== 2) return undefined;
+    const rank = root.operands[at]!.type.shape.length;
+    const key = keyAxisOf(root, at);
+    if (!sum.terms.every(({ factors }) => factors.every((factor) => isOfRows(factor, rank, key)))) return undefined;
+    const products = sum.terms.map(({ weights }) => {
+      const operands = [...root.operands];
+      operands[at] = weights;
+      return b.contract(...operands, { spec });
+    });
+    const missed = products.map(({ node }) => analyse(node, at, b)).find(isMiss);
+    if (missed) return missed;
+    const covered = [root, ...sum.nodes];
+    const shared = cx.exclusive([...covered, ...sum.terms.map(({ weights }) => weights.node)]);
+    if (shared) return { depth: covered.length, ...shared };
+    const added = sum.terms.reduce<Value | undefined>((total, { factors, negative }, i) => {
+      const product = factors.reduce((x, factor) => b.mul(x, factor), products[i]!);
+      if (!total) return negative ? b.neg(product) : product;
+      return negative ? b.sub(total, product) : b.add(total, product);
+    }, undefined);
+    return { values: [added!], covered };
+  },
+};
