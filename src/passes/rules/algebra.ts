@@ -5,7 +5,8 @@ import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
 import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
-import { sameType } from "../../ir/types.ts";
+import { sameShape, sameType } from "../../ir/types.ts";
+import { isFoldable } from "../rewrite/foldable.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
@@ -130,6 +131,26 @@ const signs: readonly Rule[] = [
     },
   }),
 ];
+
+/** Whether fewer elements are negated where a factor is in place of a product, and none of them when the model runs. */
+const isLess = (factor: Value, { type }: Value): boolean =>
+  scalarOf(factor) === undefined && isFoldable(factor) && !sameShape(factor.type.shape, type.shape);
+
+/** -(x · f) = x · (-f), where f is a weight or a constant. */
+const signsOfFactors: readonly Rule[] = (["mul", "div"] as const).map((op) =>
+  rule({
+    name: `neg-of-${op}`,
+    formula: `neg(${op}(x, f)) = ${op}(x, neg(f)) where f is known beforehand and smaller`,
+    left: t.neg(x),
+    right: (m, b) => {
+      const { node } = m.value("x");
+      const [first, second] = node.operands;
+      if (node.op !== op || !isFloat(m.root.type.dtype)) return undefined;
+      if (isLess(second!, m.root)) return b[op](first!, b.neg(second!));
+      return isLess(first!, m.root) ? b[op](b.neg(first!), second!) : undefined;
+    },
+  }),
+);
 
 const powers: readonly Rule[] = [
   rule({
@@ -353,6 +374,7 @@ export const algebra: readonly Rule[] = [
   ...identities,
   ...chains,
   ...signs,
+  ...signsOfFactors,
   ...powers,
   ...logic,
   ...indices,
