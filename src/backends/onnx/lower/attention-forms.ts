@@ -1,3 +1,4 @@
+import type { Build } from "../../../ir/arena.ts";
 import { lowest } from "../../../ir/attend.ts";
 import { type Dim, mul, sub } from "../../../ir/dim.ts";
 import type { Value } from "../../../ir/graph.ts";
@@ -124,17 +125,22 @@ export function additiveMask({ e, extras, queries, keys }: Problem, causal: bool
   const b = e.arena.build;
   const below = causal ? causalMask(e, queries, keys) : undefined;
   const mask = extras.mask && below ? b.and(extras.mask, below) : (extras.mask ?? below);
-  const zero = b.scalar(0, "f32");
-  const bias = extras.bias ?? zero;
-  const low = b.scalar(lowest.f32!, "f32");
-  const added = mask
-    ? isAbsorbed(e, mask, bias)
-      ? b.add(bias, b.select(mask, zero, low))
-      : b.select(mask, bias, low)
-    : bias;
+  const { bias } = extras;
+  const added = mask ? hiddenBy(e, mask, bias) : (bias ?? b.scalar(0, "f32"));
   const full = b.broadcast(added, { shape: [...added.type.shape.slice(0, 2), queries, keys] });
   return lowered(e, full);
 }
+
+function hiddenBy(e: Emitter, mask: Value, bias: Value | undefined): Value {
+  const b = e.arena.build;
+  if (!bias) return hidingBy(b, mask);
+  return isAbsorbed(e, mask, bias)
+    ? b.add(bias, hidingBy(b, mask))
+    : b.select(mask, bias, b.scalar(lowest.f32!, "f32"));
+}
+
+/** 0 where a mask is on, the lowest number elsewhere. */
+const hidingBy = (b: Build, mask: Value): Value => b.select(mask, b.scalar(0, "f32"), b.scalar(lowest.f32!, "f32"));
 
 /**
  * Whether a bias may be added to the number that hides, and is lost in it: then fewer elements are chosen where the mask is the
