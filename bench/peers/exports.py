@@ -276,7 +276,32 @@ def grown(q, k, v, extra, mask):
     return scores.masked_fill(upper(q), float("-inf")).softmax(-1) @ v
 
 
+triangle = torch.tril(torch.ones(64, 64))
+cut = lambda table, q: table[: q.shape[-2], : q.shape[-2]]
+halves = lambda x: x.unflatten(-1, (2, -1)).unbind(-2)
+
+
+def differential(q, k, v, extra, mask):
+    """Differential attention (arXiv:2410.05258): the difference of two maps of weights."""
+    first, second = (product(*pair).masked_fill(upper(q), float("-inf")).softmax(-1) for pair in zip(halves(q), halves(k)))
+    return (first - (extra.sum() + 0.3) * second) @ v
+
+
+def plus_one(q, k, v, extra, mask):
+    """A softmax with one more in its divisor, which may attend to nothing (arXiv:2508.10925 has it as a sink)."""
+    scores = product(q, k).masked_fill(upper(q), float("-inf"))
+    most = scores.amax(-1, keepdim=True)
+    weights = (scores - most).exp()
+    return weights / (weights.sum(-1, keepdim=True) + (-most).exp()) @ v
+
+
 WRITTEN = {
+    "differential": differential,
+    "plus-one": plus_one,
+    "stored-infinity": lambda q, k, v, t, m: (product(q, k) + cut(torch.full((64, 64), float("-inf")).triu(1), q)).softmax(-1) @ v,
+    "stored-zero": lambda q, k, v, t, m: product(q, k).masked_fill(cut(triangle, q) == 0, -1e9).softmax(-1) @ v,
+    "stored-band": lambda q, k, v, t, m: product(q, k).masked_fill(cut(triangle * torch.triu(torch.ones(64, 64), -3), q) == 0, float("-inf")).softmax(-1) @ v,
+    "alibi-causal": lambda q, k, v, t, m: (product(q, k) - slopes * steps(q)).masked_fill(cut(triangle, q) == 0, float("-inf")).softmax(-1) @ v,
     "cosine": lambda q, k, v, t, m: (unit(q) @ unit(k).transpose(-2, -1) * t.clamp(max=4.6).exp()).softmax(-1) @ v,
     "temperature": lambda q, k, v, t, m: (q @ k.transpose(-2, -1) / t).softmax(-1) @ v,
     "scalable": grown,
@@ -416,7 +441,7 @@ CASES = {
     "by-hand": (eager(ByHand), one, floats(30), 1),
     "older": (eager(Older), one, older, 1),
     "relative": (eager(Relative), one, floats(20), 1),
-    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), 5 if name == "chunks" else 1) for name, attend in WRITTEN.items()},
+    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), {"chunks": 5, "differential": 2}.get(name, 1)) for name, attend in WRITTEN.items()},
     **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, padding, 1) for name, attend in PADDED.items()},
 }
 KINDS = ("eager", "sdpa")

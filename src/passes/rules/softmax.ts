@@ -140,6 +140,28 @@ function withSink(b: Build, product: Value, gate: Value): Value | undefined {
   return withOperand(b, product.node, at, weights);
 }
 
+/**
+ * The score beside `x` whose exponential is added to theirs: for x = s - y, `whole` is s and what is added e^(z - y), where y is
+ * a shift of s; else e^z or a number.
+ */
+function besides(
+  b: Build,
+  x: Value,
+  added: Value,
+  axis: number,
+): { readonly whole: Value; readonly sink: Value } | undefined {
+  const number = scalarOf(added);
+  if (number !== undefined)
+    return number > 0 ? { whole: x, sink: b.scalar(Math.log(number), x.type.dtype) } : undefined;
+  if (added.node.op !== "exp") return undefined;
+  const [score] = added.node.operands as [Value];
+  const [whole, shift] = x.node.op === "sub" ? (x.node.operands as [Value, Value]) : [x];
+  if (!shift || !isShift(shift, whole, axis)) return { whole: x, sink: score };
+  const { op, operands } = score.node;
+  if (op === "neg" && operands[0] === shift) return { whole, sink: b.scalar(0, x.type.dtype) };
+  return op === "sub" && operands[1] === shift ? { whole, sink: operands[0]! } : undefined;
+}
+
 /** Softmax and its logarithm, spelled out. Without the maximum taken off, the result may overflow where this does not. */
 export const softmaxRules: readonly Rule[] = [
   rule({
@@ -166,6 +188,24 @@ export const softmaxRules: readonly Rule[] = [
       return single(axes) ? b.softmax(m.value("x"), { axis: axes[0]! }) : oneAxis;
     },
     refuses: [oneAxis],
+  }),
+  rule({
+    name: "softmax-beside-a-score",
+    formula: "exp x / (Σ exp x + exp z) = softmax(x and z) without z where x are scores; or with a number for exp z",
+    left: t.div(t.exp(x), t.add(total(t.exp(x)), z)),
+    right: (m, b) => {
+      const [x, added] = [m.value("x"), m.value("z")];
+      const { shape } = x.type;
+      const last = shape.length - 1;
+      const [axis, ...others] = m.attr<readonly number[]>("axes").map((each) => (each + shape.length) % shape.length);
+      const found = axis === last && others.length === 0 ? besides(b, x, added, last) : undefined;
+      const rows = [...shape.slice(0, -1), 1];
+      if (!found || "reason" in scorePath(found.whole) || found.sink.type.shape.length > rows.length) return undefined;
+      if ((found.sink.type.shape.at(-1) ?? 1) !== 1) return undefined;
+      const joined = b.concat(found.whole, b.broadcast(found.sink, { shape: rows }), { axis: last });
+      return b.slice(b.softmax(joined, { axis: last }), { axis: last, start: 0, end: shape[last]! });
+    },
+    tolerance: "reordered",
   }),
   rule({
     name: "softmax-of-values",
