@@ -307,3 +307,60 @@ it("weights of two open numbers of keys are kept apart", async () => {
     expect(made.filter((name) => name === "Attention")).toHaveLength(1);
   }
 });
+
+describe("a mask beside a bias of keys", () => {
+  /** Rows of the first batch see nothing; `bias` is made of a count and a weight, or given as it is. */
+  const made = async (bias: "counted" | "given", queries: number, within: boolean) => {
+    const arena = new Arena();
+    const row = bias === "counted" ? "%row" : "%given";
+    const attend = (mask: string, added: string) => `attention(%q, %k, %v, ${mask}, ${added}) {scale = 0.5}`;
+    const types = "%q: f32[2, 2, S, 4], %k: f32[2, 2, S, 4], %v: f32[2, 2, S, 4], %mask: bool[2, 1, S, S]";
+    const branch = (name: string) =>
+      `graph @${name}(${types}, %bias: f32[2, 2, 1, S]) {
+    %o: f32[2, 2, S, 4] = ${attend("%mask", "%bias")}
+    return %o
+  }`;
+    const graph = parseGraph(
+      `graph @g(${types}, %count: i64[2, 1, 1, S], %given: f32[2, 2, 1, S], %yes: bool[]) {
+  %slopes: f32[2, 1, 1] = param() {name = "slopes"}
+  %float: f32[2, 1, 1, S] = cast(%count)
+  %row: f32[2, 2, 1, S] = mul(%float, %slopes)
+  %o: f32[2, 2, S, 4] = ${
+    within
+      ? `if(%yes, %q, %k, %v, %mask, ${row}) {whenTrue = ${branch("so")}, whenFalse = ${branch("else")}}`
+      : attend("%mask", row)
+  }
+  return %o
+}
+`,
+      arena,
+    );
+    const seen = tensor("bool", [2, 1, queries, queries], 4);
+    const mask = Array.from(seen.data as Uint8Array, (bit, i) => (i < queries * queries ? 0 : Number(bit)));
+    const feeds = {
+      ...{ q: tensor("f32", [2, 2, queries, 4]), k: tensor("f32", [2, 2, queries, 4], 2) },
+      ...{ v: tensor("f32", [2, 2, queries, 4], 3), mask: fromNumbers("bool", [2, 1, queries, queries], mask) },
+      ...{ count: tensor("i64", [2, 1, 1, queries], 5), given: tensor("f32", [2, 2, 1, queries], 6) },
+      yes: fromNumbers("bool", [], [1]),
+    };
+    const weights = new Map([["slopes", tensor("f32", [2, 1, 1], 7)]]);
+    return check(arena, graph, new Map(Object.entries(feeds)), ortCpu(), { weights });
+  };
+
+  it.each([1, 15, 33])("is added where the bias is lost in the number that hides, %i queries", async (queries) => {
+    expect(operators(await made("counted", queries, false))).toContain("Add");
+    await made("counted", queries, true);
+  });
+  it("within a branch, of whose bias the graph around it knows", async () => {
+    const ops = async (bias: "counted" | "given") => {
+      const choice = (await made(bias, 5, true)).graph.nodes.find(({ opType }) => opType === "If")!;
+      const branch = choice.attributes.get("then_branch")!;
+      return branch.kind === "graph" ? branch.value.nodes.map(({ opType }) => opType) : [];
+    };
+    expect(await ops("counted")).toEqual(["Where", "Add", "Attention"]);
+    expect(await ops("given")).toEqual(["Where", "Attention"]);
+  });
+  it("chooses from a bias that may be anything", async () => {
+    expect(operators(await made("given", 17, false))).not.toContain("Add");
+  });
+});
