@@ -9,6 +9,7 @@ import { sameShape, sameType } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { spread } from "../rewrite/spread.ts";
 import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
 import { indices } from "./indices.ts";
 
@@ -204,9 +205,7 @@ const logic: readonly Rule[] = [
     left: t.equal(x, c),
     right: (m, b) => {
       const infinite = Math.abs(m.number("c")) === Number.POSITIVE_INFINITY;
-      return infinite && isNeverInfinite(m.value("x"))
-        ? b.broadcast(b.scalar(0, "bool"), { shape: m.root.type.shape })
-        : undefined;
+      return infinite && isNeverInfinite(m.value("x")) ? spread(b, b.scalar(0, "bool"), m.root) : undefined;
     },
   }),
   rule({ name: "not-not", left: t.not(t.not(x)), right: x }),
@@ -215,14 +214,14 @@ const logic: readonly Rule[] = [
     name: "and-false",
     left: t.and(x, c),
     formula: "and(x, false) = false",
-    right: (m, b) => (m.number("c") === 0 ? b.broadcast(m.value("c"), { shape: m.root.type.shape }) : undefined),
+    right: (m, b) => (m.number("c") === 0 ? spread(b, m.value("c"), m.root) : undefined),
   }),
   rule({ name: "or-false", left: t.or(x, 0), right: x }),
   rule({
     name: "or-true",
     left: t.or(x, c),
     formula: "or(x, true) = true",
-    right: (m, b) => (m.number("c") === 1 ? b.broadcast(m.value("c"), { shape: m.root.type.shape }) : undefined),
+    right: (m, b) => (m.number("c") === 1 ? spread(b, m.value("c"), m.root) : undefined),
   }),
   ...(["and", "or", "max", "min"] as const).map((op) => rule({ name: `${op}-same`, left: t[op](x, x), right: x })),
   rule({ name: "select-not", left: t.select(t.not(x), y, z), right: t.select(x, z, y) }),
@@ -231,7 +230,7 @@ const logic: readonly Rule[] = [
     name: "select-constant",
     formula: "select(true, x, y) = x, select(false, x, y) = y",
     left: t.select(c, x, y),
-    right: (m, b) => b.broadcast(m.value(m.number("c") === 0 ? "y" : "x"), { shape: m.root.type.shape }),
+    right: (m, b) => spread(b, m.value(m.number("c") === 0 ? "y" : "x"), m.root),
   }),
   rule({
     name: "equal-of-select",

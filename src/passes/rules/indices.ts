@@ -3,6 +3,7 @@ import { isInteger } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
+import { spread } from "../rewrite/spread.ts";
 import { t, x, y } from "../rewrite/term.ts";
 
 /** Integers that are `first + step · i` at index i of one axis, counted from the last, and alike along all others. */
@@ -116,7 +117,7 @@ const always = (
     right: (m, b) => {
       const range = difference(m.value("x"), m.value("y"));
       const truth = range && test(...range);
-      return truth === undefined ? undefined : b.broadcast(b.scalar(truth, "bool"), { shape: m.root.type.shape });
+      return truth === undefined ? undefined : spread(b, b.scalar(truth, "bool"), m.root);
     },
   });
 
