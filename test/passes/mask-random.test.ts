@@ -7,6 +7,7 @@ import { parseFormula } from "../../src/ir/index-expr/text.ts";
 import type { IndexExpr, IndexTable } from "../../src/ir/index-expr/types.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
+import { canHoldBias } from "../../src/passes/mask/held-bias.ts";
 import { problemOf } from "../../src/passes/mask/problem.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
 import { plausibleMask, tables } from "../ir/index-analysis/random-mask.ts";
@@ -40,7 +41,11 @@ function check(mask: IndexExpr, score: string, normaliser: string, [Q, K]: reado
   });
   const plain = problemOf(node, arena.build);
   const problems = plain.isPlain
-    ? [plain, { ...plain, held: "scores" as const }, { ...plain, held: "biases" as const }]
+    ? [
+        plain,
+        { ...plain, held: "scores" as const },
+        ...(canHoldBias(plain) ? [{ ...plain, held: "biases" as const }] : []),
+      ]
     : [plain];
   const feeds = new Map<string, HostTensor>([
     ["q", tensor([1, 2, Q, width])],

@@ -7,6 +7,7 @@ import { parseFormula } from "../../src/ir/index-expr/text.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 import { verifyGraph } from "../../src/ir/verify.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
+import { canHoldBias } from "../../src/passes/mask/held-bias.ts";
 import { problemOf } from "../../src/passes/mask/problem.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
 
@@ -212,7 +213,11 @@ function check(
     const attention = attentionOf(one, Q, K, kvHeads);
     const plain = problemOf(attention.node, attention.arena.build);
     const problems = plain.isPlain
-      ? [plain, { ...plain, held: "scores" as const }, { ...plain, held: "biases" as const }]
+      ? [
+          plain,
+          { ...plain, held: "scores" as const },
+          ...(canHoldBias(plain) ? [{ ...plain, held: "biases" as const }] : []),
+        ]
       : [plain];
     for (const [form, problem] of forms.flatMap((form) => problems.map((problem) => [form, problem] as const))) {
       const plan = form.plan(problem, { target: ortCpuTarget(), numbers: undefined });

@@ -1,7 +1,9 @@
-import type { Build } from "../../ir/arena.ts";
-import { maskOn } from "../../ir/attend.ts";
-import { atLeast, type Dim, sub } from "../../ir/dim.ts";
+import { biasOn, both, everything, maskOn } from "../../ir/attend.ts";
+import { add, sub } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
+import { seesItself } from "../../ir/index-analysis/diagonal.ts";
+import { operandsOf, readsOf } from "../../ir/index-analysis/logic.ts";
+import type { IndexExpr } from "../../ir/index-expr/types.ts";
 import { gridOf, type Part } from "./part.ts";
 import type { MaskProblem } from "./problem.ts";
 
@@ -10,28 +12,44 @@ const depth = 40;
 /** Far above any score, and far below the spacing of float32 at the number that hides a key. */
 const deepest = 1e30;
 
-/**
- * What is added to the scores of a part, [batch, heads, 1, keys], held up where it falls further than it matters. Let r be the
- * least of it among the last keys of the part, as many as there are queries, and s no less than the absolute value of any
- * score: a key with less than r - 2 s - 40 weighs less than e^-40 of the greatest in every row that sees one of those, and
- * still does with just that. Nothing is held where a row of the part may see none of them.
- */
-export function heldBias(problem: MaskProblem, part: Part, bias: Value, mask: Value | undefined): Value {
-  const { b } = problem;
-  const height = sub(part.end, part.start);
-  const run = part.keys.at(-1)!;
-  if (bias.type.shape[2] !== 1 || bias.type.shape[3] === 1 || !atLeast(sub(run.end, run.start), height)) return bias;
-  const number = (x: number) => b.scalar(x, bias.type.dtype);
-  const least = b.reduceMin(lastOf(b, bias, height), { axes: [-1], keepDims: true });
-  const floor = b.sub(least, fallOf(problem));
-  const sees = everyRowSees(problem, part, mask);
-  return b.max(bias, sees ? b.select(sees, floor, number(-deepest)) : floor);
+/** Conditions of a mask on keys alone, where every query sees the key of its own place but for those; else undefined. */
+function ofKeysAlone({ program, mask, sizes }: MaskProblem): IndexExpr | undefined {
+  const [keys, others] = [true, false].map((wanted) =>
+    operandsOf("and", program.formulas.mask)
+      .filter((condition) => ((readsOf(condition) & 1) === 0) === wanted)
+      .reduce(both, everything),
+  ) as [IndexExpr, IndexExpr];
+  return seesItself({ ...mask, expr: others }, sizes.queries, sizes.keys) ? keys : undefined;
 }
 
-const lastOf = (b: Build, x: Value, count: Dim): Value => {
-  const end = x.type.shape[3]!;
-  return end === 1 ? x : b.slice(x, { axis: 3, start: sub(end, count), end });
-};
+/** Whether `heldBias` can tell what a query sees. */
+export const canHoldBias = (problem: MaskProblem): boolean => ofKeysAlone(problem) !== undefined;
+
+/**
+ * What is added to the scores of a part, [batch, heads, 1, keys], held up where it falls further than it matters. Let r be the
+ * least of it among the part's own keys and s no less than the absolute value of any score: where each of its queries sees its
+ * own key, a key with less than r - 2 s - 40 weighs less than e^-40 of the greatest, and still does with just that. Nothing is
+ * held where one of these keys is hidden.
+ */
+export function heldBias(problem: MaskProblem, part: Part, bias: Value): Value {
+  const { b } = problem;
+  const own = ownBias(problem);
+  if (own?.type.shape[2] !== 1 || own.type.shape[3] === 1) return bias;
+  const before = sub(problem.sizes.keys, problem.sizes.queries);
+  const [start, end] = [add(part.start, before), add(part.end, before)];
+  const least = b.reduceMin(b.slice(own, { axis: 3, start, end }), { axes: [-1], keepDims: true });
+  return b.max(bias, b.sub(least, fallOf(problem)));
+}
+
+/** What is added for each key, far below it where the key is hidden from all. */
+function ownBias(problem: MaskProblem): Value | undefined {
+  const { b, program, sizes, added, q } = problem;
+  const { dtype } = q.type;
+  const on = gridOf(problem, { start: 0, end: sizes.queries, keys: [{ start: 0, end: sizes.keys }], full: false });
+  const bias = biasOn(b, program, dtype, added!, on);
+  const mask = maskOn(b, { ...program, formulas: { ...program.formulas, mask: ofKeysAlone(problem)! } }, on);
+  return bias && mask ? b.select(mask, bias, b.scalar(-deepest, dtype)) : bias;
+}
 
 /** 2 s + 40, a number for each head, |q · k| being at most |q| |k|. */
 function fallOf({ b, q, k, sizes, program }: MaskProblem): Value {
@@ -45,15 +63,4 @@ function fallOf({ b, q, k, sizes, program }: MaskProblem): Value {
   // NaN compares with nothing, and is neither of the two afterwards.
   const above = b.select(b.less(fall, number(deepest)), fall, number(deepest));
   return b.select(b.less(number(depth), above), above, number(depth));
-}
-
-/** Bool [batch, 1, 1, 1]: whether each query of a part sees one of its last keys; undefined where that is so by itself. */
-function everyRowSees(problem: MaskProblem, part: Part, given: Value | undefined): Value | undefined {
-  const { b, program, sizes, seesItself } = problem;
-  const isOwn = sub(part.keys.at(-1)!.end, part.end) === sub(sizes.keys, sizes.queries);
-  const mask = part.full || (seesItself && isOwn) ? undefined : (given ?? maskOn(b, program, gridOf(problem, part)));
-  if (!mask) return undefined;
-  const last = b.cast(lastOf(b, mask, sub(part.end, part.start)), { to: "i32" });
-  const rows = b.reduceMax(last, { axes: [-1], keepDims: true });
-  return b.cast(b.reduceMin(rows, { axes: [1, -2], keepDims: true }), { to: "bool" });
 }

@@ -117,18 +117,18 @@ export function partOf(problem: MaskProblem, part: Part, { bias: shared, seen }:
   const on = { ...gridOf(problem, part), valid: seen };
   if (!isPlain || held === "scores")
     return attendInSteps(b, [q, k, v], own, { ...on, hiding: shared, ...(held && { steep: true }) });
-  const biasWith = (mask?: Value): Value | undefined => {
+  const biasOfPart = (): Value | undefined => {
     const bias = biasOn(b, own, dtype, added!, on);
-    return bias && held ? heldBias(problem, part, bias, mask) : bias;
+    return bias && held ? heldBias(problem, part, bias) : bias;
   };
   const joined = (): Value | undefined => {
     if (!held) return shared ?? addedOn(b, own, dtype, added!, on);
-    const [bias, hiding] = [biasWith(), shared ?? addedOn(b, own, dtype, constant(0), on)];
+    const [bias, hiding] = [biasOfPart(), shared ?? addedOn(b, own, dtype, constant(0), on)];
     return bias && hiding ? b.add(bias, hiding) : (bias ?? hiding);
   };
   // Rows that see nothing are told by a mask, not by a bias.
   const mask = seesItself || part.full ? undefined : maskOn(b, own, on);
-  const bias = mask ? biasWith(mask) : joined();
+  const bias = mask ? biasOfPart() : joined();
   return b.attention(q, k, v, ...[mask, bias].filter((extra) => extra !== undefined), { scale });
 }
 

@@ -9,6 +9,7 @@ import type { HostTensor } from "../../ir/tensor.ts";
 import { anyRange, extremes, type Range, rangesGiven } from "../../ir/value-range.ts";
 import { assumedSize } from "../assumed-size.ts";
 import type { PassContext } from "../pass.ts";
+import { canHoldBias } from "./held-bias.ts";
 import type { Held, MaskProblem } from "./problem.ts";
 
 /**
@@ -29,7 +30,8 @@ export function heldIn(problem: MaskProblem, cx: PassContext): Held | undefined 
   if (!isSteep(problem, cx)) return undefined;
   const isOfKeys = !partsInOrder(problem.added!).includes(index("q"));
   const { contrib, opset, kernels } = cx.target;
-  return isOfKeys && contrib && opset >= 23 && kernels.has("attention") ? "biases" : "scores";
+  const takesBias = contrib && opset >= 23 && kernels.has("attention");
+  return isOfKeys && takesBias && canHoldBias(problem) ? "biases" : "scores";
 }
 
 /**
