@@ -14,7 +14,7 @@ const deepest = 32;
 
 /**
  * Ranges of values from those of their operands, each found once. `given` knows more of some; of other inputs and parameters
- * the type alone is known. The result holds if what `given` says does. Sums and products are those of the reals, for ranges far below the greatest float.
+ * the type alone is known. The result holds if what `given` says does.
  */
 export function rangesGiven(given: (value: Value) => Range | undefined): (value: Value) => Range {
   const known = new Map<Value, Range>();
@@ -32,10 +32,16 @@ const ofDType = (dtype: DType): Range => {
   return dtype === "bool" ? [0, 1] : [-(2 ** 63), 2 ** 64];
 };
 
-/** Integers that leave their type come in again at the other end. */
+/** Numbers beyond, rounded, may be infinite. */
+const mostOf: Readonly<Partial<Record<DType, number>>> = { f16: 65_000, bf16: 3.3e38, f32: 3.4e38, f64: 1e308 };
+
+/** Integers that leave their type come in again at the other end; floats are infinite. */
 function ownRange(value: Value, of: (value: Value) => Range): Range {
-  const [range, whole] = [rangeWithin(value, of), ofDType(value.type.dtype)];
-  return range[0] < whole[0] || range[1] > whole[1] ? whole : range;
+  const { dtype } = value.type;
+  const most = mostOf[dtype];
+  const [range, whole] = [rangeWithin(value, of), ofDType(dtype)];
+  const [low, high] = most === undefined ? whole : [-most, most];
+  return range.some((end) => Number.isFinite(end) && (end < low || end > high)) ? whole : range;
 }
 
 function rangeWithin({ node, type }: Value, of: (value: Value) => Range): Range {

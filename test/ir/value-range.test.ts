@@ -46,3 +46,10 @@ test("integers that leave their type come in again", () => {
   const wide = b.mul(b.input({ name: "y", dtype: "i64", shape: [] }), b.input({ name: "z", dtype: "i64", shape: [] }));
   expect(rangeOf(b.cast(wide, { to: "f32" }))[1]).toBeLessThanOrEqual(2 ** 64);
 });
+
+test("floats that leave their type are infinite", () => {
+  const half = (factor: number) =>
+    b.cast(b.mul(b.cast(b.cast(ids, { to: "bool" }), { to: "f32" }), number(factor)), { to: "f16" });
+  expect(rangeOf(half(60_000))).toEqual([0, 60_000]);
+  expect(rangeOf(half(70_000))).toEqual(anyRange);
+});
