@@ -295,9 +295,15 @@ def plus_one(q, k, v, extra, mask):
     return weights / (weights.sum(-1, keepdim=True) + (-most).exp()) @ v
 
 
+def guarded(q, k, v, extra, mask):
+    weights = (product(q, k) - product(q, k).amax(-1, keepdim=True)).exp()
+    return weights / (weights.sum(-1, keepdim=True) + 1e-9) @ v
+
+
 WRITTEN = {
     "differential": differential,
     "plus-one": plus_one,
+    "guarded-sum": guarded,
     "stored-infinity": lambda q, k, v, t, m: (product(q, k) + cut(torch.full((64, 64), float("-inf")).triu(1), q)).softmax(-1) @ v,
     "stored-zero": lambda q, k, v, t, m: product(q, k).masked_fill(cut(triangle, q) == 0, -1e9).softmax(-1) @ v,
     "stored-band": lambda q, k, v, t, m: product(q, k).masked_fill(cut(triangle * torch.triu(torch.ones(64, 64), -3), q) == 0, float("-inf")).softmax(-1) @ v,

@@ -7,10 +7,10 @@ import { parseFormula } from "../../src/ir/index-expr/text.ts";
 import type { IndexExpr, IndexTable } from "../../src/ir/index-expr/types.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
-import { canHoldBias } from "../../src/passes/mask/held-bias.ts";
 import { problemOf } from "../../src/passes/mask/problem.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
 import { plausibleMask, tables } from "../ir/index-analysis/random-mask.ts";
+import { heldEveryWay } from "./support/held.ts";
 
 /** Random masks in every form that has a plan for them, against the attention's own meaning in float64. */
 
@@ -39,14 +39,7 @@ function check(mask: IndexExpr, score: string, normaliser: string, [Q, K]: reado
   const node = arena.node("attention", [q, k, k, ...constants], {
     ...{ scale: 0.5, normaliser, mask, score: parseFormula(score), tables: tables.length },
   });
-  const plain = problemOf(node, arena.build);
-  const problems = plain.isPlain
-    ? [
-        plain,
-        { ...plain, held: "scores" as const },
-        ...(canHoldBias(plain) ? [{ ...plain, held: "biases" as const }] : []),
-      ]
-    : [plain];
+  const problems = heldEveryWay(problemOf(node, arena.build));
   const feeds = new Map<string, HostTensor>([
     ["q", tensor([1, 2, Q, width])],
     ["k", tensor([1, 1, K, width])],

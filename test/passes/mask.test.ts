@@ -7,9 +7,9 @@ import { parseFormula } from "../../src/ir/index-expr/text.ts";
 import { fromNumbers, type HostTensor } from "../../src/ir/tensor.ts";
 import { verifyGraph } from "../../src/ir/verify.ts";
 import { forms } from "../../src/passes/mask/choose.ts";
-import { canHoldBias } from "../../src/passes/mask/held-bias.ts";
 import { problemOf } from "../../src/passes/mask/problem.ts";
 import { ortCpuTarget } from "../../src/passes/target.ts";
+import { heldEveryWay } from "./support/held.ts";
 
 /** Every form against the attention's own meaning, in float64, whether it would be chosen or not. */
 
@@ -211,14 +211,7 @@ function check(
   const seen = new Set<string>();
   for (const kvHeads of [4, 2]) {
     const attention = attentionOf(one, Q, K, kvHeads);
-    const plain = problemOf(attention.node, attention.arena.build);
-    const problems = plain.isPlain
-      ? [
-          plain,
-          { ...plain, held: "scores" as const },
-          ...(canHoldBias(plain) ? [{ ...plain, held: "biases" as const }] : []),
-        ]
-      : [plain];
+    const problems = heldEveryWay(problemOf(attention.node, attention.arena.build));
     for (const [form, problem] of forms.flatMap((form) => problems.map((problem) => [form, problem] as const))) {
       const plan = form.plan(problem, { target: ortCpuTarget(), numbers: undefined });
       if (typeof plan === "string") continue;

@@ -3,6 +3,7 @@ import { specOf } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
+import { buildAttention } from "./build.ts";
 import { analyse, isMiss, probabilities } from "./match.ts";
 
 /** Weights of an attention, in a sum, with what multiplies them there. */
@@ -83,8 +84,12 @@ export const combinedWeights: Matcher = {
       operands[at] = weights;
       return b.contract(...operands, { spec });
     });
-    const missed = products.map(({ node }) => analyse(node, at, b)).find(isMiss);
-    if (missed) return missed;
+    // Where one stays as it is written, there would only be more products.
+    for (const { node } of products) {
+      const candidate = analyse(node, at, b);
+      const attended = isMiss(candidate) ? candidate : buildAttention(candidate, cx.arena, false);
+      if (isMiss(attended)) return attended;
+    }
     const covered = [root, ...sum.nodes];
     const shared = cx.exclusive([...covered, ...sum.terms.map(({ weights }) => weights.node)]);
     if (shared) return { depth: covered.length, ...shared };

@@ -140,25 +140,34 @@ function withSink(b: Build, product: Value, gate: Value): Value | undefined {
   return withOperand(b, product.node, at, weights);
 }
 
+/** Scores, and the one beside them that takes part in their softmax; none where it weighs nothing. */
+interface Beside {
+  readonly whole: Value;
+  readonly sink: Value | undefined;
+}
+
+/** Half of the spacing of float32 at 1: no sum of 1 or more is changed by it. */
+const lostInSum = 2 ** -25;
+
 /**
- * The score beside `x` whose exponential is added to theirs: for x = s - y, `whole` is s and what is added e^(z - y), where y is
- * a shift of s; else e^z or a number.
+ * What a softmax that is spelled out as e^x / (Σ e^x + added) is one of: of x beside z, where e^z is added, or a number. Where
+ * x = s - y, y being a shift of s, of s beside z where e^(z - y) is added; a number is then one only if it is lost in the sum.
  */
-function besides(
-  b: Build,
-  x: Value,
-  added: Value,
-  axis: number,
-): { readonly whole: Value; readonly sink: Value } | undefined {
+function besides(b: Build, x: Value, added: Value, axis: number): Beside | undefined {
+  const { dtype } = x.type;
+  const [whole, by] = x.node.op === "sub" ? (x.node.operands as [Value, Value]) : [x];
+  const shift = by && isShift(by, whole, axis) ? by : undefined;
   const number = scalarOf(added);
-  if (number !== undefined)
-    return number > 0 ? { whole: x, sink: b.scalar(Math.log(number), x.type.dtype) } : undefined;
+  if (number !== undefined && number > 0) {
+    if (!shift) return { whole: x, sink: b.scalar(Math.log(number), dtype) };
+    const isLost = shift.node.op === "reduceMax" && dtype === "f32" && number <= lostInSum;
+    return isLost ? { whole, sink: undefined } : undefined;
+  }
   if (added.node.op !== "exp") return undefined;
   const [score] = added.node.operands as [Value];
-  const [whole, shift] = x.node.op === "sub" ? (x.node.operands as [Value, Value]) : [x];
-  if (!shift || !isShift(shift, whole, axis)) return { whole: x, sink: score };
+  if (!shift) return { whole: x, sink: score };
   const { op, operands } = score.node;
-  if (op === "neg" && operands[0] === shift) return { whole, sink: b.scalar(0, x.type.dtype) };
+  if (op === "neg" && operands[0] === shift) return { whole, sink: b.scalar(0, dtype) };
   return op === "sub" && operands[1] === shift ? { whole, sink: operands[0]! } : undefined;
 }
 
@@ -191,7 +200,8 @@ export const softmaxRules: readonly Rule[] = [
   }),
   rule({
     name: "softmax-beside-a-score",
-    formula: "exp x / (Σ exp x + exp z) = softmax(x and z) without z where x are scores; or with a number for exp z",
+    formula:
+      "exp x / (Σ exp x + exp z) = softmax(x and z) without z where x are scores; a number for exp z counts so, or is lost",
     left: t.div(t.exp(x), t.add(total(t.exp(x)), z)),
     right: (m, b) => {
       const [x, added] = [m.value("x"), m.value("z")];
@@ -200,9 +210,11 @@ export const softmaxRules: readonly Rule[] = [
       const [axis, ...others] = m.attr<readonly number[]>("axes").map((each) => (each + shape.length) % shape.length);
       const found = axis === last && others.length === 0 ? besides(b, x, added, last) : undefined;
       const rows = [...shape.slice(0, -1), 1];
-      if (!found || "reason" in scorePath(found.whole) || found.sink.type.shape.length > rows.length) return undefined;
-      if ((found.sink.type.shape.at(-1) ?? 1) !== 1) return undefined;
-      const joined = b.concat(found.whole, b.broadcast(found.sink, { shape: rows }), { axis: last });
+      if (!found || "reason" in scorePath(found.whole)) return undefined;
+      const { whole, sink } = found;
+      if (!sink) return b.softmax(whole, { axis: last });
+      if (sink.type.shape.length > rows.length || (sink.type.shape.at(-1) ?? 1) !== 1) return undefined;
+      const joined = b.concat(whole, b.broadcast(sink, { shape: rows }), { axis: last });
       return b.slice(b.softmax(joined, { axis: last }), { axis: last, start: 0, end: shape[last]! });
     },
     tolerance: "reordered",
