@@ -287,6 +287,17 @@ def differential(q, k, v, extra, mask):
     return (first - (extra.sum() + 0.3) * second) @ v
 
 
+def of_one_softmax(pairs):
+    """The same as its authors write it: heads in turns have the first map and the second, of one softmax."""
+    def attend(q, k, v, extra, mask):
+        first, second = (x.unflatten(-1, (2, -1)).transpose(2, 3).flatten(1, 2) for x in (q, k))
+        weights = product(first, second).masked_fill(upper(q), float("-inf")).softmax(-1)
+        first, second = pairs(weights)
+        return (first - (extra.sum() + 0.3) * second) @ v
+
+    return attend
+
+
 def plus_one(q, k, v, extra, mask):
     """A softmax with one more in its divisor, which may attend to nothing (arXiv:2508.10925 has it as a sink)."""
     scores = product(q, k).masked_fill(upper(q), float("-inf"))
@@ -302,6 +313,8 @@ def guarded(q, k, v, extra, mask):
 
 WRITTEN = {
     "differential": differential,
+    "differential-turns": of_one_softmax(lambda x: x.unflatten(1, (-1, 2)).unbind(2)),
+    "differential-steps": of_one_softmax(lambda x: (x[:, ::2], x[:, 1::2])),
     "plus-one": plus_one,
     "guarded-sum": guarded,
     "stored-infinity": lambda q, k, v, t, m: (product(q, k) + cut(torch.full((64, 64), float("-inf")).triu(1), q)).softmax(-1) @ v,
@@ -447,7 +460,7 @@ CASES = {
     "by-hand": (eager(ByHand), one, floats(30), 1),
     "older": (eager(Older), one, older, 1),
     "relative": (eager(Relative), one, floats(20), 1),
-    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), {"chunks": 5, "differential": 2}.get(name, 1)) for name, attend in WRITTEN.items()},
+    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), 5 if name == "chunks" else 2 if "differential" in name else 1) for name, attend in WRITTEN.items()},
     **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, padding, 1) for name, attend in PADDED.items()},
 }
 KINDS = ("eager", "sdpa")

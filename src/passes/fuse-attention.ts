@@ -3,6 +3,7 @@ import { groupedHeads } from "./attention/heads.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
 import { severalValues } from "./attention/several-values.ts";
+import { slicedWeights } from "./attention/sliced-weights.ts";
 import { toldMask } from "./attention/told-mask.ts";
 import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
@@ -10,6 +11,7 @@ import { softmaxRules } from "./rules/softmax.ts";
 
 export const attentionStages: Stages = [
   softmaxRules,
+  [slicedWeights],
   [combinedWeights],
   [severalValues],
   [attentionMatcher],
