@@ -1,5 +1,5 @@
 import { encodeModel } from "./backends/onnx/encode.ts";
-import type { OnnxModel } from "./backends/onnx/schema.ts";
+import { nodesWithin, type OnnxModel, type OnnxNode } from "./backends/onnx/schema.ts";
 import { type OptimizationLevel, openSession, type Session, type SessionOptions } from "./backends/ort/session.ts";
 import type { Compiled } from "./compile.ts";
 import { attrsOf } from "./ir/arena.ts";
@@ -7,20 +7,26 @@ import { bindDims } from "./ir/bind-dims.ts";
 import { fail, QkvError } from "./ir/diagnostics.ts";
 import type { HostTensor } from "./ir/tensor.ts";
 
-/** In memory a model is one piece up to this size; the format ends at 2 GiB. */
-const inlineLimit = 1.5 * 2 ** 30;
-
-/** A model as bytes the runtime loads, weights included. Throws QKV40x where they exceed the format. */
+/** A model as bytes the runtime loads, weights included. Throws QKV414 where they exceed the format, which ends at 2 GiB. */
 export const modelBytes = (model: OnnxModel): Uint8Array =>
-  encodeModel(model, { externalDataLimit: inlineLimit }).model;
+  encodeModel(model, { externalDataLimit: Number.POSITIVE_INFINITY }).model;
+
+/** Whether the runtime's Einsum transposes an operand: it orders axes by where their letters first appear. */
+function transposes({ attributes }: OnnxNode): boolean {
+  const equation = attributes.get("equation");
+  const [operands = ""] = equation?.kind === "string" ? equation.value.split("->") : [];
+  const letters = [...new Set(operands.replace(/[\s,.]/g, ""))];
+  const places = (operand: string) => [...operand.replace(/[\s.]/g, "")].map((letter) => letters.indexOf(letter));
+  return operands.split(",").some((operand) => places(operand).some((at, i, all) => i > 0 && at < all[i - 1]!));
+}
 
 /**
- * Refuses inputs without elements for a model with Einsum: the runtime's kernel divides by their sizes, which ends the
- * process. Throws QKV509.
+ * Refuses inputs without elements for a model with an Einsum that transposes an operand: the runtime's kernel divides by
+ * their sizes, which ends the process. Throws QKV509.
  */
 export function checkRunnable(model: OnnxModel, feeds: ReadonlyMap<string, HostTensor>): void {
   const empty = [...feeds].find(([, { data }]) => data.length === 0);
-  if (empty && model.graph.nodes.some(({ opType }) => opType === "Einsum"))
+  if (empty && [...nodesWithin(model.graph)].some((node) => node.opType === "Einsum" && transposes(node)))
     fail("QKV509", `the input "${empty[0]}" has no elements, and ONNX Runtime's Einsum cannot take that`, {
       help: "give every dimension a size of at least 1, or write the sum with matmul",
     });

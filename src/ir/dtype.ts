@@ -15,6 +15,20 @@ export const isFloat = (dtype: DType): boolean =>
   dtype === "f64" || dtype === "f32" || dtype === "f16" || dtype === "bf16";
 export const isInteger = (dtype: DType): boolean => !isFloat(dtype) && dtype !== "bool";
 
+/** Whether a type counts places without wrapping, whatever fits in memory. */
+export const countsPlaces = (dtype: DType): boolean => dtype === "i64" || dtype === "i32";
+
+const integerEnds: Partial<Record<DType, readonly [least: number, most: number]>> = {
+  i64: [-(2 ** 63), 2 ** 63],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  i8: [-128, 127],
+  u8: [0, 255],
+  bool: [0, 1],
+};
+
+/** The least and the greatest number of an integer type, and of bool; undefined for floats. Of i64 as float64 rounds it. */
+export const endsOf = (dtype: DType): readonly [least: number, most: number] | undefined => integerEnds[dtype];
+
 /** Storage of host tensors. f16 and bf16 hold their bit patterns; bool holds 0 or 1. */
 export type TypedArray =
   | Float64Array<ArrayBuffer>

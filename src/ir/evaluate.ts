@@ -4,6 +4,7 @@ import { bindsDims, inBindingOrder } from "./binding.ts";
 import { decompositionOf } from "./decomposition.ts";
 import { fail } from "./diagnostics.ts";
 import { evaluate as evaluateDim } from "./dim.ts";
+import { type DType, endsOf } from "./dtype.ts";
 import { type Graph, type Node, topological, type Value } from "./graph.ts";
 import type { RefTensor } from "./op-def.ts";
 import { elementCount, type HostTensor, toFloat64 } from "./tensor.ts";
@@ -100,7 +101,9 @@ function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
     const results = runNode(node, operands, { ...cx, dims });
     if (bindsDims(node)) dims = bindDims(pairsOf(node, results), dims);
     node.results.forEach((value, i) => {
-      if (remaining.has(value)) held.set(value, cx.watch?.(value, results[i]!) ?? results[i]!);
+      if (!remaining.has(value)) return;
+      const tensor = wrapped(results[i]!, value.type.dtype);
+      held.set(value, cx.watch?.(value, tensor) ?? tensor);
     });
     for (const value of node.operands) {
       const left = remaining.get(value)! - 1;
@@ -109,6 +112,19 @@ function run(roots: readonly Value[], cx: Run): readonly RefTensor[] {
     }
   }
   return roots.map((value) => held.get(value)!);
+}
+
+const wraps: Readonly<Partial<Record<DType, (x: number) => number>>> = {
+  i32: (x) => x | 0,
+  i8: (x) => (x << 24) >> 24,
+  u8: (x) => x & 255,
+};
+
+/** Integers that leave their type come in again at the other end, as the runtime's do; beyond 2^53 they stay where they are. */
+function wrapped(tensor: RefTensor, dtype: DType): RefTensor {
+  const [wrap, ends] = [wraps[dtype], endsOf(dtype)];
+  if (!wrap || tensor.data.every((x) => !(x < ends![0] || x > ends![1]))) return tensor;
+  return { ...tensor, data: tensor.data.map((x) => (Number.isSafeInteger(x) ? wrap(x) : x)) };
 }
 
 const pairsOf = (node: Node, results: readonly RefTensor[]) =>

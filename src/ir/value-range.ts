@@ -1,5 +1,5 @@
 import { attrsOf } from "./arena.ts";
-import { type DType, isFloat } from "./dtype.ts";
+import { type DType, endsOf, isFloat } from "./dtype.ts";
 import type { Value } from "./graph.ts";
 import { type HostTensor, toFloat64 } from "./tensor.ts";
 
@@ -27,10 +27,7 @@ export function rangesGiven(given: (value: Value) => Range | undefined): (value:
   return (value) => rangeOf(value, 0);
 }
 
-const ofDType = (dtype: DType): Range => {
-  if (isFloat(dtype)) return anyRange;
-  return dtype === "bool" ? [0, 1] : [-(2 ** 63), 2 ** 64];
-};
+const ofDType = (dtype: DType): Range => endsOf(dtype) ?? anyRange;
 
 /** Numbers beyond, rounded, may be infinite. */
 const mostOf: Readonly<Partial<Record<DType, number>>> = { f16: 65_000, bf16: 3.3e38, f32: 3.4e38, f64: 1e308 };
@@ -41,7 +38,8 @@ function ownRange(value: Value, of: (value: Value) => Range): Range {
   const most = mostOf[dtype];
   const [range, whole] = [rangeWithin(value, of), ofDType(dtype)];
   const [low, high] = most === undefined ? whole : [-most, most];
-  return range.some((end) => Number.isFinite(end) && (end < low || end > high)) ? whole : range;
+  const leaves = (end: number) => (end < low || end > high) && !(isFloat(dtype) && Math.abs(end) === Infinity);
+  return range.some(leaves) ? whole : range;
 }
 
 function rangeWithin({ node, type }: Value, of: (value: Value) => Range): Range {
@@ -50,7 +48,7 @@ function rangeWithin({ node, type }: Value, of: (value: Value) => Range): Range 
     case "constant":
       return extremes(attrsOf(node, "constant").value);
     case "cast":
-      return type.dtype === "bool" ? [0, 1] : of(node.operands[0]!);
+      return castRange(of(node.operands[0]!), type.dtype);
     case "reshape":
     case "refine":
     case "transpose":
@@ -79,6 +77,12 @@ function rangeWithin({ node, type }: Value, of: (value: Value) => Range): Range 
     default:
       return ofDType(type.dtype);
   }
+}
+
+/** Floats to integers truncate; anything to bool is ≠ 0. */
+function castRange(range: Range, dtype: DType): Range {
+  if (isFloat(dtype)) return range;
+  return dtype === "bool" ? [0, 1] : [Math.trunc(range[0]), Math.trunc(range[1])];
 }
 
 /** `x < y ? x : y` is no greater than y, `y < x ? x : y` no less; either is y where x is NaN. */

@@ -1,6 +1,7 @@
 import { opDef } from "../ir/arena.ts";
 import { flopsOf, subgraphsOf } from "../ir/cost.ts";
 import { evaluate as evaluateDim } from "../ir/dim.ts";
+import { isInteger } from "../ir/dtype.ts";
 import { evaluateValues } from "../ir/evaluate.ts";
 import { type Graph, type Node, nodesOf, topological, type Value } from "../ir/graph.ts";
 import type { RefTensor } from "../ir/op-def.ts";
@@ -132,6 +133,7 @@ function plan(graph: Graph, cx: PassContext): readonly Plan[] {
   return [...plans.values()];
 }
 
+const beyond = "integers in it are beyond those that float64 tells apart";
 const unsettled = "it rounds to whole numbers, or compares, what the runtime computes in its own precision";
 
 function refusalOf(value: Value, { bytes, work }: Cone, cx: PassContext): string | undefined {
@@ -149,10 +151,17 @@ async function compute(plans: readonly Plan[], cx: PassContext): Promise<Readonl
   const large = plans.filter(isLarge).map(({ value }) => value);
   const small = plans.filter((entry) => !isLarge(entry)).map(({ value }) => value);
   const { weights } = cx;
-  const reference = evaluateValues(small, weights ? { weights } : {});
+  const untold = new Set<Node>();
+  const watch = (value: Value, tensor: RefTensor): RefTensor => {
+    if (isInteger(value.type.dtype) && !tensor.data.every(Number.isSafeInteger)) untold.add(value.node);
+    return tensor;
+  };
+  const reference = evaluateValues(small, { ...(weights && { weights }), watch });
   small.forEach((value, i) => {
     const { dims, data } = reference[i]!;
-    tensors.set(value, fromNumbers(value.type.dtype, dims, data));
+    if (untold.size > 0 && topological([value]).some((node) => untold.has(node)))
+      cx.report.refused(rule, beyond, noteOf(cx, value.node));
+    else tensors.set(value, fromNumbers(value.type.dtype, dims, data));
   });
   if (large.length > 0) {
     const made = await cx.runtime!.evaluate(large, weights);
@@ -168,7 +177,7 @@ async function run(whole: Graph, cx: PassContext): Promise<Graph> {
   if (plans.length === 0) return graph;
   const tensors = await compute(plans, cx);
   const replaced = new Map<Value, Value>();
-  for (const { value, cone } of plans) {
+  for (const { value, cone } of plans.filter((entry) => tensors.has(entry.value))) {
     const folded = cx.arena.build.constant({ value: tensors.get(value)! });
     const parts = cone.folded.flatMap((part) => replaced.get(part)?.node ?? []);
     const name = foldedName([...cone.nodes, ...parts], cx.arena);

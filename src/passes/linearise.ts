@@ -36,7 +36,7 @@ export const linearAttention: Matcher = {
   roots: ["attention"],
   refuses: [...Object.values(obstacles), fewPairs],
   match(root, cx) {
-    const { normaliser, causal, scale } = attrsOf(root, "attention");
+    const { normaliser, causal } = attrsOf(root, "attention");
     if (!isLinear(normaliser) || causal) return undefined;
     const b = cx.arena.build;
     const factors = factorsOf(root, b);
@@ -44,16 +44,21 @@ export const linearAttention: Matcher = {
     const { q } = factors;
     const [k, v] = [factors.k, factors.v].map((x) => ungrouped(b, x, q.type.shape[1]!)) as [Value, Value];
     if (hasFewPairs(q, v, cx.dims)) return miss(root.results[0]!, fewPairs);
+    const factor = weighing(attrsOf(root, "attention"));
+    const scaled = (x: Value) => (factor === 1 ? x : b.mul(x, b.scalar(factor, x.type.dtype)));
     const pairs = b.contract(q, k, { spec: "b h q d, b h k d -> b h q k" });
-    const sums = b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" });
-    if (normaliser === "none") return replaced(root, b.mul(sums, b.scalar(scale, q.type.dtype)));
-    const weights = b.contract(q, b.reduceSum(k, { axes: [2] }), { spec: "b h q d, b h d -> b h q" });
+    const sums = scaled(b.contract(pairs, v, { spec: "b h q k, b h k e -> b h q e" }));
+    if (normaliser === "none") return replaced(root, sums);
+    const weights = scaled(b.contract(q, b.reduceSum(k, { axes: [2] }), { spec: "b h q d, b h d -> b h q" }));
     const column = b.reshape(weights, { shape: [...q.type.shape.slice(0, 3), 1] });
     return replaced(root, divideBySum(b, sums, column));
   },
 };
 
 const isLinear = (normaliser: string): boolean => normaliser === "none" || normaliser === "sum";
+/** What multiplies the weights: a factor of them all leaves their mean as it is, unless there is none then. */
+const weighing = ({ normaliser, scale }: { readonly normaliser: string; readonly scale: number }): number =>
+  normaliser === "sum" && scale !== 0 ? 1 : scale;
 const replaced = (root: Node, value: Value): Fusion => ({ values: [value], covered: [root] });
 
 /** Causal attention without a softmax: within chunks as it is, from chunk to chunk as a state. */
@@ -69,9 +74,7 @@ export const chunkAttention: Matcher = {
     const factors = factorsOf(root, cx.arena.build);
     if (typeof factors === "string") return miss(at, factors);
     if (factors.q.type.shape[2] !== factors.k.type.shape[2]) return miss(at, "queries and keys differ in length");
-    // A factor of all weights leaves their mean as it is.
-    const normalised = normaliser === "sum";
-    const given = { ...factors, scale: normalised && scale !== 0 ? 1 : scale, normalised };
+    const given = { ...factors, scale: weighing({ normaliser, scale }), normalised: normaliser === "sum" };
     return inChunks(root, cx, given, forWidths(cx.target.choices.chunks.attention, factors));
   },
 };

@@ -1,6 +1,6 @@
 import { evaluate, symbolsOf } from "../ir/dim.ts";
 import type { Node, Value } from "../ir/graph.ts";
-import { volume } from "../ir/types.ts";
+import { sameShape, volume } from "../ir/types.ts";
 import type { Pass } from "./pass.ts";
 import { biasedOf, type Linear, linearOf } from "./projection/linear.ts";
 import { type FuseContext, fuse, type Matcher } from "./rewrite/fuse.ts";
@@ -31,7 +31,7 @@ function feedForwardOf(root: Node): FeedForward | undefined {
   if (!second || !biased || !isPlain(second) || !isPlain(biased.linear)) return undefined;
   const width = second.x.type.shape.at(-1);
   const { linear: first, bias } = biased;
-  if (typeof width !== "number" || (bias && bias.type.shape.length !== 1)) return undefined;
+  if (typeof width !== "number" || (bias && !sameShape(bias.type.shape, [width]))) return undefined;
   return { first, bias, inner, hidden: second.x, second, width };
 }
 

@@ -55,20 +55,21 @@ export interface OnnxGraph {
   readonly quantization?: readonly { readonly tensor: string; readonly parameters: OnnxMetadata }[];
 }
 
-/** How many nodes a graph has, those of the graphs its nodes hold among them. */
-export function nodeCount(graph: OnnxGraph): number {
-  let count = 0;
+/** The nodes of a graph, those of the graphs its nodes hold among them. */
+export function* nodesWithin(graph: OnnxGraph): Generator<OnnxNode> {
   const pending = [graph];
   for (let level = pending.pop(); level; level = pending.pop())
-    for (const { attributes } of level.nodes) {
-      count++;
-      for (const { kind, value } of attributes.values()) {
+    for (const node of level.nodes) {
+      yield node;
+      for (const { kind, value } of node.attributes.values()) {
         if (kind === "graph") pending.push(value);
         if (kind === "graphs") pending.push(...value);
       }
     }
-  return count;
 }
+
+/** How many there are of them. */
+export const nodeCount = (graph: OnnxGraph): number => [...nodesWithin(graph)].length;
 
 export interface OnnxNode {
   readonly opType: string;

@@ -1,9 +1,9 @@
 import { addedOn, attendInSteps, both, everything, type GridOfScores } from "../../ir/attend.ts";
-import { ceilDiv, isStatic } from "../../ir/dim.ts";
+import { ceilDiv, type Dim, isStatic } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
 import { operandsOf } from "../../ir/index-analysis/logic.ts";
-import { boxProgram } from "../../ir/index-analysis/program.ts";
+import { boxProgram, type MaskLengths } from "../../ir/index-analysis/program.ts";
 import { applied, type IndexExpr, type IndexFormula, partsInOrder } from "../../ir/index-expr/types.ts";
 import { attendInBlocks, type Segment } from "./blocks.ts";
 import { type Numbers, nodesInBlocks, raggedness, timeOf, widthsFrom } from "./estimate.ts";
@@ -72,17 +72,26 @@ function placesOf(
   name: "q" | "k",
 ): readonly number[] | undefined {
   if (!predicate) return [];
-  const length = program.lengths[name === "q" ? "Q" : "K"];
+  const own = name === "q" ? "Q" : "K";
   const parts = partsInOrder(predicate);
   if (parts.some((part) => part.kind === "index" && part.name !== name)) return undefined;
   if (parts.some((part) => part.kind === "length" && !isStatic(program.lengths[part.name]))) return undefined;
-  const end = isStatic(length) ? length : longest;
-  return placesWithin({ expr: predicate, tables: mask.tables }, name, end);
+  // Lengths that are not known are not read.
+  const { B, H, Q, K } = program.lengths;
+  const lengths = { B: sizeIn(B), H: sizeIn(H), Q: sizeIn(Q), K: sizeIn(K) };
+  if (Object.values(lengths).includes(0)) return [];
+  return placesWithin({ expr: predicate, tables: mask.tables }, name, lengths[own], lengths);
 }
 
-function placesWithin(formula: IndexFormula, name: "q" | "k", end: number): readonly number[] | undefined {
-  if (end < 1) return [];
-  const program = boxProgram(formula, { Q: end, K: end });
+const sizeIn = (length: Dim): number => (isStatic(length) ? length : longest);
+
+function placesWithin(
+  formula: IndexFormula,
+  name: "q" | "k",
+  end: number,
+  lengths: MaskLengths,
+): readonly number[] | undefined {
+  const program = boxProgram(formula, lengths);
   const found: number[] = [];
   const stack: [number, number][] = [[0, end - 1]];
   let budget = 64 * mostPlaces;

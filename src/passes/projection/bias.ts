@@ -1,6 +1,7 @@
 import type { Build } from "../../ir/arena.ts";
 import { divideExact, mul } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { hasFormulas } from "../../ir/ops/attention.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
@@ -8,6 +9,7 @@ import { linearOf } from "./linear.ts";
 
 const reused = "the sum with the bias is also used elsewhere";
 const notSoft = "without softmax the weights do not sum to one";
+const formulas = "a formula changes its weights, or empties rows";
 const masked = "a row the mask empties is zero, whatever the bias";
 const lengths = "queries and keys differ in length: there may be no key";
 
@@ -42,12 +44,13 @@ export const keyBiasUnseen: Matcher = {
   name: "key-bias-unseen",
   formula: "packedAttention(q, k + bias, v) = packedAttention(q, k, v)",
   roots: ["packedAttention"],
-  refuses: [reused, notSoft],
+  refuses: [reused, notSoft, formulas],
   match(root, cx) {
     const [, k] = root.operands;
     const biased = biasedLast(k!);
     if (!biased) return undefined;
     if (root.attrs.get("normaliser") !== "softmax") return refuse(k!, notSoft);
+    if (hasFormulas(root)) return refuse(k!, formulas);
     if (!usedOnce(k!, cx)) return refuse(k!, reused);
     return { values: [withOperand(root, 1, biased.plain, cx)], covered: [root] };
   },
@@ -73,7 +76,7 @@ export const valueBiasThrough: Matcher = {
   name: "value-bias-through",
   formula: "packedAttention(q, k, v + c) · W + d = packedAttention(q, k, v) · W + (c · W + d)",
   roots: ["add"],
-  refuses: [reused, notSoft, masked, lengths],
+  refuses: [reused, notSoft, formulas, masked, lengths],
   match(root, cx) {
     const outer = biasedLast(root.results[0]!);
     const projection = outer && linearOf(outer.plain.node);
@@ -86,6 +89,7 @@ export const valueBiasThrough: Matcher = {
     const [label, out] = [xLabels.at(-1)!, result.at(-1)!];
     if (weightLabels.length !== 2 || !weightLabels.includes(label) || !weightLabels.includes(out)) return undefined;
     if (attention.attrs.get("normaliser") !== "softmax") return refuse(v, notSoft);
+    if (hasFormulas(attention)) return refuse(v, formulas);
     if (attention.operands.slice(3).some(({ type }) => type.dtype === "bool")) return refuse(v, masked);
     if (attention.operands[0]!.type.shape[1] !== v.type.shape[1]) return refuse(v, lengths);
     if (![v, x, outer.plain].every((value) => usedOnce(value, cx))) return refuse(v, reused);

@@ -137,6 +137,14 @@ function findAll(
         continue;
       }
       if (outcome.covered.some((covered) => taken.has(covered) && !isCheap(covered))) continue;
+      if (outcome.also && leadsBack(node, outcome, replaced)) {
+        misses.push({
+          matcher,
+          node,
+          miss: { depth: outcome.covered.length, reason: leadsToItself, at: node.results[0]! },
+        });
+        continue;
+      }
       if (!cx.options.allows(matcher.name, node)) continue;
       accept(node, outcome, replaced, taken, cx);
       cx.report.fired(matcher.name);
@@ -145,10 +153,27 @@ function findAll(
   return { replaced, misses };
 }
 
+const leadsToItself = "what is computed together needs one of its own results";
+
+const pairsOf = (node: Node, { values, also = [] }: Fusion): readonly (readonly [from: Value, to: Value])[] =>
+  [...node.results.map((value, i) => [value, values[i]!] as const), ...also].filter(([from, to]) => from !== to);
+
+/** Whether what takes the place of several values is made of one of them, as where a result is an operand of another. */
+function leadsBack(node: Node, fusion: Fusion, replaced: ReadonlyMap<Value, Value>): boolean {
+  const pairs = pairsOf(node, fusion);
+  const own = new Set(pairs.map(([from]) => from));
+  const open = new Set(pairs.map(([, to]) => to));
+  for (const value of open) {
+    if (own.has(value)) return true;
+    const other = replaced.get(value);
+    for (const below of other ? [other] : value.node.operands) open.add(below);
+  }
+  return false;
+}
+
 function accept(node: Node, fusion: Fusion, replaced: Map<Value, Value>, taken: Set<Node>, cx: PassContext): void {
   for (const covered of fusion.covered) taken.add(covered);
-  const pairs = [...node.results.map((value, i) => [value, fusion.values[i]!] as const), ...(fusion.also ?? [])];
-  for (const [from, to] of pairs) if (from !== to) replaced.set(from, to);
+  for (const [from, to] of pairsOf(node, fusion)) replaced.set(from, to);
   inheritAll(cx.arena, node.results, fusion.values);
 }
 

@@ -9,9 +9,10 @@ const scanLimit = 1 << 20;
 function uniformOf(tensor: HostTensor): number | null {
   if (tensor.data.length === 0 || tensor.data.length > scanLimit) return null;
   const first = tensor.data[0]!;
-  // NaN differs from itself, so a tensor of NaN is never uniform: nothing may be concluded from it.
   for (const element of tensor.data) if (element !== first) return null;
-  return toFloat64({ ...tensor, dims: [], data: tensor.data.slice(0, 1) })[0]!;
+  const number = toFloat64({ ...tensor, dims: [], data: tensor.data.slice(0, 1) })[0]!;
+  // Nothing may be concluded from NaN, nor from an integer that a float64 may only be near to.
+  return Number.isNaN(number) || (!isFloat(tensor.dtype) && !Number.isSafeInteger(number)) ? null : number;
 }
 
 /** The number a constant holds in all its elements; undefined for anything else. */
@@ -26,11 +27,15 @@ export function scalarOf(value: Value): number | undefined {
 export const tensorOf = (value: Value): HostTensor | undefined =>
   value.node.op === "constant" ? (value.node.attrs.get("value") as HostTensor) : undefined;
 
-const precision: Readonly<Partial<Record<DType, number>>> = { f64: 1e-6, f32: 1e-6, f16: 2e-3, bf16: 1.6e-2 };
+const precision: Readonly<Partial<Record<DType, number>>> = { f32: 1e-6, f16: 2e-3, bf16: 1.6e-2 };
 
-/** Whether a number stored in `dtype` stands for `expected`; generous to constants written with six digits. */
+/**
+ * Whether a number stored in `dtype` stands for `expected`; generous to constants written with six digits, but not where
+ * the type holds the very number, as it does 0, 1 and 2.
+ */
 export function isAbout(number: number, expected: number, dtype: DType): boolean {
   if (number === expected) return true;
+  if (rounded(expected, dtype) === expected) return false;
   return Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected);
 }
 
@@ -57,7 +62,7 @@ export function hasReciprocal(number: number, dtype: DType): boolean {
 /** Products with these are exact. */
 export const isPowerOfTwo = (number: number): boolean => Number.isInteger(Math.log2(Math.abs(number)));
 
-const leastNormal: Readonly<Partial<Record<DType, number>>> = {
+export const leastNormal: Readonly<Partial<Record<DType, number>>> = {
   f64: 2.2250738585072014e-308,
   f32: 1.1754943508222875e-38,
   bf16: 1.1754943508222875e-38,

@@ -2,7 +2,7 @@ import { opDef } from "../../ir/arena.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import { type Graph, type Node, nodesOf } from "../../ir/graph.ts";
 
-const rounding: ReadonlySet<string> = new Set(["floor", "ceil", "round", "cast"]);
+const rounding: ReadonlySet<string> = new Set(["floor", "ceil", "round", "sign", "mod", "cast"]);
 const isOfFloats = ({ results }: Node): boolean => results.every(({ type }) => isFloat(type.dtype));
 
 /** Whether a node computes elements from elements. */
@@ -13,7 +13,7 @@ export const isElementwise = ({ op }: Node): boolean => {
 
 const isMovement = ({ op }: Node): boolean => opDef(op).traits.includes("movement");
 
-/** Whether a node goes by steps: it rounds to whole numbers, or compares. */
+/** Whether a node goes by steps: it rounds to whole numbers, takes a remainder, or compares. */
 const isStep = (node: Node): boolean =>
   rounding.has(node.op) ? node.op !== "cast" || !isOfFloats(node) : !isOfFloats(node);
 

@@ -1,6 +1,6 @@
 import { opDef } from "../../ir/arena.ts";
 import { product } from "../../ir/dim.ts";
-import { type DType, isFloat } from "../../ir/dtype.ts";
+import { type DType, endsOf, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
@@ -8,7 +8,7 @@ import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../ir/
 import { sameShape, sameType } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
-import { hasReciprocal, isPowerOfTwo, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { hasReciprocal, isPowerOfTwo, leastNormal, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { spread } from "../rewrite/spread.ts";
 import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
 import { indices } from "./indices.ts";
@@ -46,6 +46,12 @@ const constantsRight: readonly Rule[] = commutative.map((op) =>
 
 const foldLimit = 4096;
 
+/** Whether integers are within their type, and such that float64 tells them apart: others wrap, or are rounded. */
+function isTold({ data }: RefTensor, dtype: DType): boolean {
+  const ends = endsOf(dtype);
+  return !ends || data.every((x) => x >= ends[0] && x <= ends[1] && Number.isSafeInteger(x));
+}
+
 /** An op on small constants is a constant. */
 const foldConstants: readonly Rule[] = names
   .filter((op) => {
@@ -68,6 +74,7 @@ const foldConstants: readonly Rule[] = names
         if (elementCount(dims) > foldLimit || operands.some((tensor) => tensor!.data.length > foldLimit))
           return undefined;
         const values = operands.map((tensor): RefTensor => ({ dims: tensor!.dims, data: toFloat64(tensor!) }));
+        if (operands.some((tensor, i) => !isTold(values[i]!, tensor!.dtype))) return undefined;
         const made = opDef(op).evaluate!(values, {
           attrs: Object.fromEntries(m.root.node.attrs) as never,
           types: m.root.node.operands.map(({ type }) => type),
@@ -75,7 +82,7 @@ const foldConstants: readonly Rule[] = names
           size: (dim) => Number(dim),
           call: () => [],
         }) as RefTensor;
-        return b.constant({ value: fromNumbers(dtype, dims, made.data) });
+        return isTold(made, dtype) ? b.constant({ value: fromNumbers(dtype, dims, made.data) }) : undefined;
       },
     }),
   );
@@ -89,6 +96,10 @@ const isExact: Readonly<Record<"add" | "mul" | "max" | "min", (p: number, q: num
   max: () => true,
   min: () => true,
 };
+
+const overflow = "the constants overflow together";
+const underflow = "the constants underflow together";
+const cancelled = "a large constant is taken off again, which rounds";
 
 /** Chains of one op with constants become one step: two roundings become one. */
 const chains: readonly Rule[] = (
@@ -107,12 +118,14 @@ const chains: readonly Rule[] = (
       const { dtype } = m.root.type;
       const number = f(m.number("c"), m.number("d"));
       if (dtype === "f64" && !isExact[op](m.number("c"), m.number("d"))) return undefined;
-      if (!Number.isFinite(rounded(number, dtype)) && Number.isFinite(m.number("c")) && Number.isFinite(m.number("d")))
-        return "the constants overflow together";
+      const [made, ...given] = [number, m.number("c"), m.number("d")].map((each) => rounded(each, dtype)) as number[];
+      if (!Number.isFinite(made) && given.every(Number.isFinite)) return overflow;
+      if (op === "mul" && !given.includes(0) && !(Math.abs(made!) >= leastNormal[dtype]!)) return underflow;
+      if (op === "add" && given.some((each) => Math.abs(each) > 2 ** 10 * Math.abs(made!))) return cancelled;
       return b[op](m.value("x"), b.scalar(number, dtype));
     },
     guard: (m) => isFloat(m.root.type.dtype) || "integers may wrap",
-    refuses: ["integers may wrap", "the constants overflow together"],
+    refuses: ["integers may wrap", ...({ add: [overflow, cancelled], mul: [overflow, underflow] }[op as string] ?? [])],
     tolerance: op === "add" || op === "mul" ? "reordered" : "exact",
   }),
 );
@@ -180,7 +193,8 @@ const powers: readonly Rule[] = [
     name: "mul-reciprocal",
     left: t.mul(x, t.div(one, y)),
     formula: "x · (1 / y) = x / y",
-    right: (m, b) => (m.number("one") === 1 ? b.div(m.value("x"), m.value("y")) : undefined),
+    right: (m, b) =>
+      isFloat(m.root.type.dtype) && m.number("one") === 1 ? b.div(m.value("x"), m.value("y")) : undefined,
     tolerance: "reordered",
   }),
 ];
@@ -189,10 +203,11 @@ const powers: readonly Rule[] = [
 const bounded = new Set(["softmax", "sigmoid", "tanh", "erf", "sin", "cos", "sign"]);
 
 /** Whether no element can be infinite, whatever a tensor is computed from. */
-function isNeverInfinite({ node }: Value): boolean {
+function isNeverInfinite({ node, type }: Value): boolean {
   const [first, second, third] = node.operands;
   if (node.op === "select") return isNeverInfinite(second!) && isNeverInfinite(third!);
-  if (node.op === "cast" || node.op === "reshape" || node.op === "transpose") return isNeverInfinite(first!);
+  if (node.op === "cast") return widens(first!.type.dtype, type.dtype) && isNeverInfinite(first!);
+  if (node.op === "reshape" || node.op === "transpose") return isNeverInfinite(first!);
   if (node.op === "constant")
     return toFloat64(node.attrs.get("value") as HostTensor).every((x) => Math.abs(x) < Infinity);
   return bounded.has(node.op);
@@ -359,7 +374,7 @@ const mean: readonly Rule[] = [
       const { shape, dtype } = m.value("x").type;
       const axes = m.attr<readonly number[]>("axes");
       const count = product(axes.map((axis) => shape.at(axis)!));
-      if (!isFloat(dtype) || typeof count !== "number" || Math.abs(m.number("c") * count - 1) > 1e-6) return undefined;
+      if (!isFloat(dtype) || typeof count !== "number" || m.number("c") !== rounded(1 / count, dtype)) return undefined;
       return b.reduceMean(m.value("x"), { axes, keepDims: m.attr("keep") });
     },
     tolerance: "reordered",

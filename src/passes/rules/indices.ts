@@ -1,5 +1,5 @@
 import { add, atLeast, type Dim, mul, product, sub, sum } from "../../ir/dim.ts";
-import { isInteger } from "../../ir/dtype.ts";
+import { countsPlaces } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
@@ -17,24 +17,26 @@ interface Progression {
 
 const maxDepth = 24;
 const same = (first: Dim): Progression => ({ first, step: 0, axis: 0, length: 1 });
+/** A single element takes no step: it may be repeated. */
+const along = (p: Progression): Progression => (p.length === 1 ? same(p.first) : p);
 
 /** What is known of an integer tensor's elements from how it was counted out. */
 function progression(value: Value, depth = 0): Progression | undefined {
   const { node, type } = value;
-  if (depth > maxDepth || !isInteger(type.dtype)) return undefined;
+  if (depth > maxDepth || !countsPlaces(type.dtype)) return undefined;
   const [a, b] = node.operands;
   const below = (operand: Value) => progression(operand, depth + 1);
   const number = scalarOf(value);
   if (number !== undefined) return Number.isSafeInteger(number) ? same(number) : undefined;
   switch (node.op) {
     case "iota":
-      return { first: 0, step: 1, axis: 0, length: type.shape[0]! };
+      return along({ first: 0, step: 1, axis: 0, length: type.shape[0]! });
     case "size":
       return same(node.attrs.get("of") as Dim);
     case "broadcast":
       return below(a!);
     case "cast":
-      return isInteger(a!.type.dtype) ? below(a!) : undefined;
+      return below(a!);
     case "reshape":
       return reshaped(below(a!), a!.type.shape, type.shape);
     case "slice":
@@ -73,7 +75,7 @@ const axisFromLast = (value: Value): number => {
 function sliced(p: Progression | undefined, value: Value): Progression | undefined {
   if (!p || p.step === 0 || p.axis !== axisFromLast(value)) return p;
   const start = value.node.attrs.get("start") as Dim;
-  return { ...p, first: add(p.first, mul(p.step, start)), length: value.type.shape.at(-1 - p.axis)! };
+  return along({ ...p, first: add(p.first, mul(p.step, start)), length: value.type.shape.at(-1 - p.axis)! });
 }
 
 /** Parts that go on where the one before ends; a single element goes on any way. */
@@ -84,8 +86,8 @@ function joined(parts: readonly (Progression | undefined)[], value: Value): Prog
   const sizes = value.node.operands.map(({ type }) => type.shape.at(-1 - axis)!);
   let expected: Dim | undefined;
   for (const [i, part] of parts.entries()) {
-    const along = part && (part.step === 0 || part.axis === axis);
-    if (!along || (sizes[i] !== 1 && part.step !== step)) return undefined;
+    const isAlong = part && (part.step === 0 || part.axis === axis);
+    if (!isAlong || (sizes[i] !== 1 && part.step !== step)) return undefined;
     if (expected !== undefined && part.first !== expected) return undefined;
     expected = add(part.first, mul(step, sizes[i]!));
   }

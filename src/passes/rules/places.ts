@@ -1,5 +1,5 @@
 import { add, atLeast, type Dim, mul, product } from "../../ir/dim.ts";
-import { isInteger } from "../../ir/dtype.ts";
+import { countsPlaces } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { elementCount, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
@@ -16,7 +16,7 @@ const maxDepth = 24;
 /** How an integer tensor was counted out along its axes; undefined where it is not known. */
 function countOf(value: Value, depth = 0): Count | undefined {
   const { node, type } = value;
-  if (depth > maxDepth || !isInteger(type.dtype)) return undefined;
+  if (depth > maxDepth || !countsPlaces(type.dtype)) return undefined;
   const below = (operand: Value) => countOf(operand, depth + 1);
   const [p, q] = node.operands;
   switch (node.op) {
