@@ -1,7 +1,7 @@
 import { atLeast, type Dim, divideExact, sub } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
-import { boundsWithin } from "./index-expr/bounds.ts";
+import { boundsWithin, isModerate } from "./index-expr/bounds.ts";
 import type { Grid } from "./index-expr/grid.ts";
 import { lowerFormula } from "./index-expr/lower.ts";
 import { substituteParts } from "./index-expr/substitute.ts";
@@ -178,11 +178,11 @@ function heldUp(b: Emit, scores: Value, hiding: Value | undefined): Value {
   return hiding ? b.add(held, hiding) : held;
 }
 
-/** Whether the score function answers a finite number for every finite score of less than 2³¹. */
+/** Whether the score function answers a finite number for every score of less than 2³¹ and every pair, those that are hidden too. */
 export function staysFinite({ formulas, tables }: ScoreProgram): boolean {
   const any = applied("sub", index("q"), index("k"));
   const moderate = substituteParts(formulas.score, (part) => (part === theScore() ? any : part));
-  return boundsWithin({}, tables)(moderate).finite;
+  return isModerate(boundsWithin({}, tables)(moderate));
 }
 
 function normalised(b: Emit, scores: Value, normaliser: string): Value {

@@ -15,6 +15,9 @@ export interface Bounds {
 /** Sizes that are known; the others are 1 or more, and below 2³¹: no attention has as many positions. */
 export type KnownLengths = Readonly<Partial<Record<LengthName, number>>>;
 
+/** Whether every number is one that float32 holds, and its products with small ones too. */
+export const isModerate = ({ low, high, finite }: Bounds): boolean => finite && low > -1e38 && high < 1e38;
+
 const anything: Bounds = { low: -Infinity, high: Infinity, whole: false, finite: false };
 const truth: Bounds = { low: 0, high: 1, whole: true, finite: true };
 const int32: Bounds = { low: -(2 ** 31), high: 2 ** 31 - 1, whole: true, finite: true };
@@ -158,7 +161,7 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
     case "sqrt":
       return { low: 0, high: Infinity, whole: false, finite: x.finite && x.low >= 0 };
     case "exp":
-      return { low: 0, high: Infinity, whole: false, finite: x.finite && x.high < 700 };
+      return { low: Math.exp(x.low), high: Math.exp(x.high), whole: false, finite: x.finite && x.high < 700 };
     case "cosh":
     case "acosh":
     case "acos":

@@ -2,7 +2,7 @@ import { attrsOf } from "../../ir/arena.ts";
 import { type Dim, evaluate, isStatic, product, symbolsOf } from "../../ir/dim.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
-import { boundsWithin } from "../../ir/index-expr/bounds.ts";
+import { boundsWithin, isModerate } from "../../ir/index-expr/bounds.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
 import { constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
@@ -45,6 +45,10 @@ function isSteep({ q, added, isPlain, program, sizes }: MaskProblem, cx: PassCon
   const size = sizeIn(cx);
   const lengths = { B: size(sizes.batch), H: size(sizes.heads), Q: size(sizes.queries), K: size(sizes.keys) };
   const bounds = boundsWithin(lengths, program.tables);
+  // What is NaN or infinite, as √(q - k) is of later keys, stays so whatever is added to hide it.
+  const known = Object.fromEntries(Object.entries(program.lengths).filter(([, length]) => isStatic(length)));
+  const everywhere = boundsWithin(known, program.tables);
+  if (!termsOf(added!).every((term) => term.kind === "lookup" || isModerate(everywhere(term)))) return false;
   const rangeOf = rangesIn(cx);
   const lastRow = constant(lengths.Q - 1);
   const inLastRow = substituteParts(added!, (part) => (part === index("q") ? lastRow : part));
