@@ -1,5 +1,6 @@
 import { combinedWeights } from "./attention/combined-weights.ts";
 import { groupedHeads } from "./attention/heads.ts";
+import { biasAboveLowest } from "./attention/lowest.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
 import { severalValues } from "./attention/several-values.ts";
@@ -17,6 +18,7 @@ export const attentionStages: Stages = [
   [attentionMatcher],
   [groupedHeads],
   [toldMask],
+  [biasAboveLowest],
 ];
 
 /** Needs a canonical graph; leaves one. */

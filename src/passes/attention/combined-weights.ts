@@ -61,7 +61,10 @@ function isOfRows({ type }: Value, rank: number, key: number | undefined): boole
   return key !== undefined && (shape[key - (rank - shape.length)] ?? 1) === 1;
 }
 
-/** Weights that are put together before they meet the values, as in differential attention (arXiv:2410.05258), eq. 1. */
+/**
+ * Weights that are put together before they meet the values, as in differential attention (arXiv:2410.05258), eq. 1, or
+ * multiplied by what is the same for all keys, as where heads are masked.
+ */
 export const combinedWeights: Matcher = {
   name: "combined-weights",
   formula:
@@ -73,7 +76,7 @@ export const combinedWeights: Matcher = {
     const spec = root.attrs.get("spec") as string;
     const [at, sum] = root.operands.flatMap((operand, i) => {
       const found = sumOf(operand, b);
-      return found && found.terms.length > 1 ? [[i, found] as const] : [];
+      return found && found.nodes.length > 0 ? [[i, found] as const] : [];
     })[0] ?? [0, undefined];
     if (!sum || root.operands.length !== 2) return undefined;
     const rank = root.operands[at]!.type.shape.length;

@@ -1,7 +1,9 @@
-import type { Arena } from "../../ir/arena.ts";
+import { type Arena, attrsOf } from "../../ir/arena.ts";
 import { lowest } from "../../ir/attend.ts";
 import type { Value } from "../../ir/graph.ts";
+import { attentionExtras } from "../../ir/ops/attention.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
+import type { Matcher } from "../rewrite/fuse.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 import { swallows } from "./depths.ts";
 
@@ -31,3 +33,19 @@ export function aboveLowest(bias: Value, arena: Arena, steps = mostSteps): Value
   if (node.op === "select") return arena.rebuild(node, [first!, ...rest.map(raised)]).results[0]!;
   return moves.has(node.op) ? arena.rebuild(node, node.operands.map(raised)).results[0]! : bias;
 }
+
+/** Biases that attentions are given, as files with operators for attention have them. */
+export const biasAboveLowest: Matcher = {
+  name: "attention-above-lowest",
+  formula: "attention(q, k, v, bias) = attention(q, k, v, max(bias, -1e38))",
+  roots: ["attention"],
+  refuses: [],
+  match(root, { arena }) {
+    const operands = [...root.operands];
+    const { bias } = attentionExtras(operands.slice(3), attrsOf(root, "attention").tables);
+    const raised = bias && aboveLowest(bias, arena);
+    if (!raised || raised === bias) return undefined;
+    operands[operands.indexOf(bias)] = raised;
+    return { values: arena.rebuild(root, operands).results, covered: [root] };
+  },
+};
