@@ -1,8 +1,9 @@
 import type { Build } from "../../ir/arena.ts";
-import { specOf } from "../../ir/contraction.ts";
+import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
+import { transposed } from "./axes.ts";
 import { buildAttention } from "./build.ts";
 import { analyse, isMiss, probabilities } from "./match.ts";
 
@@ -45,13 +46,22 @@ function sumOf(value: Value, b: Build): Sum | undefined {
   return undefined;
 }
 
-/** Whether the result has the axes of the weights in their order, with another in the place of the keys; and where that is. */
-function keyAxisOf(root: Node, at: number): number | undefined {
+/** A product whose result has the axes of the weights in their order, with another in the place of the keys. */
+interface InPlace {
+  readonly key: number;
+  readonly spec: ContractionSpec;
+  /** From that result to the one asked for. */
+  readonly perm: readonly number[];
+}
+
+function inPlaceOf(root: Node, at: number): InPlace | undefined {
   const { operands, result } = specOf(root);
   const labels = operands[at]!;
   const key = labels.findIndex((label) => !result.includes(label));
-  const isAlike = labels.length === result.length && labels.every((label, i) => i === key || label === result[i]);
-  return isAlike ? key : undefined;
+  const [width, ...more] = result.filter((label) => !labels.includes(label));
+  if (key < 0 || width === undefined || more.length > 0 || labels.length !== result.length) return undefined;
+  const ordered = labels.map((label, i) => (i === key ? width : label));
+  return { key, spec: { operands, result: ordered }, perm: result.map((label) => ordered.indexOf(label)) };
 }
 
 /** Whether what multiplies weights can multiply their product with the values instead. */
@@ -73,15 +83,16 @@ export const combinedWeights: Matcher = {
   refuses: [],
   match(root, cx) {
     const b = cx.arena.build;
-    const spec = root.attrs.get("spec") as string;
     const [at, sum] = root.operands.flatMap((operand, i) => {
       const found = sumOf(operand, b);
       return found && found.nodes.length > 0 ? [[i, found] as const] : [];
     })[0] ?? [0, undefined];
     if (!sum || root.operands.length !== 2) return undefined;
     const rank = root.operands[at]!.type.shape.length;
-    const key = keyAxisOf(root, at);
-    if (!sum.terms.every(({ factors }) => factors.every((factor) => isOfRows(factor, rank, key)))) return undefined;
+    const inPlace = inPlaceOf(root, at);
+    if (!sum.terms.every(({ factors }) => factors.every((factor) => isOfRows(factor, rank, inPlace?.key))))
+      return undefined;
+    const spec = showSpec(inPlace?.spec ?? specOf(root));
     const products = sum.terms.map(({ weights }) => {
       const operands = [...root.operands];
       operands[at] = weights;
@@ -101,6 +112,6 @@ export const combinedWeights: Matcher = {
       if (!total) return negative ? b.neg(product) : product;
       return negative ? b.sub(total, product) : b.add(total, product);
     }, undefined);
-    return { values: [added!], covered };
+    return { values: [inPlace ? transposed(b, added!, inPlace.perm) : added!], covered };
   },
 };

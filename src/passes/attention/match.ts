@@ -9,7 +9,7 @@ import { asWritten, buildAttention, changedWeights, ownMasks } from "./build.ts"
 import { deepSink, hidesBeside, maskedAhead, otherMask } from "./collect.ts";
 import { labelled } from "./labels.ts";
 import { type Roles, rolesOf } from "./roles.ts";
-import { type ScorePath, scorePath } from "./scores.ts";
+import { nodesOfStep, type ScorePath, scorePath } from "./scores.ts";
 import { type Sink, sinkOf } from "./sink.ts";
 
 /** Everything known about an attention before it is built. */
@@ -152,7 +152,7 @@ export function analyse(root: Node, at: number, b: Build): Candidate | Miss {
   if (isMiss(roles)) return roles;
   const covered = [
     ...[root, ...moves, ...guard, ...(clearing?.nodes ?? []), ...(sink?.nodes ?? [])],
-    ...[softmax, ...path.steps.map(({ node }) => node), product],
+    ...[softmax, ...path.steps.flatMap(nodesOfStep), product],
   ];
   const values = root.operands[1 - at]!;
   const ends = { guarded: guard.length > 0, cleared: clearing?.keeps, sink: sink?.value };

@@ -16,8 +16,18 @@ export type Step =
   | { readonly kind: "floor"; readonly node: Node }
   /** Multiplied by a tensor, or divided. */
   | { readonly kind: "factor"; readonly value: Value; readonly divides: boolean; readonly node: Node }
-  | { readonly kind: "function"; readonly of: (score: IndexExpr) => IndexExpr; readonly node: Node }
+  | {
+      readonly kind: "function";
+      readonly of: (score: IndexExpr) => IndexExpr;
+      readonly node: Node;
+      /** All that it is made of, where the score is read more than once. */
+      readonly within?: readonly Node[];
+    }
   | { readonly kind: "move"; readonly node: Node };
+
+/** The nodes a step is made of, its result's first. */
+export const nodesOfStep = (step: Step): readonly Node[] =>
+  step.kind === "function" && step.within ? step.within : [step.node];
 
 export interface ScorePath {
   readonly product: Node;
@@ -32,7 +42,7 @@ export function scorePath(value: Value): ScorePath | Miss {
   let current = value;
   for (let i = 0; i < maxSteps; i++) {
     if (current.node.op === "contract") return shownByFloor(steps) ?? { product: current.node, steps };
-    const step = stepBelow(current);
+    const step = composedStep(current) ?? stepBelow(current);
     if ("reason" in step) return step;
     steps.push(step.step);
     current = step.next;
@@ -103,6 +113,53 @@ function functionStep(value: Value): Below {
     return blocked(value, `scores come from ${node.op}, not from a product`);
   const numbers = number === undefined ? [] : [constant(number)];
   return { step: { kind: "function", of: (score) => applied(fn, score, ...numbers), node }, next: scores! };
+}
+
+/** The same of several numbers; what answers a truth among them. */
+const composable = new Map<string, IndexFn>([
+  ...functions,
+  ...(["add", "sub", "mul", "div", "neg", "equal", "less", "lessEqual", "and", "or", "not", "select"] as const).map(
+    (name): [string, IndexFn] => [name, name],
+  ),
+]);
+const sigmoidOf = (x: IndexExpr): IndexExpr =>
+  applied("div", constant(1), applied("add", constant(1), applied("exp", applied("neg", x))));
+const maxComposed = 24;
+
+/** A function that reads its score more than once, as s · σ(s) does, and `nan_to_num`: undefined where it is none. */
+function composedStep(value: Value): Below | undefined {
+  const within = new Set<Node>();
+  const open = new Set([value]);
+  const isPart = ({ node, type }: Value) =>
+    (composable.has(node.op) || node.op === "sigmoid") && sameShape(type.shape, value.type.shape);
+  // What was made last is made of the others.
+  for (let i = 0; i < maxComposed && (i < 1 || open.size > 1); i++) {
+    const last = [...open].reduce((p, q) => (q.node.id > p.node.id ? q : p));
+    if (!isPart(last)) return undefined;
+    within.add(last.node);
+    open.delete(last);
+    for (const operand of last.node.operands) if (scalarOf(operand) === undefined) open.add(operand);
+    if (i === 0 && open.size < 2) return undefined;
+  }
+  const [score, ...others] = open;
+  if (!score || others.length > 0 || !sameShape(score.type.shape, value.type.shape) || !leadsToProduct(score))
+    return undefined;
+  const of = (s: IndexExpr): IndexExpr => {
+    const made = new Map<Value, IndexExpr>([[score, s]]);
+    const expr = (part: Value): IndexExpr => {
+      const number = scalarOf(part);
+      if (number !== undefined) return constant(number);
+      let own = made.get(part);
+      if (!own) {
+        const args = part.node.operands.map(expr);
+        const fn = composable.get(part.node.op);
+        made.set(part, (own = fn ? applied(fn, ...args) : sigmoidOf(args[0]!)));
+      }
+      return own;
+    };
+    return expr(value);
+  };
+  return { step: { kind: "function", of, node: value.node, within: [...within] }, next: score };
 }
 
 function biasStep(value: Value): Below {

@@ -8,7 +8,7 @@ import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import { tensorOf } from "../rewrite/scalar.ts";
 import { reshaped } from "./axes.ts";
 import { isMiss } from "./match.ts";
-import { scorePath } from "./scores.ts";
+import { nodesOfStep, scorePath } from "./scores.ts";
 
 /** Some places of one axis of a softmax, in order. */
 interface Part {
@@ -133,7 +133,7 @@ export const slicedWeights: Matcher = {
     if (!parts || first!.axis === (attrsOf(node, "softmax").axis + rank) % rank) return undefined;
     const path = scorePath(node.operands[0]!);
     if (isMiss(path) || path.steps.some((step) => step.node.op === "reshape")) return undefined;
-    const within = new Set([...path.steps.map((step) => step.node), path.product]);
+    const within = new Set([...path.steps.flatMap(nodesOfStep), path.product]);
     const shared = cx.exclusive([node, ...within]);
     if (shared) return { depth: within.size, ...shared };
     const made = parts.map(({ value, axis, places }) => {
