@@ -10,6 +10,7 @@ import { axes, axesGrid, type Cut, type Grid, lengthNames } from "./grid.ts";
 import { bitwise } from "./lower-bits.ts";
 import { realFunction } from "./lower-math.ts";
 import {
+  constant,
   type IndexExpr,
   type IndexFormula,
   type IndexTable,
@@ -65,6 +66,15 @@ const smooth: ReadonlySet<IndexFn> = new Set<IndexFn>([
   "max",
   "select",
 ]);
+
+/** z where a quotient is 1 / (1 + exp(-z)), which is one operation. */
+function sigmoidOf(x: IndexExpr, y: IndexExpr): IndexExpr | undefined {
+  const applies = (expr: IndexExpr, fn: IndexFn) => (expr.kind === "apply" && expr.fn === fn ? expr.args : []);
+  const [one, power] = applies(y, "add");
+  const [inner] = power ? applies(power, "exp") : [];
+  const [of] = inner ? applies(inner, "neg") : [];
+  return x === constant(1) && one === x ? of : undefined;
+}
 
 class DenseLowering {
   readonly b: Emit;
@@ -243,10 +253,13 @@ class DenseLowering {
     const second = () => this.number(y, dtype);
     const one = (value: number) => b.scalar(value, dtype);
     switch (fn) {
+      case "div": {
+        const inner = dtype === "f64" ? undefined : sigmoidOf(x, y);
+        return inner ? b.sigmoid(this.number(inner, dtype)) : b.div(first(), second());
+      }
       case "add":
       case "sub":
       case "mul":
-      case "div":
       case "min":
       case "max":
         return b[fn](first(), second());
