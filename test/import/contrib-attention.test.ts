@@ -33,6 +33,7 @@ const cases: readonly Case[] = [
   { form: "with a bias", operands: [q, k, v, f(28)] },
   { form: "an encoder's keys", operands: [q, scaled(0.5, f(2, 2, 5, 4)), f(2, 2, 5, 4)] },
   { form: "a padding mask", operands: [q, k, v, undefined, keep([2, 5], 1, 1, 0, 1, 1, 1, 0, 0, 0, 0)] },
+  { form: "lengths", operands: [q, k, v, undefined, keep([2], 3, 5)] },
   { form: "a row that sees nothing", operands: [q, k, v, undefined, keep([2, 5], 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)] },
   {
     form: "a mask for each query",
@@ -80,6 +81,16 @@ const cases: readonly Case[] = [
     form: "merged, masked",
     opType: "Attention",
     operands: [scaled(0.5, f(2, 3, 6)), f(6, 24), f(24), keep([2, 3], 1, 1, 0, 1, 0, 0)],
+  },
+  {
+    form: "merged, with lengths",
+    opType: "Attention",
+    operands: [scaled(0.5, f(2, 3, 6)), f(6, 24), f(24), keep([2], 2, 0)],
+  },
+  {
+    form: "merged, with ends and starts",
+    opType: "Attention",
+    operands: [scaled(0.5, f(2, 3, 6)), f(6, 24), f(24), keep([4], 3, 2, 1, 0)],
   },
   {
     form: "merged, causal, with a cache",

@@ -135,7 +135,7 @@ function sameSizes(cx: NodeContext, { q, k, v, masks, biases }: Parts): void {
 }
 
 /** Keys of each sequence that are no padding: [batch, 1, 1, keys]. */
-function notPadding(cx: NodeContext, counts: Value, keys: Dim): Value {
+export function notPadding(cx: NodeContext, counts: Value, keys: Dim): Value {
   const at = cx.b.reshape(cx.b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
   return cx.b.less(at, cx.b.reshape(counts, { shape: [counts.type.shape[0]!, 1, 1, 1] }));
 }

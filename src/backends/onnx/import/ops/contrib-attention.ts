@@ -1,8 +1,8 @@
-import { type Dim, divideExact, isStatic } from "../../../../ir/dim.ts";
+import { type Dim, divideExact, isStatic, mul } from "../../../../ir/dim.ts";
 import type { Value } from "../../../../ir/graph.ts";
 import type { Conversion, NodeContext } from "../node.ts";
 import { unmodelled } from "../unmodelled.ts";
-import { attendAtOnce, joinHeads, type Parts, splitHeads, widthOf, withPast } from "./attention.ts";
+import { attendAtOnce, joinHeads, notPadding, type Parts, splitHeads, widthOf, withPast } from "./attention.ts";
 import { matrixProduct } from "./products.ts";
 
 /** One of several tensors that lie side by side in an axis, without that axis. */
@@ -14,13 +14,31 @@ function one(cx: NodeContext, x: Value, axis: number, i: number): Value {
 /** [batch, length, heads, width] as [batch, heads, length, width]. */
 const headsFirst = (cx: NodeContext, x: Value): Value => cx.b.transpose(x, { perm: [0, 2, 1, 3] });
 
-/** What a mask adds to the scores, rank 4: 0 where it is 1, `hidden` where it is 0. */
-function maskBias(cx: NodeContext, mask: Value, hidden: number): Value {
-  const [batch, first, second] = mask.type.shape as [Dim, Dim, Dim | undefined];
-  if (first === undefined) return unmodelled("its mask gives lengths");
-  const seen = cx.b.not(cx.b.equal(mask, cx.b.scalar(0, mask.type.dtype)));
-  const shape = second === undefined ? [batch, 1, 1, first] : [batch, 1, first, second];
-  return cx.b.reshape(cx.b.select(seen, cx.b.scalar(0, "f32"), cx.b.scalar(hidden, "f32")), { shape });
+/** What a mask adds to the scores of `k`, rank 4: 0 where it is 1, `hidden` where it is 0. */
+function maskBias(cx: NodeContext, mask: Value, { type }: Value, hidden: number): Value {
+  const { b } = cx;
+  const [batch, first, second] = mask.type.shape as [Dim, Dim | undefined, Dim | undefined];
+  const bias = (seen: Value) => b.select(seen, b.scalar(0, "f32"), b.scalar(hidden, "f32"));
+  if (first === undefined) return bias(withinLengths(cx, mask, type.shape[0]!, type.shape[2]!));
+  const seen = b.not(b.equal(mask, b.scalar(0, mask.type.dtype)));
+  return b.reshape(bias(seen), {
+    shape: second === undefined ? [batch, 1, 1, first] : [batch, 1, first, second],
+  });
+}
+
+/** [batch, 1, 1, keys]: keys before the end of their sequence, and, where starts follow the ends, none before its start. */
+function withinLengths(cx: NodeContext, lengths: Value, batch: Dim, keys: Dim): Value {
+  const { b } = cx;
+  const counts = b.cast(lengths, { to: "i64" });
+  if (lengths.type.shape[0] !== mul(2, batch)) {
+    cx.same(lengths.type.shape[0]!, batch);
+    return notPadding(cx, counts, keys);
+  }
+  const [ends, starts] = [0, 1].map((i) => {
+    const own = b.slice(counts, { axis: 0, start: mul(i, batch), end: mul(i + 1, batch) });
+    return notPadding(cx, own, keys);
+  }) as [Value, Value];
+  return b.and(ends, b.not(starts));
 }
 
 /** Columns `from` to `from + size` of a bias for q, k and v together. */
@@ -78,7 +96,7 @@ const multiHead: Conversion = (cx) => {
   cx.same(k.type.shape[2]!, v.type.shape[2]!);
   const causal = cx.flag("unidirectional", false);
   const biases = [
-    ...(cx.has(4) ? [maskBias(cx, cx.value(4), hiddenScore(cx))] : []),
+    ...(cx.has(4) ? [maskBias(cx, cx.value(4), k, hiddenScore(cx))] : []),
     ...(cx.has(5) ? [cx.value(5)] : []),
   ];
   fitting(cx, biases, [q.type.shape[0]!, heads, q.type.shape[2]!, k.type.shape[2]!]);
@@ -115,7 +133,7 @@ const merged: Conversion = (cx) => {
   const [k, v] = [withPast(cx, half(0), newK), withPast(cx, half(1), newV)];
   const causal = cx.flag("unidirectional", false);
   const biases = [
-    ...(cx.has(3) ? [maskBias(cx, cx.value(3), hiddenScore(cx))] : []),
+    ...(cx.has(3) ? [maskBias(cx, cx.value(3), k, hiddenScore(cx))] : []),
     ...(cx.has(5) ? [cx.value(5)] : []),
   ];
   fitting(cx, biases, [q.type.shape[0]!, heads, q.type.shape[2]!, k.type.shape[2]!]);
