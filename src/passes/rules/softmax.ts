@@ -7,7 +7,7 @@ import { maskedBelow } from "../attention/causal.ts";
 import { scorePath } from "../attention/scores.ts";
 import { fusion, type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
-import { a, any, c, type Term, t, x, y, z } from "../rewrite/term.ts";
+import { a, any, loose, type Term, t, x, y, z } from "../rewrite/term.ts";
 
 const along = { axes: a("axes"), keepDims: true };
 const total = (e: Term): Term => t.reduceSum(e, along);
@@ -66,6 +66,38 @@ function isShift({ node }: Value, whole: Value, axis: number): boolean {
     (axes[0]! + length) % length === (axis + length) % length
   );
 }
+
+/** Scores less a shift of their own, and the shift; those that a mask hides may be hidden before or after. */
+interface Shifted {
+  readonly whole: Value;
+  readonly shift: Value;
+}
+
+function shiftedBy(b: Build, x: Value, axis: number): Shifted | undefined {
+  const [first, second, third] = x.node.operands;
+  if (x.node.op === "sub") return isShift(second!, first!, axis) ? { whole: first!, shift: second! } : undefined;
+  if (x.node.op !== "select" || scalarOf(third!) !== Number.NEGATIVE_INFINITY) return undefined;
+  const kept = shiftedBy(b, second!, axis);
+  return kept && { ...kept, whole: b.select(first!, kept.whole, third!) };
+}
+
+/** What is 0 where a mask is off, and the mask. */
+function zeroedBy(b: Build, { node, type }: Value): { readonly kept: Value; readonly seen: Value } | undefined {
+  const [first, second, third] = node.operands;
+  const whole = (kept: Value, seen: Value | undefined) =>
+    seen && sameShape(kept.type.shape, type.shape) ? { kept, seen } : undefined;
+  if (node.op === "select" && scalarOf(third!) === 0) return whole(second!, first!);
+  if (node.op === "select" && scalarOf(second!) === 0) return whole(third!, b.not(first!));
+  if (node.op !== "mul") return undefined;
+  const [kept, factor] = weighs.has(first!.node.op) ? [first!, second!] : [second!, first!];
+  return whole(kept, boolsOf(b, factor));
+}
+
+const weighs = new Set(["exp", "softmax"]);
+
+/** Scores with minus infinity where a mask is off. */
+const hiddenBy = (b: Build, x: Value, seen: Value): Value =>
+  b.select(seen, x, b.scalar(Number.NEGATIVE_INFINITY, x.type.dtype));
 
 /** x · c, or s · (c · d) for x = s · d; undefined where numbers would grow, and what hides keys might overflow. */
 function timesAtMostOne(b: Build, x: Value, c: number): Value | undefined {
@@ -155,8 +187,7 @@ const lostInSum = 2 ** -25;
  */
 function besides(b: Build, x: Value, added: Value, axis: number): Beside | undefined {
   const { dtype } = x.type;
-  const [whole, by] = x.node.op === "sub" ? (x.node.operands as [Value, Value]) : [x];
-  const shift = by && isShift(by, whole, axis) ? by : undefined;
+  const { whole, shift } = shiftedBy(b, x, axis) ?? { whole: x, shift: undefined };
   const number = scalarOf(added);
   if (number !== undefined && number > 0) {
     if (!shift) return { whole: x, sink: b.scalar(Math.log(number), dtype) };
@@ -187,6 +218,33 @@ export const softmaxRules: readonly Rule[] = [
     },
     refuses: [counts],
     tolerance: "reordered",
+  }),
+  ...(["select", "mul"] as const).map((op) =>
+    rule({
+      name: `exp-under-${op}`,
+      formula: `${op === "mul" ? "exp x · seen" : "select(seen, exp x, 0)"} = exp(select(seen, x, -inf)) where x are scores`,
+      left: loose(op),
+      right: (m, b) => {
+        const { kept, seen } = zeroedBy(b, m.root) ?? {};
+        const x = kept?.node.op === "exp" ? kept.node.operands[0]! : undefined;
+        return x && !("reason" in scorePath(x)) ? b.exp(hiddenBy(b, x, seen!)) : undefined;
+      },
+      tolerance: "reordered",
+    }),
+  ),
+  fusion({
+    name: "softmax-of-seen",
+    formula: "y / Σ y = softmax(select(seen, x, -inf)) where y is softmax(x) where seen, else 0, and x are scores",
+    left: normalised(y),
+    right: (m, b) => {
+      const { kept, seen } = zeroedBy(b, m.value("y")) ?? {};
+      const [x] = kept?.node.op === "softmax" ? kept.node.operands : [];
+      const axes = m.attr<readonly number[]>("axes");
+      if (!x || !seen || !single(axes) || "reason" in scorePath(x)) return undefined;
+      const { length } = x.type.shape;
+      const [axis, summed] = [attrsOf(kept!.node, "softmax").axis, axes[0]!].map((at) => (at + length) % length);
+      return axis === summed ? b.softmax(hiddenBy(b, x, seen), { axis: summed! }) : undefined;
+    },
   }),
   fusion({
     name: "softmax",
@@ -270,12 +328,12 @@ export const softmaxRules: readonly Rule[] = [
     rule({
       name: `${op === "softmax" ? "softmax" : "log-softmax"}-shifted`,
       formula: `${op}((x - y) · c) = ${op}(x · c) where y is the maximum, minimum or mean of x along the axis, |x · c| ≤ |x|`,
-      left: any(t[op](t.sub(x, y), { axis: a("axis") }), t[op](t.mul(t.sub(x, y), c), { axis: a("axis") })),
+      left: t[op](x, { axis: a("axis") }),
       right: (m, b) => {
-        const [whole, axis] = [m.value("x"), m.attr<number>("axis")];
-        if (!isShift(m.value("y"), whole, axis)) return undefined;
-        if (!m.optional("c")) return b[op](whole, { axis });
-        const scaled = timesAtMostOne(b, whole, m.number("c"));
+        const [x, axis] = [m.value("x"), m.attr<number>("axis")];
+        const c = x.node.op === "mul" ? scalarOf(x.node.operands[1]!) : undefined;
+        const shifted = shiftedBy(b, c === undefined ? x : x.node.operands[0]!, axis);
+        const scaled = shifted && (c === undefined ? shifted.whole : timesAtMostOne(b, shifted.whole, c));
         return scaled && b[op](scaled, { axis });
       },
       tolerance: "reordered",
