@@ -45,6 +45,18 @@ function permutation(m: Match, b: Build): Value | undefined {
   return b.transpose(operands[0]!, { perm: spec.result.map((label) => labels.indexOf(label)) });
 }
 
+/** A single operand some of whose labels are summed, and the others keep their order. */
+function sum(m: Match, b: Build): Value | undefined {
+  const { operands } = m.root.node;
+  const spec = specOf(m.root.node);
+  const labels = spec.operands[0]!;
+  if (operands.length !== 1 || new Set(labels).size !== labels.length) return undefined;
+  const axes = labels.flatMap((label, axis) => (spec.result.includes(label) ? [] : [axis]));
+  const kept = labels.filter((label) => spec.result.includes(label));
+  const isInOrder = axes.length > 0 && kept.every((label, i) => label === spec.result[i]);
+  return isInOrder ? b.reduceSum(operands[0]!, { axes, keepDims: false }) : undefined;
+}
+
 /** Axes along which an operand is only repeated need not be read: another operand has them. */
 function dropBroadcast(m: Match, b: Build): Value | undefined {
   const { operands } = m.root.node;
@@ -117,6 +129,12 @@ export const contraction: readonly Rule[] = [
     formula: "contract(x) = transpose(x) where it only reorders labels",
     left: loose("contract"),
     right: permutation,
+  }),
+  rule({
+    name: "contract-sums",
+    formula: "contract(x) = reduceSum(x) where it only sums over labels",
+    left: loose("contract"),
+    right: sum,
   }),
   rule({
     name: "contract-of-broadcast",
