@@ -8,11 +8,12 @@ import { isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
 import { fittingTables } from "./ir/table-sizes.ts";
 import type { HostTensor } from "./ir/tensor.ts";
+import { isBatch } from "./passes/assumed-size.ts";
 
 /** Sizes taken for symbols that nobody gave: one sequence of 128, or a second of sound. */
 export function defaultSize(graph: Graph, symbol: string): number {
   if (/samples$/i.test(symbol)) return 16_000;
-  return /^(b|batch\w*|n_batch)$/i.test(symbol) || isUnnamedBatch(graph, symbol) ? 1 : 128;
+  return isBatch(symbol) || isUnnamedBatch(graph, symbol) ? 1 : 128;
 }
 
 /** Whether a symbol whose name says nothing, `s23` of PyTorch or `ids.0` for none at all, leads the shapes it is in. */

@@ -1,33 +1,15 @@
-import { lineariseMatchers } from "../../src/passes/linearise.ts";
 import { passes } from "../../src/passes/pipeline.ts";
-import { projectStages } from "../../src/passes/project.ts";
-import { mergeRefusals, mergeRule } from "../../src/passes/projection/merge.ts";
 import type { Rule } from "../../src/passes/rewrite/rule.ts";
 import { rootOps } from "../../src/passes/rewrite/term.ts";
 import { rulesByPass } from "../../src/passes/rules/index.ts";
-import { cutHidden } from "../../src/passes/schedule.ts";
 
 /** A rule, or a search described like one. */
 type Described = Pick<Rule, "name" | "formula" | "refuses"> & Partial<Pick<Rule, "tolerance" | "left">>;
 
-const merge: Described = {
-  name: mergeRule,
-  formula: "x·W₁ + b₁, x·W₂ + b₂, … = pieces of x·[W₁ W₂ …] + [b₁ b₂ …]",
-  refuses: mergeRefusals,
-};
-
-/** What each pass applies, in order. Passes without an entry search on their own. */
-const rulesOf = new Map<string, readonly Described[]>([
-  ...rulesByPass,
-  ["linearise", lineariseMatchers],
-  ["project", [...projectStages.flat(), merge]],
-  ["schedule", [cutHidden]],
-]);
-
-/** `docs/rules.md`: every rule by pass. */
+/** `docs/rules.md`: every rule by pass. Passes without an entry search on their own. */
 export function renderRules(): string {
   const sections = passes.map(({ name, doc }) => {
-    const rules = rulesOf.get(name);
+    const rules = rulesByPass.get(name);
     if (!rules) return `## ${name}\n\n${doc}\n`;
     return `## ${name}\n\n${doc}\n\n| rule | says | results | refuses because |\n| --- | --- | --- | --- |\n${rows(rules).join("\n")}\n`;
   });

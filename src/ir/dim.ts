@@ -331,6 +331,10 @@ export function evaluate(dim: Dim, values: ReadonlyMap<string, number>): number 
   return total;
 }
 
+/** The number of a dimension whose symbols all have values; undefined for any other. */
+export const evaluateKnown = (dim: Dim, values: ReadonlyMap<string, number>): number | undefined =>
+  symbolsOf(dim).every((name) => values.has(name)) ? evaluate(dim, values) : undefined;
+
 function evaluateAtom(atom: DimAtom, values: ReadonlyMap<string, number>): number {
   if (atom.kind === "call") return folded[atom.fn](evaluate(atom.left, values), evaluate(atom.right, values));
   return (

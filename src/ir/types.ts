@@ -7,8 +7,6 @@ export interface TensorType {
   readonly shape: readonly Dim[];
 }
 
-export const tensorType = (dtype: DType, shape: readonly Dim[]): TensorType => ({ dtype, shape });
-
 /** `f32[B, 12, 64]`. */
 export const showType = ({ dtype, shape }: TensorType): string => `${dtype}${showShape(shape)}`;
 export const showShape = (shape: readonly Dim[]): string => `[${shape.map(show).join(", ")}]`;

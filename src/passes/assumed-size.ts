@@ -3,10 +3,11 @@ import { type Dim, evaluate, isStatic, symbolsOf } from "../ir/dim.ts";
 /** What an unknown length is taken to be; an unknown batch is 1. */
 export const assumedLength = 512;
 
-const batchLike = /^(b|bs|batch\w*)$/i;
+/** Whether a name is that of a batch. */
+export const isBatch = (name: string): boolean => /^(b|bs|batch\w*|n_batch)$/i.test(name);
 
 /** The size a decision takes for a dimension whose size nobody gave. */
-export const assumedSize = (name: string): number => (batchLike.test(name) ? 1 : assumedLength);
+export const assumedSize = (name: string): number => (isBatch(name) ? 1 : assumedLength);
 
 /** Sizes beyond are not looked for. */
 const largestSize = 2 ** 24;
@@ -20,7 +21,7 @@ export function assumedSizes(dims: Iterable<Dim>, names: readonly string[]): Rea
   const all = [...dims];
   for (const name of names) {
     const windows = all.filter((dim) => symbolsOf(dim).includes(name));
-    if (batchLike.test(name) || windows.length === 0 || windows.some((dim) => hasBare(dim, name))) continue;
+    if (isBatch(name) || windows.length === 0 || windows.some((dim) => hasBare(dim, name))) continue;
     const known = windows.filter((dim) => symbolsOf(dim).every((each) => sizes.has(each)));
     while (sizes.get(name)! < largestSize && known.some((dim) => evaluate(dim, sizes) < assumedLength))
       sizes.set(name, 2 * sizes.get(name)!);

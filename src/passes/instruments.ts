@@ -33,13 +33,6 @@ export const printAfter = (names: readonly string[], print: (step: PassStep) => 
   },
 });
 
-/** Hands over the graph wherever a pass changed it. */
-export const printAfterChange = (print: (step: PassStep) => void): Instrument => ({
-  after(step) {
-    if (step.before !== step.after) print(step);
-  },
-});
-
 /** Collects milliseconds per pass, summed over its runs. */
 export function timings(): { readonly instrument: Instrument; readonly milliseconds: ReadonlyMap<string, number> } {
   const milliseconds = new Map<string, number>();

@@ -1,11 +1,11 @@
 import { type Arena, attrRecord, attrsOf, graphOf, opDef } from "../ir/arena.ts";
 import { divideBySum } from "../ir/attend.ts";
-import { evaluate, show, symbolsOf } from "../ir/dim.ts";
+import { evaluate, evaluateKnown, show, symbolsOf } from "../ir/dim.ts";
 import type { Node, Value } from "../ir/graph.ts";
 import { gatesOf } from "../ir/ops/linear-attention.ts";
 import { factorsOf, obstacles } from "./linearise/factors.ts";
 import { chunked, type Recurrence, ungrouped } from "./linearise/forms.ts";
-import { causalProducts, lengthOf } from "./linearise/spelled.ts";
+import { causalProducts } from "./linearise/spelled.ts";
 import type { Pass } from "./pass.ts";
 import { isFoldable } from "./rewrite/foldable.ts";
 import { type FuseContext, type Fusion, fuse, type Matcher } from "./rewrite/fuse.ts";
@@ -105,7 +105,7 @@ export const chunkRecurrence: Matcher = {
 /** The chunked form where it pays, decided at run time where the length is not known. */
 function inChunks(root: Node, cx: FuseContext, given: Recurrence, choice: ChunkChoice): Fusion | Miss {
   const length = given.q.type.shape[2]!;
-  const known = lengthOf(length, cx.dims);
+  const known = evaluateKnown(length, cx.dims);
   if (known !== undefined && known <= choice.above)
     return miss(root.results[0]!, `the length ${known} is at most ${choice.above}`);
   cx.report.note(

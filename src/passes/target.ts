@@ -40,9 +40,6 @@ export interface Target {
   readonly choices: TargetChoices;
 }
 
-export const leastOpset = 17;
-export const greatestOpset = 24;
-
 /** Composites of the standard domain, with the operator set that brought them. */
 const standardSince: readonly (readonly [op: OpName, opset: number])[] = [
   ["softmax", 17],

@@ -97,6 +97,3 @@ export const canBeZero = (s: Slots, i: number): boolean =>
   s.mod[i] === anything || (s.lo[i]! <= 0 && s.hi[i]! >= 0 && !(s.mod[i]! > 1 && s.rem[i] !== 0));
 
 export const canBeOther = (s: Slots, i: number): boolean => s.mod[i] === anything || !(s.lo[i] === 0 && s.hi[i] === 0);
-
-/** The part has one value over the box, a number. */
-export const isDecided = (s: Slots, i: number): boolean => s.mod[i] === 0;

@@ -6,9 +6,6 @@ import { broadcastShapes, showShape, type TensorType } from "../types.ts";
 
 type Infer = InferContext<AttrSpecs>;
 
-/** Same type as the first operand. */
-export const sameAsFirst = ({ types }: Infer): TensorType => types[0]!;
-
 /** `C1`: the first operand is floating point. Result: the same type. */
 export function floatSame(cx: Infer): TensorType {
   cx.require(isFloat(cx.types[0]!.dtype), "C1", `${cx.types[0]!.dtype} is not floating point`);

@@ -1,6 +1,6 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
 import { specOf } from "../../ir/contraction.ts";
-import { type Dim, evaluate, symbolsOf } from "../../ir/dim.ts";
+import { type Dim, evaluateKnown } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
 import { arrange, reshaped, spread } from "../attention/axes.ts";
@@ -91,7 +91,7 @@ export const causalProducts: Matcher = {
     const where = root.results[0]!;
     const { above, size } = cx.target.choices.chunks.attention;
     const positions = roles.sizes.get(roles.query[0]!)!;
-    const length = lengthOf(positions, cx.dims);
+    const length = evaluateKnown(positions, cx.dims);
     if (length === undefined && isChosenByLength(cx.holder, positions)) return undefined;
     // Chunks are such products themselves.
     if (length !== undefined && length <= size) return undefined;
@@ -134,7 +134,3 @@ function composite(b: Build, root: Node, values: Value, roles: Roles, scale: num
   const out = spread(b, made, [batch, heads, query, valueWidth], roles.outLabels, sizes);
   return reshaped(b, out, root.results[0]!.type.shape);
 }
-
-/** A length that is fixed, given or hinted. */
-export const lengthOf = (length: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
-  symbolsOf(length).every((name) => dims.has(name)) ? evaluate(length, dims) : undefined;

@@ -1,6 +1,6 @@
 import type { Arena } from "../../ir/arena.ts";
 import type { AttentionShapes } from "../../ir/attend.ts";
-import { type Dim, isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
+import { type Dim, evaluateKnown, isStatic, substitute, symbol, symbolsOf } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import { unseenUnder } from "../attention/unseen.ts";
@@ -14,7 +14,7 @@ import type { Numbers } from "./estimate.ts";
 import type { Form, FormContext, Plan } from "./form.ts";
 import { gathered } from "./gathered.ts";
 import { globals } from "./globals.ts";
-import { type MaskProblem, numberOf, problemOf, type Unseen } from "./problem.ts";
+import { type MaskProblem, problemOf, type Unseen } from "./problem.ts";
 import { split } from "./split.ts";
 import { stairs } from "./stairs.ts";
 import { heldIn, heldScores } from "./steep.ts";
@@ -73,9 +73,9 @@ const built = ({ form, plan }: Candidate): Lowered => ({ form: form.name, value:
 
 /** The lengths an attention will run at; undefined where one is neither given nor hinted. */
 export function numbersOf(sizes: AttentionShapes, dims: ReadonlyMap<string, number>): Numbers | undefined {
-  const [queries, keys] = [numberOf(sizes.queries, dims), numberOf(sizes.keys, dims)];
+  const [queries, keys] = [evaluateKnown(sizes.queries, dims), evaluateKnown(sizes.keys, dims)];
   if (queries === undefined || keys === undefined) return undefined;
-  return { batch: numberOf(sizes.batch, dims) ?? 1, queries, keys };
+  return { batch: evaluateKnown(sizes.batch, dims) ?? 1, queries, keys };
 }
 
 function candidates(problem: MaskProblem, form: FormContext, cx: PassContext): Candidates {

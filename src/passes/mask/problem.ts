@@ -10,7 +10,7 @@ import {
   type ScoreProgram,
   tablesOf,
 } from "../../ir/attend.ts";
-import { type Dim, evaluate, isStatic, symbolsOf } from "../../ir/dim.ts";
+import { isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { seesItself } from "../../ir/index-analysis/diagonal.ts";
 import { type MaskFacts, maskFacts } from "../../ir/index-analysis/facts.ts";
@@ -114,7 +114,3 @@ function clampedLookups(tables: readonly IndexTable[], lengths: Lengths): (expr:
       );
     });
 }
-
-/** A dimension's number where it is one, or hinted. */
-export const numberOf = (dim: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
-  symbolsOf(dim).every((name) => dims.has(name)) ? evaluate(dim, dims) : undefined;

@@ -9,7 +9,14 @@ import { noteOf } from "../rewrite/report.ts";
 import { substitute } from "../rewrite/substitute.ts";
 import { type Linear, linearOf } from "./linear.ts";
 
-export const mergeRule = "merge-projections";
+const usedElsewhere = "the weight is also used elsewhere";
+
+/** A search rather than a match, described as rules are. */
+export const merging = {
+  name: "merge-projections",
+  formula: "x·W₁ + b₁, x·W₂ + b₂, … = pieces of x·[W₁ W₂ …] + [b₁ b₂ …]",
+  refuses: ["no gain at this size", usedElsewhere],
+} as const;
 
 /** A projection that may be merged with others of its input: its weight has one axis the input has not. */
 interface Member {
@@ -86,11 +93,8 @@ function inputSize({ linear }: Member, dims: PassContext["dims"]): number {
   return evaluate(volume(linear.x.type), new Map(symbols.map((name) => [name, dims.get(name) ?? assumedSize(name)])));
 }
 
-export const mergeRefusals = ["no gain at this size", "the weight is also used elsewhere"] as const;
-
 function refusalOf(members: readonly Member[], uses: Uses, cx: PassContext): string | undefined {
-  if (members.some(({ linear }) => (uses.users.get(linear.weight)?.length ?? 0) > 1))
-    return "the weight is also used elsewhere";
+  if (members.some(({ linear }) => (uses.users.get(linear.weight)?.length ?? 0) > 1)) return usedElsewhere;
   const limit = cx.target.choices.mergeProjectionsUpTo;
   const size = inputSize(members[0]!, cx.dims);
   return size > limit
@@ -100,7 +104,7 @@ function refusalOf(members: readonly Member[], uses: Uses, cx: PassContext): str
 
 /** Projections of one input, weights side by side, as one product that is cut apart again. */
 export function mergeProjections(graph: Graph, cx: PassContext): Graph {
-  if (cx.options.without.has(mergeRule)) return graph;
+  if (cx.options.without.has(merging.name)) return graph;
   const uses = usesOf(graph);
   const groups = new Map<string, Member[]>();
   for (const node of nodesOf(graph)) {
@@ -116,13 +120,13 @@ export function mergeProjections(graph: Graph, cx: PassContext): Graph {
     if (members.length < 2) continue;
     const refusal = refusalOf(members, uses, cx);
     if (refusal !== undefined) {
-      cx.report.refused(mergeRule, refusal, noteOf(cx, members[0]!.linear.node));
+      cx.report.refused(merging.name, refusal, noteOf(cx, members[0]!.linear.node));
       continue;
     }
-    if (!cx.options.allows(mergeRule, members[0]!.linear.node)) continue;
+    if (!cx.options.allows(merging.name, members[0]!.linear.node)) continue;
     const parts = merge(cx.arena.build, members);
     members.forEach(({ value }, i) => void replaced.set(value, parts[i]!));
-    cx.report.fired(mergeRule);
+    cx.report.fired(merging.name);
   }
   return substitute(graph, replaced, cx.arena);
 }

@@ -46,8 +46,6 @@ export function mayMatch(term: Term, value: Value, levels = 2): boolean {
       return value.node.op === "constant";
     case "any":
       return term.options.some((option) => mayMatch(option, value, levels));
-    case "as":
-      return mayMatch(term.term, value, levels);
     case "op":
       return (
         value.node.op === term.op && (term.loose || levels === 1 || mayMatchArgs(term, value.node.operands, levels))
@@ -161,8 +159,6 @@ class Attempt implements Match {
       }
       case "any":
         return term.options.some((option) => this.#match(option, value, next));
-      case "as":
-        return this.#match(term.term, value, () => this.#bind(term.name, value, next));
       case "op":
         return this.#matchOp(term, value, next);
     }
@@ -216,8 +212,6 @@ class Attempt implements Match {
         return this.value(term.name);
       case "literal":
         return this.#arena.build.scalar(term.value, this.root.type.dtype);
-      case "as":
-        return this.#build(term.term);
       case "any":
         return fail("QKV303", `${this.#rule.name} has alternatives on its right side`);
       case "op": {

@@ -12,7 +12,7 @@ export type Tolerance = "exact" | "reordered" | "approximate";
 export interface Match {
   readonly root: Value;
   readonly target: Target;
-  /** A variable, constant or `as`; throws QKV303 where the spelling that matched does not bind it. */
+  /** A variable or constant; throws QKV303 where the spelling that matched does not bind it. */
   value(name: string): Value;
   /** The same, undefined where the spelling that matched does not bind it. */
   optional(name: string): Value | undefined;

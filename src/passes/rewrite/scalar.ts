@@ -1,4 +1,3 @@
-import type { Arena } from "../../ir/arena.ts";
 import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
@@ -37,12 +36,6 @@ export function isAbout(number: number, expected: number, dtype: DType): boolean
   if (number === expected) return true;
   if (rounded(expected, dtype) === expected) return false;
   return Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected);
-}
-
-/** A constant of a static type all of whose elements are one number. */
-export function uniformConstant(arena: Arena, dtype: DType, dims: readonly number[], number: number): Value {
-  const count = dims.reduce((product, dim) => product * dim, 1);
-  return arena.build.constant({ value: fromNumbers(dtype, dims, new Float64Array(count).fill(number)) });
 }
 
 /** The number as `dtype` stores it. */

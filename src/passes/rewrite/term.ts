@@ -20,7 +20,6 @@ export type Term =
   | { readonly kind: "constant"; readonly name: string }
   | { readonly kind: "literal"; readonly value: number }
   | { readonly kind: "any"; readonly options: readonly Term[] }
-  | { readonly kind: "as"; readonly name: string; readonly term: Term }
   | OpTerm;
 
 export interface OpTerm {
@@ -35,7 +34,7 @@ export interface OpTerm {
 type AttrInputs = Readonly<Record<string, AttrTerm | AttrValue>>;
 type TermFunction = (...args: readonly (Term | number | AttrInputs)[]) => OpTerm;
 
-const termKinds: ReadonlySet<unknown> = new Set(["variable", "constant", "literal", "any", "as", "op"]);
+const termKinds: ReadonlySet<unknown> = new Set(["variable", "constant", "literal", "any", "op"]);
 const isTerm = (arg: unknown): arg is Term => typeof arg === "object" && termKinds.has((arg as Term | null)?.kind);
 const attrKinds: ReadonlySet<unknown> = new Set(["capture", "equals", "where"]);
 const toAttrTerm = (value: AttrTerm | AttrValue): AttrTerm =>
@@ -81,10 +80,6 @@ export const variable = (name: string): Term => ({ kind: "variable", name });
 export const constant = (name: string): Term => ({ kind: "constant", name });
 /** Any of several spellings, tried in order. */
 export const any = (...options: readonly (Term | number)[]): Term => ({ kind: "any", options: options.map(toTerm) });
-/** A step that may be missing: `maybe((z) => t.mul(z, s), z)` is `z · s` or `z`. */
-export const maybe = (wrapper: (inner: Term) => Term, inner: Term): Term => any(wrapper(inner), inner);
-/** Remembers the value a term matched. */
-export const as = (name: string, term: Term): Term => ({ kind: "as", name, term });
 /** Remembers an attribute. */
 export const a = (name: string): AttrTerm => ({ kind: "capture", name });
 /** An attribute that a predicate accepts; `text` completes "the attribute must be …". */
@@ -115,7 +110,6 @@ export const [c, d] = ["c", "d"].map(constant) as unknown as readonly [Term, Ter
 /** Ops a term can have at its root; undefined where it matches any. */
 export function rootOps(term: Term): readonly OpName[] | undefined {
   if (term.kind === "op") return [term.op];
-  if (term.kind === "as") return rootOps(term.term);
   if (term.kind !== "any") return undefined;
   const options = term.options.map(rootOps);
   return options.includes(undefined) ? undefined : [...new Set(options.flatMap((ops) => ops ?? []))];
@@ -130,8 +124,8 @@ export function boundNames(term: Term): { readonly always: ReadonlySet<string>; 
     const always = [...parts[0]!.always].filter((name) => parts.every((part) => part.always.has(name)));
     return { always: new Set(always), ever: new Set(parts.flatMap(({ ever }) => [...ever])) };
   }
-  const parts = term.kind === "as" ? [boundNames(term.term)] : term.args.map(boundNames);
-  const own = term.kind === "as" ? [term.name] : captures(term);
+  const parts = term.args.map(boundNames);
+  const own = captures(term);
   return {
     always: new Set([...own, ...parts.flatMap(({ always }) => [...always])]),
     ever: new Set([...own, ...parts.flatMap(({ ever }) => [...ever])]),
@@ -151,8 +145,6 @@ export function showTerm(term: Term): string {
       return String(Number(term.value.toPrecision(6)));
     case "any":
       return `(${term.options.map(showTerm).join(" | ")})`;
-    case "as":
-      return showTerm(term.term);
     case "op": {
       const attrs = term.attrs.map(([name, attr]) => `${name} = ${showAttr(attr)}`);
       return `${term.op}(${term.loose ? "…" : term.args.map(showTerm).join(", ")})${attrs.length > 0 ? ` {${attrs.join(", ")}}` : ""}`;

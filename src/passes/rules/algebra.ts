@@ -132,7 +132,12 @@ const chains: readonly Rule[] = (
 
 const signs: readonly Rule[] = [
   rule({ name: "neg-neg", left: t.neg(t.neg(x)), right: x }),
-  rule({ name: "abs-neg", left: t.abs(t.neg(x)), right: t.abs(x) }),
+  rule({
+    name: "abs-neg",
+    formula: "abs(neg(x)) = abs(x) where x has a sign",
+    left: t.abs(t.neg(x)),
+    right: (m, b) => (m.root.type.dtype === "u8" ? undefined : b.abs(m.value("x"))),
+  }),
   rule({ name: "add-neg", left: t.add(x, t.neg(y)), right: t.sub(x, y) }),
   rule({ name: "sub-neg", left: t.sub(x, t.neg(y)), right: t.add(x, y) }),
   rule({

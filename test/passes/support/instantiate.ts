@@ -1,4 +1,5 @@
 import { type Arena, opDef } from "../../../src/ir/arena.ts";
+import type { DType } from "../../../src/ir/dtype.ts";
 import type { Value } from "../../../src/ir/graph.ts";
 import { fromNumbers } from "../../../src/ir/tensor.ts";
 import { rootOps, type Term } from "../../../src/passes/rewrite/term.ts";
@@ -21,31 +22,36 @@ const attrs: Readonly<Record<string, (x: Value) => Record<string, unknown>>> = {
 
 const logical: ReadonlySet<string> = new Set(["and", "or", "not"]);
 
+export interface SampleForm {
+  /** Whether variables are constants, for rules about constants. */
+  readonly constant: boolean;
+  readonly dtype: DType;
+  /** Which spelling is taken where there are several. */
+  readonly spelling: number;
+}
+
 /** What a rule's left side may look like: a value built from its term, variables as inputs of odd sizes. */
 export class Sample {
   readonly inputs: Value[] = [];
   readonly #bound = new Map<string, Value>();
   readonly #arena: Arena;
-  /** Whether variables are constants, for rules about constants. */
-  readonly #constant: boolean;
+  readonly #form: SampleForm;
 
-  constructor(arena: Arena, constant: boolean) {
+  constructor(arena: Arena, form: SampleForm) {
     this.#arena = arena;
-    this.#constant = constant;
+    this.#form = form;
   }
 
   build(term: Term, bool = false): Value {
     switch (term.kind) {
       case "variable":
-        return this.#named(term.name, bool, this.#constant);
+        return this.#named(term.name, bool, this.#form.constant);
       case "constant":
         return this.#named(term.name, bool, true);
       case "literal":
-        return this.#arena.build.scalar(term.value, bool ? "bool" : "f32");
+        return this.#arena.build.scalar(term.value, bool ? "bool" : this.#form.dtype);
       case "any":
-        return this.build(term.options[0]!, bool);
-      case "as":
-        return this.build(term.term, bool);
+        return this.build(term.options[this.#form.spelling % term.options.length]!, bool);
       case "op":
         break;
     }
@@ -66,8 +72,8 @@ export class Sample {
   #named(name: string, bool: boolean, constant: boolean): Value {
     let value = this.#bound.get(name);
     if (value) return value;
-    const dtype = bool ? "bool" : "f32";
-    if (constant && !this.#constant) value = this.#arena.build.scalar(name === "one" ? 1 : 0.25, dtype);
+    const dtype = bool ? "bool" : this.#form.dtype;
+    if (constant && !this.#form.constant) value = this.#arena.build.scalar(name === "one" ? 1 : 0.25, dtype);
     else if (constant)
       value = this.#arena.build.constant({
         value: fromNumbers(

@@ -1,5 +1,5 @@
 import type { Dim } from "../../../ir/dim.ts";
-import { evaluate, isStatic, symbolsOf } from "../../../ir/dim.ts";
+import { isStatic } from "../../../ir/dim.ts";
 
 /**
  * Ways to write attention:
@@ -55,10 +55,6 @@ export const formsByLength = (
   const from = { full: packed ? full : 2 * full, causal: isNarrow ? narrow.later * causal : causal };
   return table(from)[kind].filter(([length]) => Number.isFinite(length));
 };
-
-/** The length if it is given or hinted. */
-export const knownLength = (keys: Dim, dims: ReadonlyMap<string, number>): number | undefined =>
-  symbolsOf(keys).every((name) => dims.has(name)) ? evaluate(keys, dims) : undefined;
 
 /** Static causal lengths at which a mask written into the model beats the kernel's own causal flag. */
 export const causalMaskLengths = { from: 256, to: 1023 } as const;

@@ -1,7 +1,7 @@
 import type { Attrs } from "../../../ir/attrs.ts";
-import { type Dim, divideExact, isStatic } from "../../../ir/dim.ts";
+import { type Dim, divideExact, evaluateKnown, isStatic } from "../../../ir/dim.ts";
 import { type attention, attentionExtras } from "../../../ir/ops/attention.ts";
-import { type AttentionCase, type AttentionForm, formsByLength, knownLength } from "./attention-choice.ts";
+import { type AttentionCase, type AttentionForm, formsByLength } from "./attention-choice.ts";
 import { additiveMask, forms, type Problem, standardWithWeights } from "./attention-forms.ts";
 import type { LowerContext, Lowered, Lowerings } from "./lowering.ts";
 import type { Ref } from "./ref.ts";
@@ -65,7 +65,7 @@ function write(given: Problem, { normaliser }: Pick<Attrs<typeof attention.atten
   const { flashFrom } = e.target.choices ?? {};
   const rows = formsByLength(caseOf(given), given.packed, given.width, flashFrom).filter(([, form]) => usable(form));
   if (rows.length === 0) return undefined;
-  const length = knownLength(keys, e.dims);
+  const length = evaluateKnown(keys, e.dims);
   const range = length === undefined ? e.rangeOf(keys) : { from: length, to: length };
   const best = rows.findLast(([from]) => from <= range.from) ?? rows[0]!;
   const next = rows[rows.indexOf(best) + 1];
