@@ -104,7 +104,10 @@ function readings(graph: Graph): readonly Reading[] {
   });
 }
 
-/** The largest element of integers that are counted from sizes, where their operands' are known: an upper bound. */
+/**
+ * The largest element of integers that are counted from sizes, where their operands' are known: an upper bound, if none that
+ * is multiplied is negative.
+ */
 function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined): Dim | undefined {
   const [x, y, z] = node.operands.map(of);
   switch (node.op) {
@@ -127,7 +130,7 @@ function largest({ node, type }: Value, of: (operand: Value) => Dim | undefined)
     case "add":
       return x === undefined || y === undefined ? undefined : add(x, y);
     case "sub":
-      return x === undefined || y === undefined || !isOne(node.operands[1]!) ? undefined : sub(x, y);
+      return x === undefined || y === undefined || !isNumber(node.operands[1]!) ? undefined : sub(x, y);
     case "mul":
       return x === undefined || y === undefined ? undefined : mul(x, y);
     case "select":
@@ -162,13 +165,13 @@ const isNegative = ({ node }: Value, x: Value): boolean =>
   node.op === "less" && node.operands[0] === x && largest(node.operands[1]!, () => undefined) === 0;
 
 /** Whether a value is a constant of one element. */
-const isOne = ({ node, type }: Value): boolean => node.op === "constant" && type.shape.length === 0;
+const isNumber = ({ node, type }: Value): boolean => node.op === "constant" && type.shape.length === 0;
 
 /** More elements are not looked through. */
 const fewElements = 2 ** 16;
 
 function largestOf({ dtype, data }: HostTensor): number | undefined {
   if (isFloat(dtype) || data.length > fewElements) return undefined;
-  const most = Array.from(data as ArrayLike<number | bigint>, Number).reduce((a, b) => Math.max(a, b), 0);
+  const most = Array.from(data as ArrayLike<number | bigint>, Number).reduce((a, b) => Math.max(a, b), -Infinity);
   return Number.isSafeInteger(most) ? most : undefined;
 }
