@@ -94,7 +94,7 @@ const isRoundedOnce = ({ op }: Node): boolean => roundedOnce.has(op) || opDef(op
  * a last bit may be a whole number there.
  */
 function isSettled(value: Value, { nodes, work }: Cone, ahead: ReadonlySet<Node>, { weights }: PassContext): boolean {
-  const edge = nodes.filter((node) => ahead.has(node));
+  const edge = nodes.filter((node) => ahead.has(node) && node.results.some(({ type }) => type.dtype !== "f64"));
   if (edge.length === 0) return true;
   if (work > quickWork || !edge.every(isRoundedOnce)) return false;
   const stored = (value: Value, { dims, data }: RefTensor): HostTensor => fromNumbers(value.type.dtype, dims, data);

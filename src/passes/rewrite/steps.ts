@@ -19,15 +19,14 @@ const isStep = (node: Node): boolean =>
 
 /**
  * Nodes whose results a step is made of, element by element: where they differ in their last bit, what follows may differ
- * by a whole number, as a bucket of distances. float64 is left out: rules change no bit of it.
+ * by a whole number, as a bucket of distances.
  */
 export function aheadOfSteps(graph: Graph): ReadonlySet<Node> {
   const found = new Set<Node>();
   for (const node of nodesOf(graph).toReversed()) {
     const carries = isElementwise(node) ? isStep(node) || found.has(node) : isMovement(node) && found.has(node);
     if (!carries) continue;
-    for (const { node: operand, type } of node.operands)
-      if (isFloat(type.dtype) && type.dtype !== "f64") found.add(operand);
+    for (const { node: operand, type } of node.operands) if (isFloat(type.dtype)) found.add(operand);
   }
   return found;
 }

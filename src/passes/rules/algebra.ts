@@ -173,6 +173,16 @@ const signsOfFactors: readonly Rule[] = (["mul", "div"] as const).map((op) =>
 
 const powers: readonly Rule[] = [
   rule({
+    name: "div-power-of-two",
+    formula: "x / c = x · (1/c) where c is a power of two",
+    left: t.div(x, c),
+    right: (m, b) => {
+      const [number, { dtype }] = [m.number("c"), m.root.type];
+      const isExact = isPowerOfTwo(number) && hasReciprocal(number, dtype);
+      return isExact ? b.mul(m.value("x"), b.scalar(1 / number, dtype)) : undefined;
+    },
+  }),
+  rule({
     name: "div-constant",
     formula: "x / c = x · (1/c)",
     left: t.div(x, c),
