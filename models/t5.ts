@@ -41,6 +41,9 @@ const defaults = {
   head: false,
 };
 
+/** mT5, whose logits are never scaled: Xue et al., "mT5" (arXiv:2010.11934). */
+const multilingual = { ...defaults, layers: 8, heads: 6, ffn: 1024, vocab: 250_112, gated: true, scaled: false };
+
 export default model(
   "t5",
   defaults,
@@ -106,17 +109,17 @@ export default model(
 );
 
 function fromConfig(config: Config) {
-  config.only("model_type", "t5", "mt5");
+  const own = config.choice("model_type", ["t5", "mt5"], "t5") === "mt5" ? multilingual : defaults;
   config.only("is_encoder_decoder", true);
-  const feedForward = config.choice("feed_forward_proj", feedForwards, "relu");
-  const layers = config.natural("num_layers", defaults.layers);
+  const feedForward = config.choice("feed_forward_proj", feedForwards, own.gated ? "gated-gelu" : "relu");
+  const layers = config.natural("num_layers", own.layers);
   return {
     layers,
     decoderLayers: config.natural("num_decoder_layers", layers),
-    d: config.natural("d_model", defaults.d),
-    heads: config.natural("num_heads", defaults.heads),
-    headWidth: config.natural("d_kv", defaults.headWidth),
-    ffn: config.natural("d_ff", defaults.ffn),
+    d: config.natural("d_model", own.d),
+    heads: config.natural("num_heads", own.heads),
+    headWidth: config.natural("d_kv", own.headWidth),
+    ffn: config.natural("d_ff", own.ffn),
     // The first gated models were trained with the approximation, whatever they say.
     activation: config.choice(
       "dense_act_fn",
@@ -124,11 +127,12 @@ function fromConfig(config: Config) {
       feedForward === "gated-gelu" ? "gelu_new" : feedForward.replace(/^gated-/, ""),
     ),
     gated: config.flag("is_gated_act", feedForward.startsWith("gated-")),
-    vocab: config.natural("vocab_size", defaults.vocab),
-    buckets: config.natural("relative_attention_num_buckets", defaults.buckets),
-    furthest: config.natural("relative_attention_max_distance", defaults.furthest),
-    epsilon: config.number("layer_norm_epsilon", defaults.epsilon),
-    scaled: config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", true)),
+    vocab: config.natural("vocab_size", own.vocab),
+    buckets: config.natural("relative_attention_num_buckets", own.buckets),
+    furthest: config.natural("relative_attention_max_distance", own.furthest),
+    epsilon: config.number("layer_norm_epsilon", own.epsilon),
+    // Older configurations say it by the tie.
+    scaled: own.scaled && config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", true)),
     head: config.stores("lm_head.weight"),
   };
 }

@@ -114,6 +114,26 @@ describe("what configurations say in several ways", () => {
       "7×6",
     );
   });
+
+  test("T5's logits are scaled as is said, or where tables are tied; those of mT5 never", () => {
+    const products = (config: Config) =>
+      everyNode(built("t5", { feed_forward_proj: "relu", ...config }).graph).filter(({ op }) => op === "mul").length;
+    const scaled = products({});
+    expect(products({ tie_word_embeddings: false })).toBe(scaled - 1);
+    expect(products({ tie_word_embeddings: false, scale_decoder_outputs: true })).toBe(scaled);
+    expect(products({ scale_decoder_outputs: false })).toBe(scaled - 1);
+    expect(products({ model_type: "mt5", tie_word_embeddings: true })).toBe(scaled - 1);
+  });
+
+  test("T5's sizes are those of the model it is", () => {
+    const published = (config: Config) =>
+      shapes(t5.build({}, { checkpoint: { source: "here", config, names: () => [] } }));
+    expect(published({})["encoder.block.5.layer.1.DenseReluDense.wi.weight"]).toBe("2048×512");
+    const multilingual = published({ model_type: "mt5" });
+    expect(multilingual["encoder.block.7.layer.1.DenseReluDense.wi_1.weight"]).toBe("1024×512");
+    expect(multilingual["shared.weight"]).toBe("250112×512");
+    expect(multilingual["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]).toBe("32×6");
+  });
 });
 
 describe("tables are shared but for those a checkpoint stores", () => {
