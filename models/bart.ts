@@ -1,5 +1,13 @@
 import { type Config, type DimLike, gather, input, layerNorm, model, param, scope, slice, type Tensor } from "qkv";
-import { decoderLayers, encoderLayers, ownTables, readOut, sizesOf, tokenTables } from "./parts/encoder-decoder.ts";
+import {
+  decoderLayers,
+  encoderLayers,
+  hasHead,
+  ownTables,
+  readOut,
+  sizesOf,
+  tokenTables,
+} from "./parts/encoder-decoder.ts";
 import { paddingMask } from "./parts/padding.ts";
 
 /**
@@ -23,6 +31,7 @@ const defaults = {
   embeddingScale: 1,
   normFirst: false,
   tables: { encoder: false, decoder: false, head: false },
+  head: true,
   logitsBias: true,
 };
 
@@ -51,13 +60,19 @@ export default model(
     const decoded = scope("model.decoder", () =>
       finish(decoderLayers(embed(tables.decoder, decoderIds, "target"), encoded, settings, kind, mask)),
     );
-    return { logits: readOut(decoded, tables.head, settings.logitsBias) };
+    return settings.head ? readOut(decoded, tables.head, settings.logitsBias) : { last_hidden_state: decoded };
   },
   fromConfig,
 );
 
 function fromConfig(config: Config) {
   config.only("model_type", "bart", "mbart");
+  const head = hasHead(
+    config,
+    ["BartForConditionalGeneration", "MBartForConditionalGeneration"],
+    "BartModel",
+    "MBartModel",
+  );
   const sizes = sizesOf(config, defaults);
   return {
     ...sizes,
@@ -65,6 +80,7 @@ function fromConfig(config: Config) {
     embeddingScale: config.flag("scale_embedding", false) ? Math.sqrt(sizes.d) : 1,
     normFirst: config.stores("encoder.layer_norm.weight"),
     tables: ownTables(config),
+    head,
     logitsBias: config.stores("final_logits_bias"),
   };
 }

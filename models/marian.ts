@@ -12,7 +12,15 @@ import {
   slice,
   type Tensor,
 } from "qkv";
-import { decoderLayers, encoderLayers, ownTables, readOut, sizesOf, tokenTables } from "./parts/encoder-decoder.ts";
+import {
+  decoderLayers,
+  encoderLayers,
+  hasHead,
+  ownTables,
+  readOut,
+  sizesOf,
+  tokenTables,
+} from "./parts/encoder-decoder.ts";
 import { paddingMask } from "./parts/padding.ts";
 
 /**
@@ -37,6 +45,7 @@ const defaults = {
   storedPositions: false,
   embeddingScale: 1,
   tables: { encoder: false, decoder: false, head: false },
+  head: true,
   logitsBias: true,
 };
 
@@ -68,13 +77,14 @@ export default model(
     const decoded = scope("model.decoder", () =>
       decoderLayers(embed(tables.decoder, decoderIds, "target"), encoded, settings, kind, mask),
     );
-    return { logits: readOut(decoded, tables.head, settings.logitsBias) };
+    return settings.head ? readOut(decoded, tables.head, settings.logitsBias) : { last_hidden_state: decoded };
   },
   fromConfig,
 );
 
 function fromConfig(config: Config) {
   config.only("model_type", "marian");
+  const head = hasHead(config, ["MarianMTModel"], "MarianModel");
   config.only("static_position_embeddings", true);
   const sizes = sizesOf(config, defaults);
   return {
@@ -84,6 +94,7 @@ function fromConfig(config: Config) {
     storedPositions: config.stores("encoder.embed_positions.weight") && config.stores("decoder.embed_positions.weight"),
     embeddingScale: config.flag("scale_embedding", false) ? Math.sqrt(sizes.d) : 1,
     tables: ownTables(config),
+    head,
     logitsBias: config.stores("final_logits_bias"),
   };
 }

@@ -1,6 +1,5 @@
 import {
   type Config,
-  einsum,
   gather,
   input,
   linear,
@@ -14,6 +13,7 @@ import {
   type Tensor,
 } from "qkv";
 import { activate, activations } from "./parts/activations.ts";
+import { hasHead, readOut } from "./parts/encoder-decoder.ts";
 import { paddingMask } from "./parts/padding.ts";
 
 /**
@@ -21,7 +21,7 @@ import { paddingMask } from "./parts/padding.ts";
  * added to the scores, which are not scaled. RMS norms come first; feed-forward parts may be gated.
  * Raffel et al., "Exploring the Limits of Transfer Learning" (arXiv:1910.10683), §2.1; gates: Shazeer (arXiv:2002.05202).
  *
- * `scaled` divides what is projected to logits by √d; `head` is a projection of its own in place of the table of tokens.
+ * `scaled` divides what is projected to logits by √d, `tied` projects by the table of tokens.
  * Parameters are named as in Hugging Face's checkpoints.
  */
 const defaults = {
@@ -37,8 +37,9 @@ const defaults = {
   buckets: 32,
   furthest: 128,
   epsilon: 1e-6,
+  head: true,
+  tied: true,
   scaled: true,
-  head: false,
 };
 
 /** mT5, whose logits are never scaled: Xue et al., "mT5" (arXiv:2010.11934). */
@@ -101,15 +102,21 @@ export default model(
       return norm(x, "final_layer_norm");
     });
 
-    const words = settings.head ? param("lm_head.weight", [vocab, d]) : table;
+    if (!settings.head) return { last_hidden_state: decoded };
     const last = settings.scaled ? decoded.mul(1 / Math.sqrt(d)) : decoded;
-    return { logits: einsum("b t d, v d -> b t v", last, words) };
+    return readOut(last, settings.tied ? table : param("lm_head.weight", [vocab, d]));
   },
   fromConfig,
 );
 
 function fromConfig(config: Config) {
   const own = config.choice("model_type", ["t5", "mt5"], "t5") === "mt5" ? multilingual : defaults;
+  const head = hasHead(
+    config,
+    ["T5ForConditionalGeneration", "T5WithLMHeadModel", "MT5ForConditionalGeneration"],
+    "T5Model",
+    "MT5Model",
+  );
   config.only("is_encoder_decoder", true);
   const feedForward = config.choice("feed_forward_proj", feedForwards, own.gated ? "gated-gelu" : "relu");
   const layers = config.natural("num_layers", own.layers);
@@ -133,7 +140,8 @@ function fromConfig(config: Config) {
     epsilon: config.number("layer_norm_epsilon", own.epsilon),
     // Older configurations say it by the tie.
     scaled: own.scaled && config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", true)),
-    head: config.stores("lm_head.weight"),
+    head,
+    tied: !config.stores("lm_head.weight"),
   };
 }
 

@@ -15,7 +15,7 @@ import {
   slice,
   type Tensor,
 } from "qkv";
-import { decoderLayers, encoderLayers, readOut, sizesOf } from "./parts/encoder-decoder.ts";
+import { decoderLayers, encoderLayers, hasHead, readOut, sizesOf } from "./parts/encoder-decoder.ts";
 
 /**
  * Whisper, which writes down speech: two convolutions over a log-mel spectrogram, the second of which halves its length,
@@ -37,7 +37,8 @@ const defaults = {
   mels: 80,
   sourcePositions: 1500,
   targetPositions: 448,
-  head: false,
+  head: true,
+  tied: true,
 };
 
 export default model(
@@ -62,19 +63,22 @@ export default model(
       const places = learnedPositions("target", d, { name: "embed_positions", max: targetPositions });
       return norm(decoderLayers(gather(table, decoderIds).add(places), encoded, settings, kind));
     });
-    return { logits: readOut(decoded, settings.head ? param("proj_out.weight", [vocab, d]) : table) };
+    if (!settings.head) return { last_hidden_state: decoded };
+    return readOut(decoded, settings.tied ? table : param("proj_out.weight", [vocab, d]));
   },
   fromConfig,
 );
 
 function fromConfig(config: Config) {
   config.only("model_type", "whisper");
+  const head = hasHead(config, ["WhisperForConditionalGeneration"], "WhisperModel");
   return {
     ...sizesOf(config, defaults),
     mels: config.natural("num_mel_bins", defaults.mels),
     sourcePositions: config.natural("max_source_positions", defaults.sourcePositions),
     targetPositions: config.natural("max_target_positions", defaults.targetPositions),
-    head: config.stores("proj_out.weight"),
+    head,
+    tied: !config.stores("proj_out.weight"),
   };
 }
 

@@ -1,4 +1,14 @@
-import { type Config, einsum, layerNorm, linear, multiHeadAttention, param, scope, type Tensor } from "qkv";
+import {
+  type Config,
+  einsum,
+  layerNorm,
+  linear,
+  multiHeadAttention,
+  type Outputs,
+  param,
+  scope,
+  type Tensor,
+} from "qkv";
 import { activate, activations } from "./activations.ts";
 
 /** Sizes of an encoder and a decoder. */
@@ -111,8 +121,13 @@ export const ownTables = (config: Config): OwnTables => ({
   head: config.stores("lm_head.weight"),
 });
 
+/** Whether a checkpoint has an output layer, by what it calls itself: one of these with it, or one without. */
+export const hasHead = (config: Config, withHead: readonly [string, ...string[]], ...plain: readonly string[]) =>
+  withHead.includes(config.architecture(...withHead, ...plain));
+
 /** Scores of the next token, [batch, target, vocab], by the rows of a table [vocab, d]. */
-export function readOut(x: Tensor, table: Tensor, bias = false): Tensor {
+export function readOut(x: Tensor, table: Tensor, bias = false): Outputs {
   const logits = einsum("b t d, v d -> b t v", x, table);
-  return bias ? logits.add(param("final_logits_bias", [1, table.dim(0) as number], { init: "zeros" })) : logits;
+  if (!bias) return { logits };
+  return { logits: logits.add(param("final_logits_bias", [1, table.dim(0) as number], { init: "zeros" })) };
 }

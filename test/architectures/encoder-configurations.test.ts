@@ -86,6 +86,16 @@ describe("what a model has no part for is refused by the name of its key", () =>
     ],
     ["vit", { image_size: [8, 8] }, /^QKV433 .*"image_size"/],
     ["t5", { feed_forward_proj: "gated-golu" }, /^QKV438 .*"feed_forward_proj" is "gated-golu"/],
+    [
+      "t5",
+      { architectures: ["T5EncoderModel"], is_encoder_decoder: false },
+      /^QKV438 .*"architectures" is "T5EncoderM/,
+    ],
+    ["t5", { architectures: ["T5ForSequenceClassification"] }, /^QKV438 .*"architectures" is "T5ForSequenceClass/],
+    ["bart", { architectures: ["BartForSequenceClassification"] }, /^QKV438 .*"architectures" is "BartForSequence/],
+    ["bart", { architectures: ["BartForCausalLM"] }, /^QKV438 .*"architectures" is "BartForCausalLM"/],
+    ["marian", { architectures: ["MarianForCausalLM"] }, /^QKV438 .*"architectures" is "MarianForCausalLM"/],
+    ["whisper", { architectures: ["WhisperForAudioClassification"] }, /^QKV438 .*"architectures" is "WhisperForAudio/],
     ["t5", { is_encoder_decoder: false }, /^QKV438 .*"is_encoder_decoder" is false/],
     ["t5", { model_type: "umt5" }, /^QKV438 .*"model_type" is "umt5"/],
     ["bart", { activation_function: "swoosh" }, /^QKV438 .*"activation_function" is "swoosh"/],
@@ -134,6 +144,24 @@ describe("what configurations say in several ways", () => {
     expect(multilingual["shared.weight"]).toBe("250112×512");
     expect(multilingual["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]).toBe("32×6");
   });
+});
+
+test.each([
+  ["t5", "T5Model", "T5ForConditionalGeneration"],
+  ["t5", "MT5Model", "MT5ForConditionalGeneration"],
+  ["bart", "BartModel", "BartForConditionalGeneration"],
+  ["bart", "MBartModel", "MBartForConditionalGeneration"],
+  ["marian", "MarianModel", "MarianMTModel"],
+  ["whisper", "WhisperModel", "WhisperForConditionalGeneration"],
+] as const)("%s: a %s gives its last hidden state, a %s logits", (name, plain, withHead) => {
+  const outputs = (architecture: string) => {
+    const stored = ["final_logits_bias", "lm_head.weight", "proj_out.weight"];
+    const model = built(name, { architectures: [architecture] }, stored);
+    const params = Object.keys(shapes(model)).filter((param) => stored.includes(param));
+    return [model.graph.outputs.map((output) => output.name), params.length > 0];
+  };
+  expect(outputs(plain)).toEqual([["last_hidden_state"], false]);
+  expect(outputs(withHead)).toEqual([["logits"], true]);
 });
 
 describe("tables are shared but for those a checkpoint stores", () => {

@@ -25,7 +25,7 @@ export const tiny: Readonly<Record<string, () => Built>> = {
   "t5, gated": () =>
     t5.build({
       ...{ d: 12, layers: 2, decoderLayers: 1, heads: 3, headWidth: 5, ffn: 10, vocab: 13, buckets: 9, furthest: 20 },
-      ...{ gated: true, activation: "silu", head: true, scaled: false },
+      ...{ gated: true, activation: "silu", tied: false, scaled: false },
     }),
   bart: () => bart.build(sequences),
   "bart, norms first": () => bart.build({ ...sequences, normFirst: true, tables: own, logitsBias: false }),
