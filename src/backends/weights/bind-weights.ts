@@ -1,7 +1,7 @@
 import { fail } from "../../ir/diagnostics.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { convertTensor, isConvertible, takeCensus } from "./convert.ts";
-import { applyPrefix, findPrefixes, nearestNames, type PrefixRule } from "./match-names.ts";
+import { applyPrefix, findPrefixes, nearestNames, type PrefixRule, storedByName } from "./match-names.ts";
 import { quoteName } from "./quote-name.ts";
 import { type ParamSpec, type TensorInfo, unknownTensor, type WeightStore } from "./store.ts";
 
@@ -55,8 +55,8 @@ const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
 const show = ({ dtype, dims }: TensorInfo): string => `${dtype}[${dims.join(", ")}]`;
 
 /**
- * Finds each declared parameter in `store`: by its own name, else under one prefix that the other names carry or
- * lack alike and that brings in more of them than their own names do. Throws QKV430 with a line for every missing, mismatched and (where something is wrong) extra tensor.
+ * Finds each declared parameter in `store`: by its own name (norms by their older ones too), else under one prefix that
+ * the other names carry or lack alike and that brings in more of them than their own names do. Throws QKV430 with a line for every missing, mismatched and (where something is wrong) extra tensor.
  * Reading throws QKV434 where values overflow the declared type.
  */
 export function bindWeights(params: readonly ParamSpec[], store: WeightStore, options: BindOptions = {}): BoundWeights {
@@ -102,23 +102,25 @@ function resolveNames(
   store: WeightStore,
   given: PrefixRule | undefined,
 ): Resolution {
-  const exact = new Set([...declared.keys()].filter((name) => store.has(name)));
+  const storedBy = storedByName(store.names());
+  const exact = new Set([...declared.keys()].filter((name) => storedBy.has(name)));
   const unresolved = [...declared.keys()].filter((name) => !exact.has(name));
-  const free = new Set(store.names().filter((name) => !exact.has(name)));
-  const fits = (name: string, stored: string) => sameDims(declared.get(name)!.dims, store.describe(stored).dims);
+  const free = new Set([...storedBy.keys()].filter((name) => !exact.has(name)));
+  const fits = (name: string, found: string) =>
+    sameDims(declared.get(name)!.dims, store.describe(storedBy.get(found)!).dims);
   const found = given ? [given] : unresolved.length > 0 ? findPrefixes(unresolved, free, fits) : [];
   const rule = found.length === 1 ? found[0] : undefined;
   const renamed = new Map<string, string>();
   for (const name of unresolved) {
-    const stored = rule && applyPrefix(rule, name);
-    if (stored !== undefined && free.has(stored)) renamed.set(name, stored);
+    const full = rule && applyPrefix(rule, name);
+    if (full !== undefined && free.has(full)) renamed.set(name, full);
   }
   // Where most names agree as they are, a prefix that fits the rest is chance, not a convention.
   const prefix = given !== undefined || renamed.size > exact.size ? rule : undefined;
   const storedNames = new Map<string, string>();
   for (const name of declared.keys()) {
-    const stored = exact.has(name) ? name : prefix && renamed.get(name);
-    if (stored !== undefined) storedNames.set(name, stored);
+    const full = exact.has(name) ? name : prefix && renamed.get(name);
+    if (full !== undefined) storedNames.set(name, storedBy.get(full)!);
   }
   return { storedNames, prefix, ambiguous: found.length > 1 ? found : [] };
 }

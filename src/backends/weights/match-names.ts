@@ -74,6 +74,17 @@ export function nearestNames(wanted: readonly string[], candidates: readonly str
 export const nearestName = (name: string, candidates: readonly string[]): string | undefined =>
   nearestNames([name], candidates).get(name);
 
+/**
+ * Stored names by those they are found under: their own and, where no tensor has it, the one that transformers gives the
+ * scale and shift of norms in checkpoints that came from TensorFlow.
+ */
+export function storedByName(stored: readonly string[]): ReadonlyMap<string, string> {
+  const plain = stored.map((name) => [name.replace(/LayerNorm\.(gamma|beta)$/, plainNorm), name] as const);
+  return new Map([...plain, ...stored.map((name) => [name, name] as const)]);
+}
+
+const plainNorm = (_: string, part: string): string => `LayerNorm.${part === "gamma" ? "weight" : "bias"}`;
+
 /** A consistent renaming: every stored name carries `prefix` before the declared one, or the other way round. */
 export interface PrefixRule {
   readonly action: "add" | "drop";

@@ -50,6 +50,25 @@ describe("names", () => {
     expect(bound.read("bert.x.w").data[0]).toBe(5);
   });
 
+  test("norms by their older names, under a prefix too, where they have no others", () => {
+    const declared = params(["e.LayerNorm.weight", "f32", [1]], ["e.LayerNorm.bias", "f32", [1]]);
+    const older = [
+      ["bert.e.LayerNorm.gamma", "f32", [1], [5]],
+      ["bert.e.LayerNorm.beta", "f32", [1], [6]],
+    ] as const;
+    const bound = bindWeights(declared, store(...older));
+    expect(declared.map(({ name }) => bound.read(name).data[0])).toEqual([5, 6]);
+    expect(bound.storedNames.get("e.LayerNorm.bias")).toBe("bert.e.LayerNorm.beta");
+    expect(bound.extra).toEqual([]);
+
+    const both = bindWeights(declared, store(...older, ["bert.e.LayerNorm.weight", "f32", [1], [7]]));
+    expect(both.read("e.LayerNorm.weight").data[0]).toBe(7);
+    expect(both.extra).toEqual(["bert.e.LayerNorm.gamma"]);
+    expect(
+      bindWeights(params(["LayerNorm.gamma", "f32", [1]]), store(["LayerNorm.gamma", "f32", [1]])).missing,
+    ).toEqual([]);
+  });
+
   test("two prefixes that fit equally well are a question, not a choice", () => {
     const weights = store(["encoder.0.w", "f32", [1], [1]], ["decoder.0.w", "f32", [1], [2]]);
     const error = failure(params(["0.w", "f32", [1]]), weights);
