@@ -72,6 +72,7 @@ function fromConfig(config: Config) {
     ...sizes,
     ...headOf(config, "Gemma2ForCausalLM", "Gemma2Model", true),
     activation: activationOf(config, "hidden_activation", "gelu_pytorch_tanh"),
+    attentionBias: config.flag("attention_bias", false),
     windows: windowsOf(config, sizes.layers, windowOf(config, 4096), (layer) =>
       layer % 2 === 0 ? "sliding_attention" : "full_attention",
     ),

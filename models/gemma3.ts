@@ -78,6 +78,7 @@ function fromConfig(config: Config) {
     ...sizes,
     ...headOf(config, "Gemma3ForCausalLM", "Gemma3TextModel", true),
     activation: activationOf(config, "hidden_activation", "gelu_pytorch_tanh"),
+    attentionBias: config.flag("attention_bias", false),
     windows: windowsOf(config, sizes.layers, windowOf(config, 4096), (layer) =>
       (layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
     ),

@@ -56,6 +56,7 @@ function fromConfig(config: Config) {
     ...sizesOf(config, { layers: 32, d: 4096, heads: 32, ffn: 11_008, vocab: 32_000 }),
     ...headOf(config, "LlamaForCausalLM", "LlamaModel", false),
     activation: activationOf(config, "hidden_act", "silu"),
+    attentionBias: config.flag("attention_bias", false),
     ffnBias: config.flag("mlp_bias", false),
     rotary: rotaryOf(config, 10_000, config.natural("max_position_embeddings", 2048)),
   };

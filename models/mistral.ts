@@ -16,7 +16,6 @@ const defaults = {
   vocab: 1000,
   epsilon: 1e-6,
   activation: "silu",
-  attentionBias: false,
   head: true,
   tied: false,
   /** 0 for the whole past. */
@@ -40,7 +39,7 @@ export default model(
           const { q, k, v } = projectHeads(before, settings);
           const turned = [turn(q, rotary, positions), turn(k, rotary, positions)] as const;
           const seen = attention(...turned, v, { mask: past(mask, window) });
-          return linear(merge(seen), d, { name: "o_proj", bias: settings.attentionBias });
+          return linear(merge(seen), d, { name: "o_proj", bias: false });
         });
         const middle = x.add(attended);
         const between = rmsNorm(middle, { name: "post_attention_layernorm", epsilon });

@@ -64,6 +64,7 @@ function fromConfig(config: Config) {
     ...sizes,
     ...headOf(config, "Qwen3ForCausalLM", "Qwen3Model", false),
     activation: activationOf(config, "hidden_act", "silu"),
+    attentionBias: config.flag("attention_bias", false),
     windows: windowsOf(config, sizes.layers, window, (layer) =>
       window > 0 && layer >= first ? "sliding_attention" : "full_attention",
     ),

@@ -29,7 +29,6 @@ export function sizesOf(config: Config, published: Published) {
     ffn: config.natural("intermediate_size", published.ffn),
     vocab: config.natural("vocab_size", published.vocab),
     epsilon: config.number("rms_norm_eps", 1e-6),
-    attentionBias: config.flag("attention_bias", false),
   };
 }
 

@@ -70,11 +70,11 @@ export interface Grouped {
   readonly kvHeads: number;
   /** Of a head. */
   readonly width: number;
-  readonly attentionBias: boolean;
+  readonly attentionBias?: boolean;
 }
 
 /** Queries, keys and values [batch, heads, seq, width] of grouped-query attention (arXiv:2305.13245). */
-export function projectHeads(x: Tensor, { heads: n, kvHeads, width, attentionBias: bias }: Grouped) {
+export function projectHeads(x: Tensor, { heads: n, kvHeads, width, attentionBias: bias = false }: Grouped) {
   const q = heads(linear(x, n * width, { name: "q_proj", bias }), n);
   const k = heads(linear(x, kvHeads * width, { name: "k_proj", bias }), kvHeads);
   const v = heads(linear(x, kvHeads * width, { name: "v_proj", bias }), kvHeads);

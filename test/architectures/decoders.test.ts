@@ -62,6 +62,14 @@ describe("what a configuration leaves out", () => {
   });
 });
 
+test("Mistral has no biases, whatever its configuration says", () => {
+  const biased = (model: Pick<Model, "build">, type: string) =>
+    paramsOf(model, { ...small, model_type: type, num_key_value_heads: 1, attention_bias: true }).has(
+      "layers.0.self_attn.q_proj.bias",
+    );
+  expect([biased(llama, "llama"), biased(qwen3, "qwen3"), biased(mistral, "mistral")]).toEqual([true, true, false]);
+});
+
 test("ties hold where no output layer is stored", () => {
   const tied = { ...small, tie_word_embeddings: true };
   expect(paramsOf(llama, tied).has("lm_head.weight")).toBe(false);
