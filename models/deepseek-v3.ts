@@ -17,7 +17,7 @@ import {
 import { embed, gatedFeedForward, past, readOut, type Tokens, tokenInputs } from "./parts/decoder.ts";
 import { activationOf, headOf } from "./parts/decoder-config.ts";
 import { mixtureOfExperts } from "./parts/mixture.ts";
-import { type Rotary, rotaryOf, turn, yarnScale } from "./parts/rotary.ts";
+import { type Rotary, ropeOf, rotaryOf, turn, yarnScale } from "./parts/rotary.ts";
 
 /**
  * DeepSeek-V3: keys and values of all heads are expanded from one latent per token, of which the part that carries
@@ -152,7 +152,7 @@ function fromConfig(config: Config) {
 /** A stretched text makes attention sharper where the configuration says so (arXiv:2309.00071, §3.4). */
 function scoreScaleOf(config: Config, rotary: Rotary): number {
   if (rotary.type === "default") return 1;
-  const all = config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+  const all = ropeOf(config);
   const m = all.number("mscale_all_dim", 0);
   return m === 0 ? 1 : yarnScale(rotary.factor, m) ** 2;
 }

@@ -1,7 +1,7 @@
 import { attention, type Config, linear, merge, model, rmsNorm, scope, type Tensor } from "qkv";
 import { embed, gatedFeedForward, past, projectHeads, readOut, tokenInputs } from "./parts/decoder.ts";
 import { activationOf, capOf, headOf, sizesOf, windowOf, windowsOf } from "./parts/decoder-config.ts";
-import { type Rotary, rotaryOf, turn } from "./parts/rotary.ts";
+import { layerRotaryOf, type Rotary, turn } from "./parts/rotary.ts";
 
 /**
  * Gemma 3: most layers look back no further than a window, and turn faster than the others; queries and keys are
@@ -73,6 +73,7 @@ function fromConfig(config: Config) {
   const published = { layers: 26, d: 2304, heads: 8, kvHeads: 4, width: 256, ffn: 9216, vocab: 262_208 };
   const sizes = sizesOf(config, published);
   const pattern = config.natural("sliding_window_pattern", 6);
+  const windowTheta = config.number("rope_local_base_freq", 10_000);
   const maxLength = config.natural("max_position_embeddings", 131_072);
   return {
     ...sizes,
@@ -84,13 +85,8 @@ function fromConfig(config: Config) {
     ),
     queryScale: config.number("query_pre_attn_scalar", 256),
     logitCap: capOf(config, "final_logit_softcapping", 0),
-    rotary: rotaryOf(config, 1_000_000, maxLength, "full_attention"),
-    windowRotary: windowRotaryOf(config, maxLength),
+    rotary: layerRotaryOf(config, "full_attention", config.number("rope_theta", 1_000_000), maxLength),
+    // Older configurations stretch only the other layers.
+    windowRotary: layerRotaryOf(config, "sliding_attention", windowTheta, maxLength, false),
   };
 }
-
-/** Older configurations have one key for windows, and stretch only the other layers. */
-const windowRotaryOf = (config: Config, maxLength: number): Rotary =>
-  config.has("rope_parameters")
-    ? rotaryOf(config, 10_000, maxLength, "sliding_attention")
-    : { type: "default", theta: config.number("rope_local_base_freq", 10_000) };

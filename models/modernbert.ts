@@ -15,7 +15,7 @@ import {
   type Tensor,
 } from "qkv";
 import { activate, activations } from "./parts/activations.ts";
-import { type Rotary, rotaryOf, turn } from "./parts/rotary.ts";
+import { layerRotaryOf, type Rotary, turn } from "./parts/rotary.ts";
 
 const layerTypes = ["full_attention", "sliding_attention"] as const;
 
@@ -103,8 +103,8 @@ function fromConfig(config: Config) {
     vocab: config.natural("vocab_size", defaults.vocab),
     epsilon: config.number("norm_eps", defaults.epsilon),
     reach: Math.floor(config.natural("local_attention", 128) / 2),
-    globalRotary: rotaryOf(config, global, longest, "full_attention"),
-    localRotary: rotaryOf(config, local, longest, "sliding_attention"),
+    globalRotary: layerRotaryOf(config, "full_attention", global, longest),
+    localRotary: layerRotaryOf(config, "sliding_attention", local, longest),
     attentionBias: config.flag("attention_bias", defaults.attentionBias),
     ffnBias: config.flag("mlp_bias", defaults.ffnBias),
     normBias: config.flag("norm_bias", defaults.normBias),

@@ -1,4 +1,5 @@
 import { type Config, rope, type Tensor } from "qkv";
+import type { LayerType } from "./decoder-config.ts";
 
 /** Rotary positions: their base, and how wavelengths are stretched for texts longer than those of the training. */
 export type Rotary = { readonly theta: number } & (
@@ -23,30 +24,56 @@ export type Rotary = { readonly theta: number } & (
     }
 );
 
+/** Where a configuration spells rotary positions: `rope_scaling`, the older key, counts before `rope_parameters`. */
+export const ropeOf = (config: Config): Config =>
+  config.section(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters");
+
 /**
- * Rotary positions as configurations spell them: `rope_parameters`, or `rope_theta` and `rope_scaling`, at the top or
- * under the name of a kind of layer. `theta` is the base where none is given, `maxLength` the longest text where the
+ * Rotary positions that all layers share. `theta` is the base where none is given, `maxLength` the longest text where the
  * length of the training is not said.
  */
-export function rotaryOf(config: Config, theta: number, maxLength: number, layerType?: string): Rotary {
-  const all = config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
-  const own = layerType !== undefined && all.has(layerType) ? all.section(layerType) : all;
+export function rotaryOf(config: Config, theta: number, maxLength: number): Rotary {
+  const own = ropeOf(config);
+  const length = own.natural("original_max_position_embeddings", maxLength);
+  const trainedLength = config.natural("original_max_position_embeddings", length);
+  return spelled(config, own, own.number("rope_theta", config.number("rope_theta", theta)), trainedLength);
+}
+
+/**
+ * Rotary positions of one kind of layer, under its name in `rope_parameters`; `scaled` says whether `rope_scaling` is of
+ * this kind too. `theta` and `maxLength` as for all layers.
+ */
+export function layerRotaryOf(
+  config: Config,
+  layerType: LayerType,
+  theta: number,
+  maxLength: number,
+  scaled = true,
+): Rotary {
+  const all = config.section("rope_parameters");
+  // What is said beside the names of layers would be of none.
+  all.only("rope_type");
+  all.only("rope_theta");
+  const named = all.section(layerType);
+  const own = scaled && config.has("rope_scaling") ? config.section("rope_scaling") : named;
+  const trainedLength = own.natural("original_max_position_embeddings", maxLength);
+  return spelled(config, own, own.number("rope_theta", named.number("rope_theta", theta)), trainedLength);
+}
+
+function spelled(config: Config, own: Config, theta: number, trainedLength: number): Rotary {
   own.only("partial_rotary_factor", 1);
   config.only("partial_rotary_factor", 1);
-  const base = { theta: own.number("rope_theta", config.number("rope_theta", theta)) };
   const types = ["default", "linear", "llama3", "yarn"] as const;
   const type = own.choice(own.has("rope_type") ? "rope_type" : "type", types, "default");
-  if (type === "default") return { ...base, type };
+  if (type === "default") return { theta, type };
   const factor = own.number("factor");
-  if (type === "linear") return { ...base, type, factor };
-  const places = own.has("original_max_position_embeddings") ? own : config;
-  const trainedLength = places.natural("original_max_position_embeddings", maxLength);
+  if (type === "linear") return { theta, type, factor };
   if (type === "llama3") {
     const [lowFrequency, highFrequency] = [own.number("low_freq_factor"), own.number("high_freq_factor")];
-    return { ...base, type, factor, lowFrequency, highFrequency, trainedLength };
+    return { theta, type, factor, lowFrequency, highFrequency, trainedLength };
   }
   const [fast, slow, truncate] = [own.number("beta_fast", 32), own.number("beta_slow", 1), own.flag("truncate", true)];
-  return { ...base, type, factor, fast, slow, trainedLength, truncate, magnitude: yarnMagnitude(own, factor) };
+  return { theta, type, factor, fast, slow, trainedLength, truncate, magnitude: yarnMagnitude(own, factor) };
 }
 
 /** 0.1 · m · ln(factor) + 1: how much sharper attention is made over a stretched text (arXiv:2309.00071, §3.4). */

@@ -27,7 +27,7 @@ export interface Config {
   choices<T extends string>(key: string, choices: readonly T[], fallback?: readonly T[]): readonly T[];
   /** The object under a key; an empty one where it is absent. */
   section(key: string): Config;
-  /** Refuses any value but these: what the model has no part for. */
+  /** Refuses any value but these, or any at all: what the model has no part for. */
   only(key: string, ...values: readonly (string | number | boolean)[]): void;
   /** The first of `architectures`, one of these; the first of these where none is named. */
   architecture<T extends string>(...names: readonly [T, ...T[]]): T;
@@ -71,7 +71,7 @@ function section(values: Readonly<Record<string, unknown>>, place: Place): Confi
   const known = <T>(key: string, value: unknown, choices: readonly T[]): T =>
     choices.find((choice) => choice === value) ??
     fail("QKV438", `${named(key)} is ${describe(value)}, which the model has no part for`, {
-      help: `it has ${choices.map(describe).join(", ")}`,
+      ...(choices.length > 0 && { help: `it has ${choices.map(describe).join(", ")}` }),
     });
 
   return {

@@ -5,8 +5,9 @@ import gemma3 from "../../models/gemma3.ts";
 import gpt2 from "../../models/gpt2.ts";
 import llama from "../../models/llama.ts";
 import mistral from "../../models/mistral.ts";
-import { frequencies, type Rotary } from "../../models/parts/rotary.ts";
+import { frequencies, layerRotaryOf, type Rotary, rotaryOf } from "../../models/parts/rotary.ts";
 import qwen3 from "../../models/qwen3.ts";
+import { configOf } from "../../src/dsl/config.ts";
 import type { Model } from "../../src/dsl/model.ts";
 import { attrsOf } from "../../src/ir/arena.ts";
 import { QkvError } from "../../src/ir/diagnostics.ts";
@@ -93,6 +94,12 @@ describe("what a model has no part for is refused", () => {
       { ...small, rope_parameters: { partial_rotary_factor: 0.5 } },
       '"rope_parameters.partial_rotary_factor" is 0.5',
     ],
+    [
+      gemma3,
+      { rope_parameters: { rope_type: "linear", factor: 2 } },
+      '"rope_parameters.rope_type" is "linear", which the model has no part for',
+    ],
+    [gemma3, { rope_parameters: { rope_theta: 5e4 } }, '"rope_parameters.rope_theta" is 50000'],
     [gpt2, { add_cross_attention: true }, '"add_cross_attention" is true'],
     [gemma3, { model_type: "gemma3" }, '"model_type" is "gemma3"'],
     [gemma3, { use_bidirectional_attention: true }, '"use_bidirectional_attention" is true'],
@@ -112,6 +119,41 @@ describe("what a model has no part for is refused", () => {
       /"rope_scaling.factor" is missing/,
     );
     expect(() => llama.build({ activation: "constructor" })).toThrow(QkvError);
+  });
+});
+
+describe("where rotary positions are spelled in two places", () => {
+  const read = (config: Record<string, unknown>) => configOf({ source: "folder", config, names: () => [] })!;
+  const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 16 };
+
+  test("rope_scaling counts before rope_parameters", () => {
+    const config = { rope_parameters: { rope_theta: 7 }, rope_scaling: { rope_type: "linear", factor: 4 } };
+    expect(rotaryOf(read(config), 10, 128)).toEqual({ type: "linear", theta: 10, factor: 4 });
+    expect(rotaryOf(read({ ...config, rope_theta: 9 }), 10, 128)).toMatchObject({ theta: 9 });
+    expect(rotaryOf(read({ ...config, rope_scaling: null }), 10, 128)).toEqual({ type: "default", theta: 7 });
+  });
+
+  test("the length of the training at the top counts before the one inside", () => {
+    const lengthOf = (config: Record<string, unknown>) => rotaryOf(read(config), 10, 128);
+    expect(lengthOf({ rope_scaling: yarn, original_max_position_embeddings: 64 })).toMatchObject({ trainedLength: 64 });
+    expect(lengthOf({ rope_parameters: yarn })).toMatchObject({ trainedLength: 16 });
+    expect(lengthOf({ rope_scaling: { rope_type: "yarn", factor: 4 } })).toMatchObject({ trainedLength: 128 });
+  });
+
+  test("layers have their own, and are stretched by rope_scaling where they are of its kind", () => {
+    const config = read({
+      rope_parameters: { full_attention: { ...yarn, rope_theta: 7 } },
+      original_max_position_embeddings: 64,
+    });
+    expect(layerRotaryOf(config, "full_attention", 10, 128)).toMatchObject({
+      type: "yarn",
+      theta: 7,
+      trainedLength: 16,
+    });
+    expect(layerRotaryOf(config, "sliding_attention", 10, 128)).toEqual({ type: "default", theta: 10 });
+    const scaled = read({ rope_scaling: { rope_type: "linear", factor: 4 } });
+    expect(layerRotaryOf(scaled, "full_attention", 10, 128)).toEqual({ type: "linear", theta: 10, factor: 4 });
+    expect(layerRotaryOf(scaled, "sliding_attention", 10, 128, false)).toEqual({ type: "default", theta: 10 });
   });
 });
 

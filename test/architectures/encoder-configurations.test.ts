@@ -84,6 +84,7 @@ describe("what a model has no part for is refused by the name of its key", () =>
       { rope_parameters: { full_attention: { rope_type: "longrope" } } },
       /^QKV438 .*"rope_parameters.full_attention.rope_type"/,
     ],
+    ["modernbert", { rope_parameters: { rope_theta: 5e4 } }, /^QKV438 .*"rope_parameters.rope_theta" is 50000/],
     ["vit", { image_size: [8, 8] }, /^QKV433 .*"image_size"/],
     ["t5", { feed_forward_proj: "gated-golu" }, /^QKV438 .*"feed_forward_proj" is "gated-golu"/],
     [
