@@ -8,7 +8,7 @@ import { completeDims, randomFeeds } from "../feeds.ts";
 import { attrsOf } from "../ir/arena.ts";
 import type { HostTensor } from "../ir/tensor.ts";
 import { checkLengths, checkRunnable, modelBytes } from "../session.ts";
-import { type Case, casesOf, type Incomplete, inputNames } from "./cases.ts";
+import { type Case, casesOf, inputNames } from "./cases.ts";
 import { dimsOf, type ModelFlags, openModel, printWarnings, withModelFlags } from "./common.ts";
 import { parseNatural } from "./options.ts";
 
@@ -82,26 +82,30 @@ async function compileFor(path: string, flags: Flags, inputs?: ReadonlySet<strin
 }
 
 /**
- * What there is to run: the cases that have every input any of them has, then the others, each with the optional inputs
- * it has. Cases that lack an input the model needs are left out with a warning.
+ * What there is to run: the cases, those with the same inputs together, each with the optional inputs it has. Cases that
+ * lack an input the model needs are left out with a warning; where none is left, the run of the whole file says why.
  */
 async function batchesOf(path: string, flags: Flags, given: Feeds | undefined): Promise<readonly Batch[]> {
   const first = await compileFor(path, flags, given && inputNames(given));
   if (!given) return [{ compiled: first, cases: [{ name: undefined, inputs: random(first, flags) }] }];
-  const { cases, incomplete } = casesOf(given, inputsOf(first));
-  const batches: Batch[] = [{ compiled: first, cases }];
-  const alike = new Map<string, Incomplete[]>();
-  for (const one of incomplete) {
-    const key = JSON.stringify([...one.inputs.keys()].sort());
+  const wanted = inputsOf(first);
+  const alike = new Map<string, Case[]>();
+  for (const one of casesOf(given, wanted)) {
+    const key = JSON.stringify(wanted.filter((name) => one.inputs.has(name)));
     alike.set(key, [...(alike.get(key) ?? []), one]);
   }
-  for (const others of alike.values()) {
-    const names = new Set(others[0]!.inputs.keys());
-    const compiled = await compileFor(path, { ...flags, types: false }, names);
+  const batches: Batch[] = [];
+  const leftOut: string[] = [];
+  for (const cases of alike.values()) {
+    const names = new Set(cases[0]!.inputs.keys());
+    const complete = wanted.every((name) => names.has(name));
+    const compiled = complete ? first : await compileFor(path, { ...flags, types: false }, names);
     const missing = inputsOf(compiled).filter((name) => !names.has(name));
-    if (missing.length === 0) batches.push({ compiled, cases: others });
-    else printWarnings(others.map(({ name }) => `the case "${name}" lacks ${missing.join(", ")}: left out`));
+    if (missing.length === 0) batches.push({ compiled, cases });
+    else leftOut.push(...cases.map(({ name }) => `the case "${name}" lacks ${missing.join(", ")}: left out`));
   }
+  if (batches.length === 0) return [{ compiled: first, cases: [{ name: undefined, inputs: given }] }];
+  printWarnings(leftOut);
   return batches;
 }
 

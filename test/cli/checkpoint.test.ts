@@ -55,6 +55,14 @@ test("a checkpoint gives settings and weights, the inputs given which of them th
   writeTensors(at("cases.safetensors"), all);
   await qkvRight([...args.slice(0, -1), at("cases.safetensors"), "--outputs", at("cases-out.safetensors")]);
   const outputs = readTensors(at("cases-out.safetensors"));
+
+  // No case has all of the optional inputs.
+  const positions = [["placed.position_ids", fromNumbers("i64", [2, 3], [0, 1, 2, 0, 1, 2])] as const];
+  writeTensors(at("differ.safetensors"), new Map([...named("placed", "input_ids"), ...positions, ...all]));
+  await qkvRight([...args.slice(0, -1), at("differ.safetensors"), "--outputs", at("differ-out.safetensors")]);
+  const differing = readTensors(at("differ-out.safetensors"));
+  expect([...differing.keys()].sort()).toEqual(["bare.logits", "masked.logits", "placed.logits"]);
+  for (const [name, tensor] of outputs) expect(differing.get(name)).toEqual(tensor);
   expect(outputs.get("masked.logits")).toEqual((await open.run(feeds)).get("logits"));
   await open.close();
   const bare = await session(
