@@ -19,6 +19,8 @@ export interface Config {
   isNull(key: string): boolean;
   /** A whole number, 0 or more. */
   natural(key: string, fallback?: number): number;
+  /** The side of a square: a whole number, or a list that holds it twice. */
+  side(key: string, fallback?: number): number;
   number(key: string, fallback?: number): number;
   flag(key: string, fallback?: boolean): boolean;
   /** One of a few texts. */
@@ -50,6 +52,8 @@ interface Place {
 }
 
 const isNatural = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isPair = (value: unknown): value is readonly [number, number] =>
+  Array.isArray(value) && value.length === 2 && value.every(isNatural);
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -78,6 +82,11 @@ function section(values: Readonly<Record<string, unknown>>, place: Place): Confi
     has: (key) => at(key) !== undefined,
     isNull: (key) => Object.hasOwn(values, key) && values[key] === null,
     natural: (key, fallback) => read(key, isNatural, "a whole number", fallback),
+    side(key, fallback) {
+      const value = at(key);
+      if (!isPair(value)) return read(key, isNatural, "a whole number, or a list of two", fallback);
+      return value[0] === value[1] ? value[0] : known(key, value, []);
+    },
     number: (key, fallback) => read(key, isNumber, "a number", fallback),
     flag: (key, fallback) => read(key, isFlag, "true or false", fallback),
     choice: (key, choices, fallback) => known(key, read(key, isText, "a text", fallback), choices),

@@ -85,7 +85,9 @@ describe("what a model has no part for is refused by the name of its key", () =>
       /^QKV438 .*"rope_parameters.full_attention.rope_type"/,
     ],
     ["modernbert", { rope_parameters: { rope_theta: 5e4 } }, /^QKV438 .*"rope_parameters.rope_theta" is 50000/],
-    ["vit", { image_size: [8, 8] }, /^QKV433 .*"image_size"/],
+    ["vit", { image_size: [8, 12] }, /^QKV438 .*"image_size" is \[8, 12\], which/],
+    ["vit", { patch_size: [4, 2] }, /^QKV438 .*"patch_size" is \[4, 2\], which/],
+    ["vit", { image_size: [8] }, /^QKV433 .*"image_size" is \[8\]; it must be a whole number, or a list of two/],
     ["t5", { feed_forward_proj: "gated-golu" }, /^QKV438 .*"feed_forward_proj" is "gated-golu"/],
     [
       "t5",
@@ -113,6 +115,10 @@ describe("what configurations say in several ways", () => {
     expect(local(built("modernbert", {}))).toEqual([false, true, true, false]);
     expect(local(built("modernbert", { global_attn_every_n_layers: 2 }))).toEqual([false, true, false, true]);
     expect(local(built("modernbert", { layer_types: names }))).toEqual([false, true, false, true]);
+  });
+
+  test("ViT's squares: a side, or both", () => {
+    expect(shapes(built("vit", { image_size: [8, 8], patch_size: [4, 4] }))).toEqual(shapes(built("vit", {})));
   });
 
   test("T5's feed-forward part", () => {

@@ -29,12 +29,14 @@ describe("a configuration", () => {
     act: "gelu",
     types: ["full", "local"],
     rope: { theta: 5, nested: { factor: "x" } },
+    image: [6, 6],
     none: null,
     constructor: 7,
   });
 
   test("is read key by key", () => {
     expect(config.natural("layers")).toBe(3);
+    expect([config.side("layers"), config.side("image"), config.side("width", 2)]).toEqual([3, 6, 2]);
     expect(config.number("epsilon", 1)).toBe(1e-6);
     expect(config.flag("tied", false)).toBe(true);
     expect(config.choice("act", ["relu", "gelu"])).toBe("gelu");
