@@ -59,9 +59,10 @@ export default model(
     const decoderIds = input("decoder_input_ids", "i64", ["batch", "target"]);
     const tables = tokenTables(settings.tables, vocab, decoderVocab, d);
 
-    // In double precision, as the models were trained; all sines stand before all cosines.
-    const waves = cast(sinusoidal(positions, d, { dtype: "f64" }), "f32");
-    const computed = rearrange(waves, "p (i wave) -> p (wave i)", { wave: 2 });
+    // In double precision, as the models were trained; all sines stand before all cosines, one fewer in an odd width.
+    const even = d + (d % 2);
+    const waves = cast(sinusoidal(positions, even, { dtype: "f64", base: 10_000 ** (even / d) }), "f32");
+    const computed = slice(rearrange(waves, "p (i wave) -> p (wave i)", { wave: 2 }), { axis: 1, end: d });
 
     function embed(table: Tensor, ids: Tensor, length: DimLike): Tensor {
       const places = settings.storedPositions ? param("embed_positions.weight", [positions, d]) : computed;

@@ -65,13 +65,16 @@ describe("what is compiled gives what is declared", () => {
   });
 });
 
-test("Marian's positions are sines, then cosines, of p / 10000^(2i / d)", () => {
+test.each([
+  [12, 3],
+  [15, 5],
+])("Marian's positions of width %d are sines, then cosines, of p / 10000^(2i / d)", (d, heads) => {
   const settings = {
     layers: 1,
     decoderLayers: 1,
-    d: 12,
-    heads: 3,
-    decoderHeads: 2,
+    d,
+    heads,
+    decoderHeads: 3,
     ffn: 10,
     decoderFfn: 14,
     vocab: 13,
@@ -80,9 +83,11 @@ test("Marian's positions are sines, then cosines, of p / 10000^(2i / d)", () => 
     (storedPositions) => marian.build({ ...settings, decoderVocab: 13, positions: 40, storedPositions }).graph,
   ) as [Graph, Graph];
   const table = Array.from({ length: 40 }, (_, p) =>
-    [Math.sin, Math.cos].flatMap((wave) => [0, 1, 2, 3, 4, 5].map((i) => wave(p / 10000 ** (i / 6)))),
+    [Math.sin, Math.cos]
+      .flatMap((wave) => Array.from({ length: Math.ceil(d / 2) }, (_, i) => wave(p / 10000 ** ((2 * i) / d))))
+      .slice(0, d),
   );
-  const positions = fromNumbers("f32", [40, 12], table.flat());
+  const positions = fromNumbers("f32", [40, d], table.flat());
   const tables = new Map(["encoder", "decoder"].map((s) => [`model.${s}.embed_positions.weight`, positions] as const));
   const expected = evaluate(stored, strongWeights(stored, tables)).get("logits")!;
   expect(largestDifference(evaluate(computed).get("logits")!, expected)).toBeLessThan(1e-6);
