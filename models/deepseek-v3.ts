@@ -138,7 +138,7 @@ function fromConfig(config: Config) {
     scoreScale: scoreScaleOf(config, rotary),
     rotary,
     denseLayers: config.natural("first_k_dense_replace", 3),
-    experts: config.natural("n_routed_experts", 256),
+    experts: config.natural(["n_routed_experts", "num_local_experts"], 256),
     expertsPerToken: config.natural("num_experts_per_tok", 8),
     groups: config.natural("n_group", 8),
     groupsPerToken: config.natural("topk_group", 4),

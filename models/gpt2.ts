@@ -74,14 +74,14 @@ export default model(
 function fromConfig(config: Config) {
   config.only("model_type", "gpt2");
   config.only("add_cross_attention", false);
-  const d = config.natural("n_embd", 768);
+  const d = config.natural(["n_embd", "hidden_size"], 768);
   return {
-    layers: config.natural("n_layer", 12),
+    layers: config.natural(["n_layer", "num_hidden_layers"], 12),
     d,
-    heads: config.natural("n_head", 12),
+    heads: config.natural(["n_head", "num_attention_heads"], 12),
     ffn: config.natural("n_inner", 4 * d),
     vocab: config.natural("vocab_size", 50_257),
-    positions: config.natural("n_positions", 1024),
+    positions: config.natural(["n_positions", "max_position_embeddings"], 1024),
     epsilon: config.number("layer_norm_epsilon", 1e-5),
     activation: activationOf(config, "activation_function", "gelu_new"),
     scaleByWidth: config.flag("scale_attn_weights", true),

@@ -119,13 +119,13 @@ function fromConfig(config: Config) {
   );
   config.only("is_encoder_decoder", true);
   const feedForward = config.choice("feed_forward_proj", feedForwards, own.gated ? "gated-gelu" : "relu");
-  const layers = config.natural("num_layers", own.layers);
+  const layers = config.natural(["num_layers", "num_hidden_layers"], own.layers);
   return {
     layers,
     decoderLayers: config.natural("num_decoder_layers", layers),
-    d: config.natural("d_model", own.d),
-    heads: config.natural("num_heads", own.heads),
-    headWidth: config.natural("d_kv", own.headWidth),
+    d: config.natural(["d_model", "hidden_size"], own.d),
+    heads: config.natural(["num_heads", "num_attention_heads"], own.heads),
+    headWidth: config.natural(["d_kv", "head_dim"], own.headWidth),
     ffn: config.natural("d_ff", own.ffn),
     // The first gated models were trained with the approximation, whatever they say.
     activation: config.choice(

@@ -26,10 +26,10 @@ export interface Sizes {
 
 /** Sizes as a configuration has them, or these where it does not. */
 export const sizesOf = (config: Config, defaults: Sizes): Sizes => ({
-  layers: config.natural("encoder_layers", defaults.layers),
+  layers: config.natural(["encoder_layers", "num_hidden_layers"], defaults.layers),
   decoderLayers: config.natural("decoder_layers", defaults.decoderLayers),
-  d: config.natural("d_model", defaults.d),
-  heads: config.natural("encoder_attention_heads", defaults.heads),
+  d: config.natural(["d_model", "hidden_size"], defaults.d),
+  heads: config.natural(["encoder_attention_heads", "num_attention_heads"], defaults.heads),
   decoderHeads: config.natural("decoder_attention_heads", defaults.decoderHeads),
   ffn: config.natural("encoder_ffn_dim", defaults.ffn),
   decoderFfn: config.natural("decoder_ffn_dim", defaults.decoderFfn),

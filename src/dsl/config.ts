@@ -17,8 +17,8 @@ export interface Config {
   has(key: string): boolean;
   /** Whether the key is there and null, where that says something else than its absence. */
   isNull(key: string): boolean;
-  /** A whole number, 0 or more. */
-  natural(key: string, fallback?: number): number;
+  /** A whole number, 0 or more. Of several names of one key the last that is there counts, as in transformers. */
+  natural(key: string | readonly [string, ...string[]], fallback?: number): number;
   /** The side of a square: a whole number, or a list that holds it twice. */
   side(key: string, fallback?: number): number;
   number(key: string, fallback?: number): number;
@@ -81,7 +81,11 @@ function section(values: Readonly<Record<string, unknown>>, place: Place): Confi
   return {
     has: (key) => at(key) !== undefined,
     isNull: (key) => Object.hasOwn(values, key) && values[key] === null,
-    natural: (key, fallback) => read(key, isNatural, "a whole number", fallback),
+    natural(key, fallback) {
+      const names = typeof key === "string" ? ([key] as const) : key;
+      const name = names.findLast((name) => at(name) !== undefined) ?? names[0];
+      return read(name, isNatural, "a whole number", fallback);
+    },
     side(key, fallback) {
       const value = at(key);
       if (!isPair(value)) return read(key, isNatural, "a whole number, or a list of two", fallback);

@@ -57,6 +57,13 @@ describe("what a configuration leaves out", () => {
     expect(paramsOf(gpt2, { n_layer: 1 }).get("wpe.weight")).toEqual([1024, 768]);
   });
 
+  test("may stand under the names that all of transformers' configurations know", () => {
+    const { hidden_size, num_attention_heads, num_hidden_layers, vocab_size } = small;
+    const common = { hidden_size, num_attention_heads, num_hidden_layers, vocab_size, max_position_embeddings: 9 };
+    const own = { n_embd: 20, n_head: 5, n_layer: 1, vocab_size, n_positions: 9 };
+    expect(paramsOf(gpt2, common)).toEqual(paramsOf(gpt2, own));
+  });
+
   test("null is as many key heads as heads", () => {
     const params = paramsOf(mistral, { ...small, model_type: "mistral", num_key_value_heads: null });
     expect(params.get("layers.0.self_attn.k_proj.weight")).toEqual([20, 20]);

@@ -121,6 +121,16 @@ describe("what configurations say in several ways", () => {
     expect(shapes(built("vit", { image_size: [8, 8], patch_size: [4, 4] }))).toEqual(shapes(built("vit", {})));
   });
 
+  test("sizes of encoder-decoders, under the names of their encoder's or those that all configurations know", () => {
+    const common = { hidden_size: 12, num_attention_heads: 6, num_hidden_layers: 2 };
+    for (const name of ["bart", "marian", "whisper"] as const) {
+      const own = { d_model: 12, encoder_attention_heads: 6, encoder_layers: 2 };
+      expect(shapes(built(name, common))).toEqual(shapes(built(name, own)));
+    }
+    const own = { d_model: 12, num_heads: 6, num_layers: 2, d_kv: 4 };
+    expect(shapes(built("t5", { ...common, head_dim: 4 }))).toEqual(shapes(built("t5", own)));
+  });
+
   test("T5's feed-forward part", () => {
     const gated = built("t5", { feed_forward_proj: "gated-gelu" });
     expect(shapes(gated)["encoder.block.0.layer.1.DenseReluDense.wi_1.weight"]).toBe("7×6");

@@ -36,6 +36,9 @@ describe("a configuration", () => {
 
   test("is read key by key", () => {
     expect(config.natural("layers")).toBe(3);
+    expect(config.natural(["depth", "layers", "none"])).toBe(3);
+    expect(config.natural(["constructor", "layers"])).toBe(3);
+    expect(config.natural(["depth", "none"], 4)).toBe(4);
     expect([config.side("layers"), config.side("image"), config.side("width", 2)]).toEqual([3, 6, 2]);
     expect(config.number("epsilon", 1)).toBe(1e-6);
     expect(config.flag("tied", false)).toBe(true);
@@ -61,6 +64,8 @@ describe("a configuration", () => {
 
   test.each<[string, () => unknown]>([
     ['"heads" is missing', () => config.natural("heads")],
+    ['"depth" is missing', () => config.natural(["depth", "none"])],
+    ['"act" is "gelu"; it must be a whole number', () => config.natural(["layers", "act"])],
     ['"none" is missing', () => config.number("none")],
     ['"epsilon" is 0.000001; it must be a whole number', () => config.natural("epsilon")],
     ['"act" is "gelu"; it must be a number', () => config.number("act")],
