@@ -37,11 +37,20 @@ export interface Config {
   stores(name: string): boolean;
 }
 
-/** The configuration of a checkpoint; undefined where there is no `config.json`. */
+/** The configuration of a checkpoint; undefined where there is no `config.json`. Throws QKV438 where it is quantised. */
 export function configOf({ source, config, names }: Configured): Config | undefined {
   if (config === undefined) return undefined;
   const stores = (name: string) => names().some((stored) => stored === name || stored.endsWith(`.${name}`));
-  return section(config, { source, path: "", stores });
+  const read = section(config, { source, path: "", stores });
+  if (read.has("quantization_config"))
+    fail(
+      "QKV438",
+      `${source}: config.json: "quantization_config" says that weights are quantised, which no model reads`,
+      {
+        help: "dequantise the checkpoint",
+      },
+    );
+  return read;
 }
 
 interface Place {

@@ -96,6 +96,15 @@ describe("a configuration", () => {
     });
   });
 
+  test("refuses quantised weights", () => {
+    const quantised = { quantization_config: { quant_method: "fp8" } };
+    expect(errorOf(() => read(quantised))).toEqual({
+      code: "QKV438",
+      message: expect.stringContaining('folder: config.json: "quantization_config" says'),
+    });
+    expect(() => read({ quantization_config: null })).not.toThrow();
+  });
+
   test("takes what is there or nothing", () => {
     expect(() => config.only("layers", 2, 3)).not.toThrow();
     expect(() => config.only("none", 1)).not.toThrow();

@@ -97,7 +97,7 @@ function readDType(file: string, name: string, value: JsonValue | undefined, rej
   const dtype = dtypeByFormatName.get(value);
   if (dtype !== undefined) return dtype;
   return fail("QKV426", `${file}: tensor ${quoteName(name)} has dtype ${quoteName(value)}, which is not supported`, {
-    help: `convert it to one of ${[...dtypeByFormatName.keys()].join(", ")}`,
+    help: `convert it to one of ${[...dtypeByFormatName.keys()].join(", ")}; weights of a "quantization_config" must be dequantised`,
   });
 }
 

@@ -208,6 +208,11 @@ test.each([
   expect(errorOf(() => openSafetensors(write(Buffer.from(text)))).details.help).toMatch(help);
 });
 
+test("says of types that only quantised weights have what to do", () => {
+  const file = write(one(entry("F8_E4M3", [8], 0, 8)));
+  expect(errorOf(() => openSafetensors(file)).details.help).toContain('"quantization_config" must be dequantised');
+});
+
 describe("names are data", () => {
   test("__proto__, constructor and the empty name are tensors like any other", () => {
     const header = `{"__proto__":${entry("U8", [1], 0, 1)},"constructor":${entry("U8", [1], 1, 2)},"":${entry("U8", [1], 2, 3)}}`;
