@@ -73,17 +73,24 @@ CASES = {
         feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
     "t5-odd-buckets": ("t5", hf.T5Config, hf.T5ForConditionalGeneration, t5(
         feed_forward_proj="silu", relative_attention_num_buckets=9, relative_attention_max_distance=30)),
+    "t5-plain": ("t5", hf.T5Config, hf.T5Model, t5()),
+    "t5-multilingual": ("t5", hf.MT5Config, hf.MT5ForConditionalGeneration, t5(feed_forward_proj="gated-gelu")),
     "bart-scaled": ("bart", hf.BartConfig, hf.BartForConditionalGeneration, pair(
         scale_embedding=True, activation_function="relu")),
     "bart-untied": ("bart", hf.BartConfig, hf.BartForConditionalGeneration, pair(
         tie_word_embeddings=False, activation_function="gelu_new")),
     "bart-norms-first": ("bart", hf.MBartConfig, hf.MBartForConditionalGeneration, pair(scale_embedding=True)),
+    "bart-plain": ("bart", hf.BartConfig, hf.BartModel, pair()),
+    "marian-odd": ("marian", hf.MarianConfig, hf.MarianMTModel, pair(
+        d_model=33, encoder_attention_heads=3, decoder_attention_heads=11)),
+    "marian-plain": ("marian", hf.MarianConfig, hf.MarianModel, pair()),
     "marian-scaled": ("marian", hf.MarianConfig, hf.MarianMTModel, pair(
         scale_embedding=True, activation_function="swish")),
     "marian-unshared": ("marian", hf.MarianConfig, hf.MarianMTModel, pair(
         share_encoder_decoder_embeddings=False, decoder_vocab_size=83, activation_function="relu")),
     "whisper-odd": ("whisper", hf.WhisperConfig, hf.WhisperForConditionalGeneration, whisper(
         scale_embedding=True, activation_function="gelu_new")),
+    "whisper-plain": ("whisper", hf.WhisperConfig, hf.WhisperModel, whisper()),
     "whisper-untied": ("whisper", hf.WhisperConfig, hf.WhisperForConditionalGeneration, whisper(
         encoder_attention_heads=3, decoder_attention_heads=5, tie_word_embeddings=False)),
     "gpt2-odd": ("gpt2", hf.GPT2Config, hf.GPT2LMHeadModel, dict(
