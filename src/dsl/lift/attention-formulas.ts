@@ -1,5 +1,5 @@
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, index } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, index, joinedBy } from "../../ir/index-expr/types.ts";
 
 const minusInfinity = constant(-Infinity);
 const isCausal = (expr: IndexExpr) =>
@@ -11,12 +11,7 @@ const both = (x: IndexExpr, y: IndexExpr): IndexExpr => (x === constant(1) ? y :
 
 /** A mask as `k <= q`, where it demands that, and what else it demands. */
 export function splitCausal(mask: IndexExpr): { readonly causal: boolean; readonly rest: IndexExpr } {
-  const parts: IndexExpr[] = [];
-  const pending = [mask];
-  for (let part = pending.pop(); part; part = pending.pop()) {
-    if (part.kind === "apply" && part.fn === "and") pending.push(part.args[1]!, part.args[0]!);
-    else parts.push(part);
-  }
+  const parts = joinedBy("and", mask);
   const others = parts.filter((part) => !isCausal(part));
   const rest = others.reduce<IndexExpr>(both, constant(1));
   return { causal: others.length < parts.length, rest };

@@ -10,6 +10,7 @@ import {
   type IndexName,
   type IndexTable,
   index,
+  joinedBy,
   type LengthName,
   partsInOrder,
   score,
@@ -82,20 +83,10 @@ const readsScore = (expr: IndexExpr) => partsInOrder(expr).includes(score());
 
 /** The conditions without those that only a score decides; undefined where score and indices decide together. */
 function reachable(conditions: readonly IndexExpr[]): readonly IndexExpr[] | undefined {
-  const all = conditions.flatMap(conjuncts);
+  const all = conditions.flatMap((condition) => joinedBy("and", condition)).filter((expr) => expr !== always);
   const scored = all.filter(readsScore);
   const reads = (expr: IndexExpr) => partsInOrder(expr).some(({ kind }) => kind === "index" || kind === "lookup");
   return scored.some(reads) ? undefined : all.filter((expr) => !scored.includes(expr));
-}
-
-function conjuncts(root: IndexExpr): readonly IndexExpr[] {
-  const found: IndexExpr[] = [];
-  const pending = [root];
-  for (let expr = pending.pop(); expr; expr = pending.pop()) {
-    if (expr.kind === "apply" && expr.fn === "and") pending.push(...expr.args);
-    else if (expr !== always) found.push(expr);
-  }
-  return found;
 }
 
 type Point = Readonly<Record<IndexName, number>>;

@@ -9,12 +9,15 @@ const opposite: Partial<Record<IndexFn, IndexFn>> = {
 const isCall = (expr: IndexExpr, fn: IndexFn): expr is IndexExpr & { readonly kind: "apply" } =>
   expr.kind === "apply" && expr.fn === fn;
 
-/** Operands of nested `and` (or `or`), negations pushed inwards. Comparisons other than (in)equality keep their `not`. */
+/** Operands of nested `and` (or `or`), each once, negations pushed inwards. Comparisons other than (in)equality keep their `not`. */
 export function operandsOf(join: "and" | "or", root: IndexExpr): readonly IndexExpr[] {
   const found: IndexExpr[] = [];
+  const seen = new Set<IndexExpr>();
   const stack = [root];
   while (stack.length > 0) {
     const expr = positive(stack.pop()!);
+    if (seen.has(expr)) continue;
+    seen.add(expr);
     if (isCall(expr, join)) stack.push(expr.args[1]!, expr.args[0]!);
     else found.push(expr);
   }

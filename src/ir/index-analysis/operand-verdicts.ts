@@ -108,11 +108,10 @@ const ofBox = (first: number, free: number, bits: number) => (first & bits) * 32
 /** Operands of nested `and` or `or`. */
 function slotsOf(join: "and" | "or", { parts, args }: BoxProgram): readonly number[] {
   const found: number[] = [];
-  const stack = [parts.length - 1];
-  while (stack.length > 0) {
-    const slot = stack.pop()!;
+  const reached = new Set([parts.length - 1]);
+  for (const slot of reached) {
     const part = parts[slot]!;
-    if (part.kind === "apply" && part.fn === join) stack.push(...args[slot]!);
+    if (part.kind === "apply" && part.fn === join) for (const arg of args[slot]!) reached.add(arg);
     else found.push(slot);
   }
   return found;
@@ -121,14 +120,12 @@ function slotsOf(join: "and" | "or", { parts, args }: BoxProgram): readonly numb
 /** The bits a part reads of q and k. */
 function bitsOf(slot: number, { parts, args, selections }: BoxProgram): { readonly ofQ: number; readonly ofK: number } {
   const read = { q: 0, k: 0, b: 0, h: 0 };
-  const stack = [slot];
-  while (stack.length > 0) {
-    const next = stack.pop()!;
-    const part = parts[next]!;
+  const reached = new Set([slot]);
+  for (const next of reached) {
     const selection = selections[next];
     const index = parts[selection?.of ?? next]!;
     if (index.kind === "index") read[index.name] |= selection?.mask ?? everyBit;
-    else if (part.kind === "apply" || part.kind === "lookup") stack.push(...args[next]!);
+    else for (const arg of args[next]!) reached.add(arg);
   }
   return { ofQ: read.q, ofK: read.k };
 }

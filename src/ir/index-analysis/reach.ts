@@ -1,6 +1,6 @@
 import { type Dim, max, sub } from "../dim.ts";
 import { substituteParts } from "../index-expr/substitute.ts";
-import { applied, type IndexExpr, partsInOrder } from "../index-expr/types.ts";
+import { applied, type IndexExpr, partsInOrder, sharing } from "../index-expr/types.ts";
 import { both, type Distances, either, type ReachContext, unbounded } from "./distances.ts";
 import { inIntegers } from "./in-integers.ts";
 import { combined, type LinearForm } from "./integral.ts";
@@ -8,13 +8,18 @@ import { atMost, formOf, isNatural, opposite, splitForm, textOf, tileOf } from "
 import { operandsOf, readsOf } from "./logic.ts";
 import { type SharedTable, sharedTable } from "./shared-table.ts";
 
+/** Of parts shared more than that nothing is known: each use is looked at by itself. */
+const mostSharing = 64;
+
 /** Bounds of the distances at which a mask can be true. */
 export function distancesOf(mask: IndexExpr, cx: ReachContext): Distances {
   if (mask.kind === "apply" && mask.fn === "select") {
+    if (sharing(mask) > mostSharing) return unbounded;
     const [c, x, y] = mask.args as [IndexExpr, IndexExpr, IndexExpr];
     return either(distancesOf(applied("and", c, x), cx), distancesOf(applied("and", applied("not", c), y), cx));
   }
   const alternatives = operandsOf("or", mask);
+  if (alternatives.length > 1 && sharing(mask) > mostSharing) return unbounded;
   if (alternatives.length > 1) return alternatives.map((part) => distancesOf(part, cx)).reduce(either);
   const facts = operandsOf("and", mask);
   if (facts.length === 1) return ofOne(facts[0]!, cx);
@@ -80,7 +85,7 @@ const negated = { less: "greaterEqual", lessEqual: "greater", greater: "lessEqua
 
 /** Bounds a single comparison gives. Integers only: NaN makes a `not` of a comparison something else. */
 function ofOne(expr: IndexExpr, cx: ReachContext): Distances {
-  if (expr.kind !== "apply") return unbounded;
+  if (expr.kind !== "apply" || sharing(expr) > mostSharing) return unbounded;
   let { fn } = expr;
   let comparison: IndexExpr & { readonly kind: "apply" } = expr;
   if (fn === "not") {

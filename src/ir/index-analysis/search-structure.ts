@@ -1,3 +1,4 @@
+import { sharing } from "../index-expr/types.ts";
 import { roundest } from "./bits.ts";
 import type { Band, BandRun, BlockCounts } from "./block-structure.ts";
 import { bisect, type Range } from "./classify.ts";
@@ -14,9 +15,13 @@ const proofBudget = 100_000;
 /** Functions of integers whose values can be solved for k. */
 const solved = new Set("neg abs min max floor ceil round trunc select and or not".split(" "));
 
+/** Parts are solved at each of their uses, in every row: shared more than that they are searched. */
+const mostSharing = 64;
+
 /** Whether all parts that read k are such as can be solved for k. Tensors are: nothing is known of them. */
 export function canBeSolved(program: BoxProgram): boolean {
   const { parts, args, reads, integral, fromData, sums, divisions, formula } = program;
+  if (sharing(formula.expr) > mostSharing) return false;
   const stack = [parts.length - 1];
   const seen = new Set(stack);
   while (stack.length > 0) {

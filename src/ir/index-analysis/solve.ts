@@ -112,15 +112,14 @@ export class Solver {
     let found = this.operands.get(slot);
     if (!found) {
       const groups = new Map<string, number[]>();
-      const stack = [slot];
-      while (stack.length > 0) {
-        const next = stack.pop()!;
+      const reached = new Set([slot]);
+      for (const next of reached) {
         const part = this.program.parts[next]!;
-        if (part.kind === "apply" && part.fn === join) stack.push(...this.program.args[next]!);
+        if (part.kind === "apply" && part.fn === join) for (const arg of this.program.args[next]!) reached.add(arg);
         else {
           const bounded = this.boundedPart(next);
           const key = bounded === undefined ? `${next}` : `part ${bounded}`;
-          groups.set(key, [...new Set([...(groups.get(key) ?? []), next])]);
+          groups.set(key, [...(groups.get(key) ?? []), next]);
         }
       }
       const rank = (operand: Operand) => this.ranks[operand[0]!]!;

@@ -62,6 +62,14 @@ function joined(b: Emit, fn: "bitOr" | "bitXor", x: BitOperand, y: BitOperand): 
 
 /** How many of the lowest bits are 0 because of what an expression is. */
 function zerosOf(expr: IndexExpr): number {
+  let zeros = known.get(expr);
+  if (zeros === undefined) known.set(expr, (zeros = ownZeros(expr)));
+  return zeros;
+}
+
+const known = new WeakMap<IndexExpr, number>();
+
+function ownZeros(expr: IndexExpr): number {
   if (expr.kind === "number") return Number.isInteger(expr.value) && expr.value > 0 ? ctz(expr.value) : 0;
   if (expr.kind !== "apply") return 0;
   const [x, shift] = expr.args;

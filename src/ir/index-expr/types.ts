@@ -100,13 +100,48 @@ export function partsInOrder(root: IndexExpr): readonly IndexExpr[] {
   return order;
 }
 
+/**
+ * How many times as many parts an expression has where shared ones count at every use: what looks at them so takes as much
+ * longer. In a loop that doubles them it grows without bounds.
+ */
+export function sharing(root: IndexExpr): number {
+  const sizes = new Map<IndexExpr, number>();
+  for (const part of partsInOrder(root))
+    sizes.set(
+      part,
+      partsOf(part).reduce((size, inner) => size + sizes.get(inner)!, 1),
+    );
+  return sizes.get(root)! / sizes.size;
+}
+
+/** What nested `fn`s are applied to, each once, from left to right: the operands of a conjunction, and the like. */
+export function joinedBy(fn: IndexFn, root: IndexExpr): readonly IndexExpr[] {
+  const found: IndexExpr[] = [];
+  const pending = [root];
+  const seen = new Set<IndexExpr>();
+  for (let part = pending.pop(); part; part = pending.pop()) {
+    if (seen.has(part)) continue;
+    seen.add(part);
+    if (part.kind === "apply" && part.fn === fn) pending.push(...part.args.toReversed());
+    else found.push(part);
+  }
+  return found;
+}
+
 /** Whether an expression answers 0 or 1 because of what it is: a comparison, logic, a table of booleans. */
-export const isTruth = (expr: IndexExpr, tables: readonly IndexTable[] = []): boolean =>
+export function isTruth(root: IndexExpr, tables: readonly IndexTable[] = []): boolean {
+  if (root.kind !== "apply" || root.fn !== "select") return isOwnTruth(root, tables);
+  const answers = new Set<IndexExpr>([root]);
+  for (const expr of answers) {
+    if (expr.kind === "apply" && expr.fn === "select") answers.add(expr.args[1]!).add(expr.args[2]!);
+    else if (!isOwnTruth(expr, tables)) return false;
+  }
+  return true;
+}
+
+const isOwnTruth = (expr: IndexExpr, tables: readonly IndexTable[]): boolean =>
   expr.kind === "apply"
-    ? indexFunctions[expr.fn].truth === true || (expr.fn === "select" && bothTruth(expr.args, tables))
+    ? indexFunctions[expr.fn].truth === true
     : expr.kind === "lookup"
       ? tables[expr.table]?.truth === true
       : expr.kind === "number" && (expr.value === 1 || Object.is(expr.value, 0));
-
-const bothTruth = ([, x, y]: readonly IndexExpr[], tables: readonly IndexTable[]) =>
-  isTruth(x!, tables) && isTruth(y!, tables);

@@ -41,11 +41,20 @@ function logarithmPerStep(expr: IndexExpr): IndexExpr | undefined {
 }
 
 /** r where an expression is r · (q - k), r without q and k. */
-function slopeOf(expr: IndexExpr): IndexExpr | undefined {
+function slopeOf(root: IndexExpr): IndexExpr | undefined {
+  const slopes = new Map<IndexExpr, IndexExpr>();
+  for (const part of partsInOrder(root)) {
+    const slope = ownSlope(part, slopes);
+    if (slope) slopes.set(part, slope);
+  }
+  return slopes.get(root);
+}
+
+function ownSlope(expr: IndexExpr, slopes: ReadonlyMap<IndexExpr, IndexExpr>): IndexExpr | undefined {
   if (expr.kind !== "apply") return undefined;
   const [x, y] = expr.args;
   const within = (inner: IndexExpr | undefined, wrap: (slope: IndexExpr) => IndexExpr) => {
-    const slope = inner && slopeOf(inner);
+    const slope = inner && slopes.get(inner);
     return slope && wrap(slope);
   };
   switch (expr.fn) {
