@@ -12,7 +12,7 @@ import { attentionWith } from "./lift/score-attention.ts";
 import { reshapeTo } from "./movement.ts";
 import { features, mergeHeads, project, splitHeads } from "./nn.ts";
 import type { Checked, Differ, IsWide, ReplaceLast, Shape, Show } from "./shape-types.ts";
-import { asTensor, type DTypeOf, type Rows, type ShapeOf, sameDType, type Tensor, wrap } from "./tensor.ts";
+import { asTensor, type DTypeOf, type Rows, type ShapeOf, sameDType, Tensor, wrap } from "./tensor.ts";
 
 export interface AttentionOptions {
   /** Factor of the scores; 1/√width by default. */
@@ -86,7 +86,8 @@ export function attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, options?: At
   const operands = [lift(q), lift(k), lift(v)];
   const scores = [...operands[0]!.shape.slice(0, 3), operands[1]!.shape[2]!];
   const { mask, score, prob } = given;
-  const isFunction = typeof mask === "function";
+  // What is neither is refused as the function it is not.
+  const isFunction = mask !== undefined && !(mask instanceof Tensor);
   const seen = mask === undefined || isFunction ? undefined : checkMask(b, asTensor(b, mask, "mask"), scores, q.rank);
   const bias = given.bias === undefined ? undefined : checkBias(b, asTensor(b, given.bias, "bias"), q, scores);
   const extras = { mask: seen?.value, bias: bias?.value };

@@ -22,9 +22,11 @@ export function explain(error: QkvError, site: Site, args: readonly unknown[]): 
   const { notes = [], help } = error.details;
   const types = typesOf(args, texts);
   const kept = notes.filter((note) => !typeNote.test(note) || types === "").map(label);
+  const { option } = error.details;
+  const place = (option !== undefined && call?.options.get(option)) || call?.location;
   return new QkvError(error.code, label(error.message), {
     ...error.details,
-    ...(location && { location: call?.location ?? location }),
+    ...(location && { location: place ?? location }),
     notes: types === "" ? kept : [types, ...kept],
     ...(help !== undefined && { help: label(help) }),
   });

@@ -15,6 +15,8 @@ export interface Call {
   readonly args: readonly string[];
   /** From the callee's name to the closing parenthesis, or to the end of its first line. */
   readonly location: SourceLocation;
+  /** Where the values of its options stand, up to the end of their first lines. */
+  readonly options: ReadonlyMap<string, SourceLocation>;
 }
 
 type Calls = ReadonlyMap<number, readonly Call[]>;
@@ -69,25 +71,38 @@ function addCall(t: TypeScript, source: ts.SourceFile, call: ts.CallExpression, 
   const { expression } = call;
   const name = t.isPropertyAccessExpression(expression) ? expression.name : expression;
   if (!t.isIdentifier(name)) return;
-  const start = source.getLineAndCharacterOfPosition(name.getStart(source));
-  const end = source.getLineAndCharacterOfPosition(call.getEnd());
-  const sameLine = start.line === end.line;
-  const lineEnd = source.getLineEndOfPosition(name.getStart(source)) - source.getLineStarts()[start.line]!;
+  const location = stretch(source, name.getStart(source), call.getEnd());
+  const options = call.arguments.flatMap((arg) => (t.isObjectLiteralExpression(arg) ? arg.properties : []));
   const entry: Call = {
     callee: name.text,
     names: resultNames(t, call),
     receiver: t.isPropertyAccessExpression(expression) ? expression.expression.getText(source) : undefined,
     args: call.arguments.map((arg) => arg.getText(source)),
-    location: {
-      file: source.fileName,
-      line: start.line + 1,
-      column: start.character + 1,
-      endColumn: (sameLine ? end.character : lineEnd) + 1,
-    },
+    location,
+    options: new Map(
+      options.flatMap((option) => {
+        if (!option.name || !isNamed(t, option.name as ts.PropertyName)) return [];
+        const value = t.isPropertyAssignment(option) ? option.initializer : option;
+        return [[option.name.getText(source), stretch(source, value.getStart(source), value.getEnd())] as const];
+      }),
+    ),
   };
-  const line = calls.get(start.line + 1);
+  const line = calls.get(location.line);
   if (line) line.push(entry);
-  else calls.set(start.line + 1, [entry]);
+  else calls.set(location.line, [entry]);
+}
+
+/** From one character to another, or to the end of the first line. */
+function stretch(source: ts.SourceFile, from: number, to: number): SourceLocation {
+  const start = source.getLineAndCharacterOfPosition(from);
+  const end = source.getLineAndCharacterOfPosition(to);
+  const lineEnd = source.getLineEndOfPosition(from) - source.getLineStarts()[start.line]!;
+  return {
+    file: source.fileName,
+    line: start.line + 1,
+    column: start.character + 1,
+    endColumn: (start.line === end.line ? end.character : lineEnd) + 1,
+  };
 }
 
 /** The variable, property or function that holds what an expression answers. */

@@ -182,6 +182,8 @@ export interface DiagnosticDetails {
   readonly notes?: readonly string[];
   /** What to do about it. */
   readonly help?: string;
+  /** The option of the call it is about, which is then shown. */
+  readonly option?: string;
 }
 
 /** An error with a code from the table. Everything thrown at a user is one of these. */

@@ -1,7 +1,8 @@
 import { fail } from "../../ir/diagnostics.ts";
+import { nearestNames } from "../../ir/nearest-name.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { convertTensor, isConvertible, takeCensus } from "./convert.ts";
-import { applyPrefix, findPrefixes, nearestNames, type PrefixRule, storedByName } from "./match-names.ts";
+import { applyPrefix, findPrefixes, type PrefixRule, storedByName } from "./match-names.ts";
 import { quoteName } from "./quote-name.ts";
 import { type ParamSpec, type TensorInfo, unknownTensor, type WeightStore } from "./store.ts";
 

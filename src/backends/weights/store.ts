@@ -1,7 +1,7 @@
 import { fail } from "../../ir/diagnostics.ts";
 import type { DType } from "../../ir/dtype.ts";
+import { nearestName } from "../../ir/nearest-name.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
-import { nearestName } from "./match-names.ts";
 import { quoteName } from "./quote-name.ts";
 
 /** Type of one stored tensor. */

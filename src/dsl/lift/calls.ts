@@ -72,9 +72,7 @@ function invoke(cx: Lifting, callee: Lifted, args: readonly Lifted[], node: ts.C
       "QKV144",
       `${node.expression.getText()} is ${describeLifted(callee)}, not a function`,
       node.expression,
-      {
-        ...(callee.kind === "nothing" && callee.notes && { notes: callee.notes }),
-      },
+      callee.kind === "nothing" ? callee.mending : {},
     );
   const fn = callee.value as LiveFunction;
   // Bundlers name functions by defining the name.

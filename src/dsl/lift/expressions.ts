@@ -70,10 +70,12 @@ const isWrapped = (t: typeof ts, node: ts.Node): node is Wrapped =>
 
 function unsupported(t: typeof ts, node: ts.Expression): never {
   const text = node.getText().slice(0, 60);
-  if (node.kind === t.SyntaxKind.ThisKeyword)
+  if (node.kind === t.SyntaxKind.ThisKeyword) {
+    const member = t.isPropertyAccessExpression(node.parent) ? `.${node.parent.name.text}` : "";
     return refuse("QKV143", "this is not seen by a formula", node, {
-      help: "take what is needed out of it beside the function: const { size } = this",
+      help: `write an arrow function that reads the object by its name, as in ({ q, k }) => … object${member} …`,
     });
+  }
   if (t.isBigIntLiteral(node))
     return refuse("QKV143", `${text} is a BigInt; a formula computes with numbers`, node, {
       help: `write ${text.replace(/n$/, "")}`,
@@ -103,7 +105,7 @@ function named(node: ts.Identifier, scope: Scope): Lifted {
     const variable = at.variables.get(name);
     if (variable) return variable.value;
     const captured = at.captured?.(name);
-    if (captured) return captured.kind === "nothing" ? { ...captured, name } : captured;
+    if (captured) return captured.kind === "nothing" ? { ...captured, name, mending: withoutValue(name) } : captured;
   }
   if (name === "undefined") return nothing;
   if (name in globalThis) return fromLive((globalThis as Readonly<Record<string, unknown>>)[name], name);
@@ -113,6 +115,10 @@ function named(node: ts.Identifier, scope: Scope): Lifted {
     help: `a mask or score sees its own arguments and what stands around it: declare ${name} there with const`,
   });
 }
+
+const withoutValue = (name: string) => ({
+  help: `${name} is declared, but has no value yet when the model is built: give it one before`,
+});
 
 function access(cx: Lifting, node: ts.ElementAccessExpression | ts.PropertyAccessExpression, scope: Scope): Lifted {
   const t = loadTypeScript();

@@ -16,20 +16,27 @@ interface Owner {
 const parsed = new WeakMap<LiveFunction, FunctionNode>();
 const owners = new WeakMap<ts.SourceFile, Owner>();
 
-/** The syntax of a live function. Throws QKV140 where its source is not JavaScript that can be lifted. */
-export function functionNode(fn: LiveFunction, what: string): FunctionNode {
+/**
+ * The syntax of a live function. Throws QKV140 where its source is not JavaScript that can be lifted, for `option` of
+ * the call where it is one.
+ */
+export function functionNode(fn: LiveFunction, what: string, option?: string): FunctionNode {
   const before = parsed.get(fn);
   if (before) return before;
   const t = loadTypeScript();
   const text = Function.prototype.toString.call(fn);
+  const at = option === undefined ? {} : { option };
   if (isNative(fn)) {
-    const kind = fn.name.startsWith("bound ") ? "a bound function" : "a function of the runtime";
-    fail("QKV140", `${what} is ${kind}, which has no source`, {
-      help: "write an arrow function that calls it: (at) => fn(at)",
+    const isBound = fn.name.startsWith("bound ");
+    fail("QKV140", `${what} is ${isBound ? "a bound function" : "a function of the runtime"}, which has no source`, {
+      ...at,
+      help: isBound
+        ? "write an arrow function that calls it: (at) => fn(at)"
+        : "write one of your own: ({ q, k }) => …",
     });
   }
-  if (/^class\b/.test(text)) fail("QKV140", `${what} is a class`, { help: "give a function: ({ q, k }) => …" });
-  const node = parse(t, fn, text) ?? fail("QKV140", `the source of ${what} cannot be read: ${text.slice(0, 60)}`);
+  if (/^class\b/.test(text)) fail("QKV140", `${what} is a class`, { ...at, help: "give a function: ({ q, k }) => …" });
+  const node = parse(t, fn, text) ?? fail("QKV140", `the source of ${what} cannot be read: ${text.slice(0, 60)}`, at);
   if (node.modifiers?.some(({ kind }) => kind === t.SyntaxKind.AsyncKeyword) || node.asteriskToken)
     refuse("QKV140", `${what} is ${node.asteriskToken ? "a generator" : "async"}`, node, {
       help: "a mask or score is an ordinary function of numbers",

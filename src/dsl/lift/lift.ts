@@ -39,9 +39,16 @@ export type FunctionKind = "mask" | "score" | "prob";
  * function. Throws QKV140 to QKV153 with the place in the author's file.
  */
 export function liftFunction(fn: unknown, kind: FunctionKind, lengths: Lengths): IndexFormula {
-  if (typeof fn !== "function") return fail("QKV140", `${kind} is ${describe(fn)}, not a function`);
+  if (typeof fn !== "function")
+    return fail("QKV140", `${kind} is ${describe(fn)}, not a function`, {
+      option: kind,
+      help:
+        kind === "mask"
+          ? "write ({ q, k }) => …, or give a bool tensor; without a mask every key is seen"
+          : `write ${given[kind]} => …`,
+    });
   const live = fn as LiveFunction;
-  const node = functionNode(live, `the ${kind}`);
+  const node = functionNode(live, `the ${kind}`, kind);
   checkParameters(node, kind);
   const cx = new Lifting(lengths, { call, assignment });
   const at: Lifted = {
@@ -83,21 +90,27 @@ function answered(node: FunctionNode): ts.Node {
   return (last && t.isReturnStatement(last) ? last.expression : undefined) ?? body ?? node;
 }
 
+/** What the functions are called with. */
+const given = {
+  mask: "({ b, h, q, k })",
+  score: "(s, { b, h, q, k })",
+  prob: "(p, { b, h, q, k })",
+} as const;
+
 /** Throws QKV153 where a function waits for what it is not given. */
 function checkParameters({ parameters }: FunctionNode, kind: FunctionKind): void {
   const t = loadTypeScript();
-  const given = kind === "mask" ? "({ b, h, q, k })" : kind === "score" ? "(s, { b, h, q, k })" : "(p, { b, h, q, k })";
   const extra = parameters
     .slice(kind === "mask" ? 1 : 2)
     .find((parameter) => !parameter.initializer && !parameter.dotDotDotToken);
   const [first] = parameters;
   if (extra)
     refuse("QKV153", `the ${kind} has a parameter that it is not given: ${extra.getText()}`, extra, {
-      help: `it is called with ${given}: the indices come as one object`,
+      help: `it is called with ${given[kind]}: the indices come as one object`,
     });
   if (kind !== "mask" && first && !t.isIdentifier(first.name))
     refuse("QKV153", `the ${kind} takes its first parameter apart, which is a number`, first, {
-      help: `it is called with ${given}`,
+      help: `it is called with ${given[kind]}`,
     });
 }
 

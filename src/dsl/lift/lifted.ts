@@ -1,4 +1,5 @@
 import type { ts } from "ts-morph";
+import type { DiagnosticDetails } from "../../ir/diagnostics.ts";
 import type { Dim } from "../../ir/dim.ts";
 import { type Bounds, boundsWithin, type KnownLengths } from "../../ir/index-expr/bounds.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
@@ -31,8 +32,8 @@ export type Lifted =
   | { readonly kind: "member"; readonly of: readonly object[]; readonly name: string; readonly at: IndexExpr }
   /** One of two functions. */
   | { readonly kind: "either"; readonly condition: IndexExpr; readonly yes: Lifted; readonly no: Lifted }
-  /** What JavaScript calls undefined; `name` is what answered it, where `notes` help to mend it. */
-  | { readonly kind: "nothing"; readonly name?: string; readonly notes?: readonly string[] };
+  /** What JavaScript calls undefined; `name` is what answered it, `mending` what to do about it. */
+  | { readonly kind: "nothing"; readonly name?: string; readonly mending?: Pick<DiagnosticDetails, "notes" | "help"> };
 
 export interface Variable {
   value: Lifted;

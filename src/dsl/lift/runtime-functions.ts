@@ -4,7 +4,7 @@ import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import type { LiveFunction } from "./captures.ts";
 import { refuse } from "./function-source.ts";
-import { fromLive, knownValue, type Lifted, type Lifting, nothing, numeric, truthOf } from "./lifted.ts";
+import { fromLive, knownValue, type Lifted, type Lifting, never, nothing, numeric, truthOf } from "./lifted.ts";
 import { elementsOf } from "./tables.ts";
 import { asNumber, asTruth } from "./values.ts";
 
@@ -135,10 +135,21 @@ const pure: ReadonlySet<unknown> = new Set<unknown>([
   Object.keys,
   Object.values,
   Object.entries,
+  Object.is,
   Array.isArray,
   ...numbers.keys(),
   ...truths.keys(),
 ]);
+
+const isScalar = (value: Lifted) => value.kind === "truth" || (value.kind === "number" && !value.present);
+
+/** As `Object.is` has it: NaN is NaN, and -0 is not 0. */
+function same(x: IndexExpr, y: IndexExpr): IndexExpr {
+  const signs = simplified("equal", simplified("div", n(1), x), simplified("div", n(1), y));
+  const equal = simplified("and", simplified("equal", x, y), simplified("or", simplified("notEqual", x, n(0)), signs));
+  const unequal = simplified("and", simplified("notEqual", x, x), simplified("notEqual", y, y));
+  return simplified("or", equal, unequal);
+}
 
 /** What a call of a function of the runtime answers; undefined where it is none that is known. */
 export function runtimeCall(
@@ -148,6 +159,10 @@ export function runtimeCall(
   node: ts.CallExpression,
 ): Lifted | undefined {
   const place = (i: number) => node.arguments[i] ?? node;
+  if (fn === Object.is && args.length === 2 && args.every(isScalar)) {
+    const [x, y] = args.map((arg, i) => asNumber(arg, place(i))) as [IndexExpr, IndexExpr];
+    return truthOf(args[0]!.kind === args[1]!.kind ? same(x, y) : never);
+  }
   if (fn === Boolean) return truthOf(asTruth(cx, args[0] ?? nothing, place(0)));
   const values = args.map(knownValue);
   if (pure.has(fn) && values.every((value) => value !== undefined && typeof value.value !== "bigint")) {

@@ -3,6 +3,7 @@ import { type Dim, show } from "../../ir/dim.ts";
 import { within } from "../../ir/index-expr/bounds.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr, type IndexTable, lookup } from "../../ir/index-expr/types.ts";
+import { nearestName } from "../../ir/nearest-name.ts";
 import { showType } from "../../ir/types.ts";
 import { activeBuilder } from "../builder.ts";
 import { describe } from "../checks.ts";
@@ -245,6 +246,11 @@ export function memberOf(cx: Lifting, of: Live, name: string, node: ts.Node): Li
   if (found !== undefined || name in Object(value)) return cx.live(found, `${of.name}.${name}`);
   if (value instanceof Tensor)
     return refuse("QKV151", `${of.name} has no "${name}"`, node, { notes: [`it is ${showType(value.value.type)}`] });
-  const names = Object.keys(value).slice(0, 8).join(", ");
-  return { kind: "nothing", name: `${of.name}.${name}`, notes: [`${of.name} has ${names || "nothing"}`] };
+  const names = Object.keys(value);
+  const nearest = nearestName(name, names);
+  const mending = {
+    notes: [`${of.name} has ${names.slice(0, 8).join(", ") || "nothing"}`],
+    ...(nearest !== undefined && { help: `did you mean ${of.name}.${nearest}?` }),
+  };
+  return { kind: "nothing", name: `${of.name}.${name}`, mending };
 }

@@ -48,10 +48,8 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
         help: "lengths are read from what attention is given: q.dim(2), k.dim(2)",
       },
     );
-  const notes = value.kind === "nothing" ? value.notes : undefined;
-  return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, {
-    ...(notes && { notes }),
-  });
+  const mending = value.kind === "nothing" ? value.mending : undefined;
+  return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, mending);
 }
 
 const isDim = (value: unknown): value is Dim => typeof value === "object" && value !== null && "terms" in value;
@@ -69,6 +67,13 @@ export function asTruth(cx: Lifting, value: Lifted, node: ts.Node): IndexExpr {
 /** A function, or one of two. */
 export const isFunction = (value: Lifted) =>
   value.kind === "closure" || value.kind === "either" || (value.kind === "live" && typeof value.value === "function");
+
+/** What has no elements, though it may be no number either. */
+const isPlain = (value: Lifted): boolean =>
+  value.kind === "truth" ||
+  value.kind === "number" ||
+  value.kind === "nothing" ||
+  (value.kind === "live" && (value.value === null || typeof value.value === "string"));
 
 /** `condition ? x : y`. Throws QKV143 and QKV150 where no formula is both. */
 export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node): Lifted {
@@ -94,7 +99,10 @@ export function choose(condition: IndexExpr, x: Lifted, y: Lifted, node: ts.Node
       help: "answer one kind on every path: numbers, or true and false",
     });
   return refuse("QKV143", `the indices choose between ${describeLifted(x)} and ${describeLifted(y)}`, node, {
-    help: "choose between numbers: index both, and choose the results",
+    help:
+      isPlain(x) && isPlain(y)
+        ? "answer true or false both ways in a mask, numbers in a score"
+        : "choose between numbers: index both, and choose the results",
   });
 }
 

@@ -1,4 +1,4 @@
-// build QKV140 8:8 the mask is a bound function, which has no source | write an arrow function that calls it: (at) => fn(at)
+// build QKV140 9:13 the mask is a bound function, which has no source | write an arrow function that calls it: (at) => fn(at)
 import { attention, input, model } from "qkv";
 const within = (size: number, { q, k }: { q: number; k: number }) => q - k < size;
 const near = within.bind(undefined, 4);

@@ -1,4 +1,4 @@
-// build QKV143 6:20 this is not seen by a formula | take what is needed out of it beside the function: const { size } = this
+// build QKV143 6:20 this is not seen by a formula | write an arrow function that reads the object by its name, as in ({ q, k }) => … object.window …
 import { attention, input, model } from "qkv";
 const local = {
   window: 4,

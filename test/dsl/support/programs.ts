@@ -53,6 +53,7 @@ const make = <F>(source: string) => new Function(...names, `return ${source};`)(
 const maskSources = {
   "Euclid's algorithm":
     "({ q, k }) => { let [a, b] = [q, k]; for (let i = 0; i < 20; i++) { if (b === 0) break; [a, b] = [b, a % b]; } return a === 1 || q === k; }",
+  "Object.is": "({ q, k }) => Object.is(q % 3, k % (q - 1)) || Object.is(k * -q, 0) || Object.is(q < k, k)",
   "numbers as truth": "({ q, k }) => !(q % 2) && !!k && Boolean(k % 3)",
   "loose equality": "({ q, k }) => q == k || q != 3 && (q < k) == 1",
   "truth compared": "({ q, k }) => (q < k) === (k > 4) || (q === 2) !== true",
