@@ -30,7 +30,7 @@ export interface Reference {
  */
 export const referenceFor = (graph: Graph, arena: Arena): ((weights: WeightReader) => Reference) =>
   everyNode(graph).every(({ op }) => isEvaluated(op))
-    ? float64
+    ? (weights) => float64(weights, halfTolerance(graph))
     : (weights) => inRuntime(weights, arena, roundingTolerance(graph));
 
 const isEvaluated = (op: string): boolean => {
@@ -54,12 +54,21 @@ export const inRuntime = (weights: WeightReader, arena: Arena, tolerance = toler
   isExact: false,
 });
 
-/** Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision. */
-const float64 = (weights: WeightReader): Reference => ({
+/**
+ * Graphs are compared in float64; what remains is the rounding of weights that were folded in their own precision, and
+ * of constants that half precision has rounded, where a rule takes them for the numbers they stand for.
+ */
+const float64 = (weights: WeightReader, relative: number): Reference => ({
   outputs: async (graph, feeds) => reference(graph, feeds, weights),
-  tolerance: { absolute: 1e-8, relative: 1e-5, sameNaN: true },
+  tolerance: { absolute: 1e-8, relative, sameNaN: true },
   isExact: true,
 });
+
+/** Half a unit in the last place of bf16 or f16, where a graph computes in these. */
+function halfTolerance(graph: Graph): number {
+  const rounding = roundingTolerance(graph);
+  return rounding === tolerances.bf16 ? 2 ** -9 : rounding === tolerances.f16 ? 2 ** -12 : 1e-5;
+}
 
 /** Outputs of a graph in float64 (integers and bools in their own type). */
 export function reference(graph: Graph, feeds: Tensors, weights: Pick<WeightReader, "read">): Tensors {

@@ -35,8 +35,13 @@ const precision: Readonly<Partial<Record<DType, number>>> = { f32: 1e-6, f16: 2e
 export function isAbout(number: number, expected: number, dtype: DType): boolean {
   if (number === expected) return true;
   if (rounded(expected, dtype) === expected) return false;
-  return Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected);
+  if (Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected)) return true;
+  return (["f16", "bf16"] as const).some((half) => isFromHalf(number, expected, half, dtype));
 }
+
+/** The very number that half precision had for it, or for what is divided by, before it was widened. */
+const isFromHalf = (number: number, expected: number, half: DType, dtype: DType): boolean =>
+  number === rounded(rounded(expected, half), dtype) || number === rounded(1 / rounded(1 / expected, half), dtype);
 
 /** The number as `dtype` stores it. */
 export const rounded = (number: number, dtype: DType): number => toFloat64(fromNumbers(dtype, [], [number]))[0]!;
