@@ -191,6 +191,57 @@ test("a branch for one length leaves the length open", async () => {
   expect(showType(imported.outputs[0]!.value.type)).toBe("f32[1, 2, seq, 8]");
 });
 
+test.each([
+  ["down by one", -1, (n: number) => [n - 1, -n]],
+  ["by three", 3, (n: number) => [1 - n, n]],
+  ["by an integer of no sign to say", -2, (n: number) => [n, n]],
+] as const)("floats counted %s between sizes are known", async (_, step, bounds) => {
+  const n = 5;
+  const [from, to] = bounds(n) as [number, number];
+  const term = (value: number) => (value === 1 - n ? "less" : value === n ? "n" : value === -n ? "minus" : "more");
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["n"], { start: int(0), end: int(1) }),
+        node("Squeeze", ["n"], ["size"]),
+        node("Sub", ["size", "one"], ["more.i"]),
+        node("Neg", ["size"], ["minus.i"]),
+        node("Neg", ["more.i"], ["less.i"]),
+        ...["more", "minus", "less"].map((name) => node("Cast", [`${name}.i`], [`${name}.f`], { to: int(1) })),
+        node("Cast", ["size"], ["n.f"], { to: int(1) }),
+        node("Range", [`${term(from)}.f`, `${term(to)}.f`, "step"], ["places"]),
+        node("ReduceSum", ["places"], ["sum"]),
+        node("Add", ["x", "sum"], ["y"]),
+      ],
+      [info("x", "f32", ["seq"])],
+      [info("y", "f32", [null])],
+      [tensor("one", "i64", [], [1]), tensor("step", "f32", [], [step])],
+    ),
+  );
+  const { opaque } = await roundTrip(file, { x: fromNumbers("f32", [n], [1, 2, 3, 4, 5]) });
+  expect(opaque).toEqual([]);
+});
+
+test("floats counted by a fraction are left to the runtime", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Shape", ["x"], ["n"], { start: int(0), end: int(1) }),
+        node("Squeeze", ["n"], ["size"]),
+        node("Cast", ["size"], ["to"], { to: int(1) }),
+        node("Range", ["zero", "to", "step"], ["places"]),
+        node("ReduceSum", ["places"], ["sum"]),
+        node("Add", ["x", "sum"], ["y"]),
+      ],
+      [info("x", "f32", ["seq"])],
+      [info("y", "f32", [null])],
+      [tensor("zero", "f32", [], [0]), tensor("step", "f32", [], [0.5])],
+    ),
+  );
+  const { opaque } = await roundTrip(file, { x: fromNumbers("f32", [3], [1, 2, 3]) });
+  expect(opaque.map(({ operator }) => operator)).toContain("Range");
+});
+
 test("a mask flattened by the batch of the tokens has their batch", async () => {
   const file = modelOf(
     graph(

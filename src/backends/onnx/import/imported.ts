@@ -14,6 +14,8 @@ export interface Imported {
   readonly type: TensorType;
   /** The elements, where all are known as dimensions: of a rank-0 or rank-1 tensor of integers or bools (0 and 1). */
   readonly contents?: readonly Dim[];
+  /** The same of floats that are integers: sizes that were cast. */
+  readonly whole?: readonly Dim[];
   /** The rows of a rank-2 tensor, where all elements are known: exporters turn lists of pads round in pairs. */
   readonly rows?: readonly (readonly Dim[])[];
   /** The tensor in the graph; made when first asked for. */

@@ -12,7 +12,8 @@ import {
   product,
   sub,
 } from "../../../../ir/dim.ts";
-import { type DType, isInteger } from "../../../../ir/dtype.ts";
+import { type DType, isFloat, isInteger } from "../../../../ir/dtype.ts";
+import { type HostTensor, toFloat64 } from "../../../../ir/tensor.ts";
 import { volume } from "../../../../ir/types.ts";
 import { contentsLimit, type Imported, ofContents, ofRows, ofValue } from "../imported.ts";
 import type { Conversion, NodeContext } from "../node.ts";
@@ -73,6 +74,16 @@ function remainder(a: Dim, b: Dim, hasSignOfDividend: boolean): Dim | undefined 
   return !hasSignOfDividend && atLeast(x, 0) ? sub(mul(b, ceilDiv(x, b)), x) : undefined;
 }
 
+/** The integer a scalar is, whatever type it has; undefined where only a run tells it, or it has a fraction. */
+function wholeNumber(cx: NodeContext, i: number): Dim | undefined {
+  const { contents, whole, type } = cx.operand(i);
+  const known = (contents ?? whole)?.[0];
+  if (known !== undefined || !isFloat(type.dtype)) return known;
+  const { op, attrs } = cx.value(i).node;
+  const [number] = op === "constant" ? toFloat64(attrs.get("value") as HostTensor) : [];
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
 /** Whether a list of `length` elements is made of parts of `size`. */
 const isPart = (length: number, size: Dim): boolean => isStatic(size) && size > 0 && length > 0 && length % size === 0;
 
@@ -126,6 +137,10 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
   Cast: (general) => (cx) => {
     const x = known(cx.operand(0));
     const to = cx.dtype("to");
+    if (x && (to === "f32" || to === "f64")) {
+      const { contents, ...made } = ofContents(cx.arena, to, x.dims, x.rank);
+      return { ...made, whole: contents! };
+    }
     if (!x || !(isInteger(to) || to === "bool")) return general(cx);
     if (to === "bool" || x.dtype === "bool" || to === "i64" || to === "i32") {
       const dims = to === "bool" ? x.dims.map((dim) => notZero(dim)) : x.dims;
@@ -244,16 +259,18 @@ export const shapeConversions: Readonly<Record<string, Conversion>> = {
   },
   Range: (cx) => {
     const { dtype } = cx.operand(0).type;
-    const [start, limit, delta] = [0, 1, 2].map((i) => cx.contents(i)?.[0]);
-    if (start === undefined || limit === undefined || delta !== 1)
+    const [start, limit, delta] = [0, 1, 2].map((i) => wholeNumber(cx, i));
+    if (start === undefined || limit === undefined || delta === undefined || !isStatic(delta) || delta === 0)
       return unmodelled("its bounds are known at run time only");
-    const size = sub(limit, start);
+    const way = delta > 0 ? sub(limit, start) : sub(start, limit);
+    const size = Math.abs(delta) === 1 ? way : ceilDiv(way, Math.abs(delta));
     const counted = cx.b.iota({ size: isStatic(size) && size < 0 ? 0 : size, dtype });
-    const value = start === 0 ? counted : cx.b.add(counted, ofContents(cx.arena, dtype, [start], 0).value());
-    if (!isStatic(start) || !isStatic(size) || size > contentsLimit) return value;
+    const stepped = delta === 1 ? counted : cx.b.mul(counted, cx.b.scalar(delta, dtype));
+    const value = start === 0 ? stepped : cx.b.add(stepped, ofContents(cx.arena, dtype, [start], 0).value());
+    if (!isStatic(start) || !isStatic(size) || size > contentsLimit || !isInteger(dtype)) return value;
     return ofValue(
       value,
-      Array.from({ length: Math.max(size, 0) }, (_, i) => start + i),
+      Array.from({ length: Math.max(size, 0) }, (_, i) => start + delta * i),
     );
   },
 };
