@@ -188,8 +188,10 @@ export function floorDiv(a: Dim, b: Dim): Dim {
   const inner = sub(a, constant);
   const nested = isStatic(inner) ? undefined : floorIn(inner);
   if (nested) return floorDiv(add(nested.left, constant * nested.by), nested.by * b);
-  const whole = Math.trunc(constant / b);
-  return whole === 0 ? call("floor", a, b) : add(call("floor", sub(a, whole * b), b), whole);
+  const whole = collect(
+    termsOf(a).map(({ coefficient, factors }) => ({ coefficient: Math.trunc(coefficient / b), factors })),
+  );
+  return whole === 0 ? call("floor", a, b) : add(call("floor", sub(a, mul(whole, b)), b), whole);
 }
 
 /** The floor a dimension is and nothing else, where it divides by a positive number. */

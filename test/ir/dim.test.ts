@@ -119,6 +119,11 @@ describe("numbers for symbols", () => {
     );
   });
 
+  test("whole multiples come out of a floor", () => {
+    expect(floorDiv(sub(mul(2, S), 1), 2)).toBe(sub(S, 1));
+    expect(floorDiv(add(mul(5, S), 3), 2)).toBe(add(add(mul(2, S), 1), floorDiv(add(S, 1), 2)));
+  });
+
   test("what a length falls short of the next multiple is natural, and so is what is left of it", () => {
     expect(atLeast(sub(mul(128, ceilDiv(S, 128)), S), 0)).toBe(true);
     expect(atLeast(S, mul(128, floorDiv(S, 128)))).toBe(true);
