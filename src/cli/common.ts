@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { readModel } from "../backends/onnx/decode.ts";
 import { importModel } from "../backends/onnx/import/import.ts";
@@ -6,6 +7,7 @@ import { buildFor, type CompileOptions, type Declared } from "../compile.ts";
 import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
 import { loadModel } from "../dsl/load.ts";
 import type { Model } from "../dsl/model.ts";
+import { timeLimit, within } from "../dsl/time-limit.ts";
 import { attrsOf } from "../ir/arena.ts";
 import { solveDims } from "../ir/bind-dims.ts";
 import { fail } from "../ir/diagnostics.ts";
@@ -84,7 +86,10 @@ export async function openModel(
 async function openDeclared(path: string, flags: ModelFlags, options: CompileOptions): Promise<Declared> {
   if (!/\.(onnx|ir)$/.test(path)) {
     const model = await loadModel(path);
-    return flags.types ? buildChecked(path, model, options) : buildFor(model, options);
+    const declared = await (flags.types ? buildChecked : built)(path, model, options);
+    // What the file left to timers and promises goes wrong now or not before something is written.
+    await setTimeout(1);
+    return declared;
   }
   if (flags.set !== undefined) fail("QKV501", `${path} has no settings`, { help: "leave --set out" });
   if (path.endsWith(".ir")) return loadGraph(path);
@@ -96,12 +101,15 @@ async function openDeclared(path: string, flags: ModelFlags, options: CompileOpt
 /** The file a model came from, as an option. */
 export const fileOf = ({ file }: Declared): { readonly file?: string } => (file === undefined ? {} : { file });
 
+const built = (path: string, model: Model, options: CompileOptions): Promise<Declared> =>
+  within(timeLimit, path, () => buildFor(model, options));
+
 /** Builds a model while the type checker reads its file. What the build says comes first: it names the author's values. */
 async function buildChecked(path: string, model: Model, options: CompileOptions): Promise<Declared> {
   const stop = new AbortController();
   const problems = checkTypesBeside(path, stop.signal);
   try {
-    const declared = buildFor(model, options);
+    const declared = await built(path, model, options);
     const error = typeError(await problems);
     if (error) throw error;
     return declared;

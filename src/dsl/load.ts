@@ -7,9 +7,10 @@ import { fail, QkvError, type SourceLocation } from "../ir/diagnostics.ts";
 import { describe } from "./checks.ts";
 import { isAuthors, isModel, type Model } from "./model.ts";
 import { locationIn } from "./site.ts";
+import { timeLimit, within } from "./time-limit.ts";
 
 export interface LoadOptions {
-  /** How long the file may take to be evaluated, in milliseconds; 30,000 by default. */
+  /** How long the file may take to be evaluated, in milliseconds; `timeLimit` by default. */
   readonly timeoutMs?: number;
 }
 
@@ -22,11 +23,11 @@ let hooked = false;
  * The model a file declares as its default export. Running a model file runs its code: only open files you trust.
  * Throws QKV115 and QKV130 to QKV138, with the place in the file where there is one.
  */
-export async function loadModel(path: string, { timeoutMs = 30_000 }: LoadOptions = {}): Promise<Model> {
+export async function loadModel(path: string, { timeoutMs = timeLimit }: LoadOptions = {}): Promise<Model> {
   const file = resolve(path);
   await checkFile(file, path);
   installHooks();
-  const loaded = await within(timeoutMs, path, evaluate(file));
+  const loaded = await within(timeoutMs, path, () => evaluate(file));
   if (!Object.hasOwn(loaded, "default"))
     return fail("QKV132", `${path} has no default export`, { location: start(file), help: suggestDefault(loaded) });
   const declared = loaded.default;
@@ -133,23 +134,4 @@ async function find(file: string, text: string): Promise<SourceLocation> {
   const before = source.slice(0, at).split("\n");
   const column = before.at(-1)!.length + 1;
   return { file, line: before.length, column, endColumn: column + text.length };
-}
-
-/** `work`, or QKV135 after `ms`. The timer also keeps Node from leaving while a top-level await never settles. */
-async function within<T>(ms: number, path: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const give = () =>
-      reject(
-        new QkvError("QKV135", `${path} did not finish loading within ${ms / 1000} s`, {
-          help: "is there a top-level await that never settles?",
-        }),
-      );
-    timer = setTimeout(give, ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

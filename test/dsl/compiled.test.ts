@@ -14,11 +14,12 @@ const models = mkdtempSync(join(tmpdir(), "qkv-models-"));
 beforeAll(built, buildTimeout);
 afterAll(() => rmSync(models, { recursive: true }));
 
-/** Runs `script` with `loadModel` and `checkTypesBeside` at hand; answers what it prints. */
+/** Runs `script` with `loadModel`, `within` and `checkTypesBeside` at hand; answers what it prints. */
 function node(script: string, path: string): unknown {
   const text = `
     import { loadModel } from ${JSON.stringify(join(home, "src/dsl/load.js"))};
     import { checkTypesBeside } from ${JSON.stringify(join(home, "src/dsl/check-types.js"))};
+    import { within } from ${JSON.stringify(join(home, "src/dsl/time-limit.js"))};
     const path = ${JSON.stringify(path)};
     const show = (value) => console.log(JSON.stringify(value));
     const refused = async (run) => { try { await run(); } catch ({ code, message, details }) { return { code, message, details }; } };
@@ -143,6 +144,21 @@ test("a top-level await that never settles ends the process with an error", () =
   const path = file("never.ts", "await new Promise(() => {});\n");
   expect(node("show(await refused(() => loadModel(path, { timeoutMs: 200 })))", path)).toMatchObject({
     code: "QKV135",
+  });
+});
+
+test.each([
+  ["import", "for (;;) try { while (true) {} } catch {}\n", "loadModel(path, { timeoutMs: 200 })"],
+  [
+    "body",
+    `import { model } from "qkv";\nexport default model("m", () => { while (true) {} });\n`,
+    "loadModel(path).then((loaded) => within(200, path, () => loaded.build()))",
+  ],
+])("a loop that never ends in the %s is broken off", (where, text, run) => {
+  const path = file(`loop-${where}.ts`, text);
+  expect(node(`show(await refused(() => ${run})); process.exit();`, path)).toMatchObject({
+    code: "QKV135",
+    message: `${path} did not finish loading within 0.2 s`,
   });
 });
 

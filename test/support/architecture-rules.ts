@@ -51,6 +51,7 @@ const effectFiles: Readonly<Record<string, string>> = {
   "src/cli/main.ts": "the executable",
   "src/backends/ort/memory-worker.ts": "the main file of a process of its own",
   "src/dsl/check-types-worker.ts": "the main file of a thread of its own",
+  "src/dsl/time-limit-worker.ts": "the main file of a thread of its own",
 };
 
 const vague = /(^|\/)(utils?|helpers?|misc|stuff|common-utils)\.ts$/;
