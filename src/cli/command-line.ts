@@ -6,6 +6,7 @@ import { addCompile } from "./compile.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { addExplain } from "./explain.ts";
+import { guarded } from "./guard.ts";
 import { addImport } from "./import.ts";
 import { addPrint } from "./print.ts";
 import { addReduce } from "./reduce.ts";
@@ -19,7 +20,7 @@ import { addVerify } from "./verify.ts";
  */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   try {
-    await commands().parseAsync(words, { from: "user" });
+    await guarded(() => commands().parseAsync(words, { from: "user" }));
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./command-line.ts";
+import { flushed } from "./guard.ts";
 
-// A reader that closes early (head, less) is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 70));
+// Told already where it can be; a stream that fails once more is not waited for.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-process.exitCode = await runCommandLine(process.argv.slice(2));
+const code = await runCommandLine(process.argv.slice(2));
+await flushed(process.stderr);
+// A model file may leave timers and servers open.
+process.exit(code);

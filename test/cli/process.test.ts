@@ -1,7 +1,17 @@
-import { writeFileSync } from "node:fs";
+import { execSync, spawnSync } from "node:child_process";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { buildTimeout, built, expectMistake, qkv, qkvAlone, temporaryFolder } from "./support/command.ts";
+import {
+  buildTimeout,
+  built,
+  checkout,
+  expectMistake,
+  main,
+  qkv,
+  qkvAlone,
+  temporaryFolder,
+} from "./support/command.ts";
 
 /**
  * Every command, right and wrong, in a process of its own: it ends by itself, with its exit code, and what it says is
@@ -47,6 +57,48 @@ test.each([
   const alone = await qkvAlone(args);
   expectMistake(alone, code);
   expect(await qkv(args)).toEqual(alone);
+});
+
+const fine = `import { input, model } from "qkv";
+export default model("m", () => ({ y: input("x", "f32", [2]).add(1) }));
+`;
+const modelFile = (name: string, text: string): string => {
+  writeFileSync(at(name), fine + text);
+  return at(name);
+};
+
+test.each([
+  ["rejects where nobody waits", `Promise.reject(new Error("unhandled"));`, /Error: unhandled\n\s+--> .*:3:16\n/],
+  ["rejects with no error", `Promise.reject("a text");`, /: a text\n/],
+  ["throws later", `setTimeout(() => { throw new Error("late"); }, 0);`, /Error: late\n\s+--> .*:3:26\n/],
+  ["ends the process", "process.exit(0);", /ended the process\n\s+--> .*:3:9\n/],
+])("a model file that %s", async (name, text, says) => {
+  const outcome = await qkvAlone(["compile", modelFile(`${name}.ts`, text), "-o", at("stray.onnx"), "--no-check"]);
+  expectMistake(outcome, "QKV134");
+  expect(outcome.stderr).toMatch(says);
+  expect(outcome.stderr.match(/error\[/g)).toHaveLength(1);
+  expect(existsSync(at("stray.onnx"))).toBe(false);
+});
+
+test("what a model file leaves running keeps no command, and what it prints is no result", async () => {
+  const path = modelFile("busy.ts", `setInterval(() => {}, 1000);\nconsole.log("hello");\n`);
+  const { code, stdout, stderr } = await qkvAlone(["explain", path, "--json"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "hello\n" });
+  expect(JSON.parse(stdout)).toBeInstanceOf(Array);
+});
+
+test("much output reaches a slow reader whole", async () => {
+  const shell = `"${process.execPath}" "${main}" run ${linear} --dims seq=3000 --no-types | (sleep 1; wc -c)`;
+  const toFile = `"${process.execPath}" "${main}" run ${linear} --dims seq=3000 --no-types --outputs "${at("all.json")}"`;
+  const bytes = Number(execSync(shell, { cwd: checkout, encoding: "utf8" }));
+  execSync(toFile, { cwd: checkout });
+  expect(bytes).toBe(statSync(at("all.json")).size);
+});
+
+test.skipIf(!existsSync("/dev/full"))("output that finds no room is a failure", () => {
+  const shell = `"${process.execPath}" "${main}" run ${linear} --dims seq=3 --no-types > /dev/full`;
+  const { status, stderr } = spawnSync(shell, { shell: true, cwd: checkout, encoding: "utf8" });
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^error\[QKV507\]: .*stdout.*\n$/) });
 });
 
 test("a model that does not build waits for no type checker", async () => {
