@@ -115,6 +115,7 @@ describe("broken constraints", () => {
     const error = thrownBy(() => build(new Arena(), name, sample));
     expect(error.code).toBe("QKV210");
     expect(error.message).toContain(`(${constraint})`);
+    expect(error.message).not.toContain("[object");
     expect(error.message.startsWith(`${name}: `)).toBe(true);
     expect(error.details.notes?.join("\n")).toContain(opDef(name).constraints[constraint]);
   });

@@ -8,7 +8,7 @@ import {
   weighInSteps,
 } from "../attend.ts";
 import { type Attrs, attr, optional } from "../attrs.ts";
-import { add, type Dim, divideExact, mul, product } from "../dim.ts";
+import { add, type Dim, divideExact, mul, product, show } from "../dim.ts";
 import { isFloat } from "../dtype.ts";
 import type { Node, Value } from "../graph.ts";
 import { type IndexExpr, partsInOrder, partsOf, score as theScore } from "../index-expr/types.ts";
@@ -59,7 +59,7 @@ function inferRank4(cx: Infer, q: TensorType, k: TensorType, v: TensorType): Ten
   const [vb, vh, vs] = v.shape;
   const fits = kb === s.batch && vb === s.batch && vh === s.kvHeads && vs === s.keys && kw === s.width;
   require(fits, "C2", `q ${showShape(q.shape)}, k ${showShape(k.shape)} and v ${showShape(v.shape)} do not fit`);
-  require(s.group !== 0, "C3", `${String(s.heads)} query heads over ${String(s.kvHeads)} key heads`);
+  require(s.group !== 0, "C3", `${show(s.heads)} query heads over ${show(s.kvHeads)} key heads`);
   require(normalisers.includes(attrs.normaliser), "C5", `"${attrs.normaliser}" is no normaliser`);
   const tables = attrs.tables >= 0 && attrs.tables <= cx.types.length - 3 ? attrs.tables : undefined;
   const extras = cx.types.slice(3, cx.types.length - cx.need(tables, "C6", `${attrs.tables} tables`));
@@ -198,7 +198,7 @@ export const attention = {
       cx.require(
         split.every(({ shape }) => shape[3] !== 0),
         "C7",
-        `${heads} and ${kvHeads} heads do not divide ${[q, k, v].map(({ shape }) => String(shape[2])).join(", ")}`,
+        `${heads} and ${kvHeads} heads do not divide ${[q, k, v].map(({ shape }) => show(shape[2]!)).join(", ")}`,
       );
       const { shape } = inferRank4(cx, ...split);
       return { dtype: q.dtype, shape: [shape[0]!, shape[2]!, mul(heads, shape[3]!)] };

@@ -1,5 +1,5 @@
 import { attr, optional } from "../attrs.ts";
-import { add, type Dim, product, sub, sum, unify } from "../dim.ts";
+import { add, type Dim, product, show, sub, sum, unify } from "../dim.ts";
 import { defineOp, type RefTensor } from "../op-def.ts";
 import { broadcastStrides, gatherStrided } from "../reference/broadcast.ts";
 import { elementCount } from "../tensor.ts";
@@ -121,7 +121,7 @@ export const movement = {
       const { start, end } = attrs;
       const numbers = [0, start, end, shape[axis]!].filter((dim) => typeof dim === "number");
       const ordered = numbers.every((dim, i) => i === 0 || dim >= numbers[i - 1]!);
-      require(ordered, "C2", `cannot cut ${start} to ${end} out of ${String(shape[axis])}`);
+      require(ordered, "C2", `cannot cut ${start} to ${end} out of ${show(shape[axis]!)}`);
       return { dtype, shape: replaceAt(shape, axis, sub(end, start)) };
     },
     evaluate: ([x], { attrs, results, size }) =>
@@ -167,7 +167,7 @@ export const movement = {
       const { dtype, shape } = types[0]!;
       const axis = need(axisIn(attrs.axis, shape.length), "C1", `axis ${attrs.axis} does not fit rank ${shape.length}`);
       require(sum(attrs.sizes) ===
-        shape[axis], "C2", `${showShape(attrs.sizes)} does not add up to ${String(shape[axis])}`);
+        shape[axis], "C2", `${showShape(attrs.sizes)} does not add up to ${show(shape[axis]!)}`);
       return attrs.sizes.map((size) => ({ dtype, shape: replaceAt(shape, axis, size) }));
     },
     evaluate: ([x], { attrs, results }) => {

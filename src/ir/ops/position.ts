@@ -20,7 +20,7 @@ export const position = {
       const [x, cos, sin] = types as [(typeof types)[0], (typeof types)[0], (typeof types)[0]];
       require(isFloat(x.dtype) && cos.dtype === x.dtype && sin.dtype === x.dtype, "C1", "element types differ");
       const d = Number(x.shape.at(-1));
-      require(d % 2 === 0, "C2", `the last axis is ${String(x.shape.at(-1))}`);
+      require(d % 2 === 0, "C2", `the last axis of ${showShape(x.shape)} is not even`);
       const half = [...x.shape.slice(0, -1), d / 2];
       const common = broadcastShapes(cos.shape, half);
       const fits = sameShape(cos.shape, sin.shape) && common && sameShape(common, half);

@@ -475,7 +475,7 @@ export const breaks: Readonly<Record<OpName, Breaks>> = {
   },
   split: {
     C1: on(["f32[3]"], { axis: 7, sizes: [3] }),
-    C2: on(["f32[3]"], { axis: 0, sizes: [1, 1] }),
+    C2: on(["f32[n]"], { axis: 0, sizes: [1, 1] }),
   },
   pad: { C1: on(["f32[3]"], { axis: 1, low: 0, high: 0 }), C2: on(["f32[3]"], { axis: 0, low: -1, high: 0 }) },
   gather: picking(),
