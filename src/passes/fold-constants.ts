@@ -18,6 +18,10 @@ import { substitute, withBranches } from "./rewrite/substitute.ts";
 const quickWork = 2 ** 22;
 const patientWork = 2 ** 29;
 
+/** Bytes beyond what a value is computed from that one value on the way may take, and all of them together. */
+const mostWide = 2 ** 26;
+const mostMade = 2 ** 30;
+
 const rule = "fold-constants";
 
 /** What a foldable value is computed from. */
@@ -25,7 +29,11 @@ interface Cone {
   readonly nodes: readonly Node[];
   /** Values below that are folded by themselves. */
   readonly folded: readonly Value[];
+  /** What it is computed from, in bytes. */
   readonly bytes: number;
+  /** The largest value on the way, and all of them, in bytes. */
+  readonly widest: number;
+  readonly made: number;
   readonly work: number;
 }
 
@@ -34,13 +42,19 @@ function coneOf(value: Value, planned: ReadonlyMap<Value, Plan>): Cone {
   const { nodes, folded } = partOf(value, planned);
   let bytes = folded.reduce((sum, part) => sum + Number(bytesOf(part.type)), 0);
   let work = folded.reduce((most, part) => Math.max(most, planned.get(part)!.cone.work), 0);
+  let [widest, made] = [0, 0];
   for (const node of nodes) {
+    const results = node.results.map(({ type }) => Number(bytesOf(type)));
     // Counting takes no place in a file, however far.
-    if (node.operands.length === 0 && node.op !== "iota") bytes += Number(bytesOf(node.results[0]!.type));
+    if (node.operands.length === 0 && node.op !== "iota") bytes += results[0]!;
+    else {
+      widest = Math.max(widest, ...results);
+      made += results.reduce((sum, size) => sum + size, 0);
+    }
     work += evaluateDim(flopsOf(node), noDims);
     for (const { type } of node.results) work += elementCount(type.shape as readonly number[]);
   }
-  return { nodes, folded, bytes, work };
+  return { nodes, folded, bytes, widest, made, work };
 }
 
 function partOf(value: Value, planned: ReadonlyMap<Value, Plan>): Pick<Cone, "nodes" | "folded"> {
@@ -136,10 +150,12 @@ function plan(graph: Graph, cx: PassContext): readonly Plan[] {
 const beyond = "integers in it are beyond those that float64 tells apart";
 const unsettled = "it rounds to whole numbers, or compares, what the runtime computes in its own precision";
 
-function refusalOf(value: Value, { bytes, work }: Cone, cx: PassContext): string | undefined {
+function refusalOf(value: Value, { bytes, widest, made, work }: Cone, cx: PassContext): string | undefined {
   if (value.node.op === "broadcast") return "repeating a tensor is left to the runtime";
   const growth = Number(bytesOf(value.type)) - bytes;
   if (growth > cx.options.foldLimitBytes) return "the result is too large for what it is made of";
+  if (widest - bytes > mostWide || made - bytes > mostMade)
+    return "what it takes on the way is too large for what it is made of";
   if (!cx.runtime && work > patientWork) return "it takes too long to compute without a runtime";
   return undefined;
 }
