@@ -151,6 +151,7 @@ export const diagnostics = {
   QKV451: code("bad option for inputs or measurements"),
   QKV452: code("the runtime cannot be loaded"),
   QKV453: code("random input too large", 3),
+  QKV454: code("too little memory to run", 3),
   QKV460: code("op without a form in ONNX"),
   QKV461: code("input or output name that ONNX cannot hold"),
   QKV462: code("dimension that no input gives"),

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type * as Ort from "onnxruntime-node";
-import { fail, invariant } from "../../ir/diagnostics.ts";
+import { fail, invariant, QkvError } from "../../ir/diagnostics.ts";
 import type { DType, TypedArray } from "../../ir/dtype.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { checkFeeds, type TensorSpec } from "./check-feeds.ts";
@@ -42,7 +42,7 @@ export interface Session {
   readonly outputs: readonly TensorSpec[];
   /**
    * Runs the model. `outputs` limits what is computed and copied back; all outputs by default.
-   * Throws QKV442 for inputs that do not match, QKV443 where the runtime fails.
+   * Throws QKV442 for inputs that do not match, QKV443 where the runtime fails, QKV454 where memory ends.
    */
   run(feeds: ReadonlyMap<string, HostTensor>, outputs?: readonly string[]): Promise<Map<string, HostTensor>>;
   /** Checks `feeds` as `run` does and keeps them for repeated runs, which write over the outputs of the first. */
@@ -235,7 +235,7 @@ function wrap(runtime: typeof Ort, native: Ort.InferenceSession, facts: SessionF
       try {
         return await native.run(tensors, into);
       } catch (error) {
-        fail("QKV443", `ONNX Runtime failed: ${runtimeMessage(error)}`);
+        throw runError(runtimeMessage(error));
       }
     };
   };
@@ -264,6 +264,17 @@ function wrap(runtime: typeof Ort, native: Ort.InferenceSession, facts: SessionF
       await native.release();
     },
   };
+}
+
+/** What the runtime says where a run fails: of memory it lacks, how much and where. */
+function runError(message: string): QkvError {
+  const bytes = /Failed to allocate memory for requested buffer of size (\d+)/.exec(message)?.[1];
+  if (bytes === undefined) return new QkvError("QKV443", `ONNX Runtime failed: ${message}`);
+  const [, op, name] = /while running (\w+) node\. Name:'([^']*)'/.exec(message) ?? [];
+  const at = op === undefined ? "" : ` for the result of ${op}${name ? ` \`${name}\`` : ""}`;
+  return new QkvError("QKV454", `there is no memory for ${bytes} bytes${at}`, {
+    help: "give smaller sizes, where they are open",
+  });
 }
 
 function checkFetches(outputs: ReadonlyMap<string, DType>, wanted?: readonly string[]): string[] {

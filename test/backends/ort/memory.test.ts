@@ -56,7 +56,7 @@ test("wrong inputs", async () => {
 test("a run that fails", async () => {
   const model = unary("ConstantOfShape", "i64", ["n"], "f32");
   const feeds = new Map([["x", fromNumbers("i64", [1], [2 ** 46])]]);
-  await expect(peakMemory(model, feeds)).rejects.toMatchObject({ code: "QKV443" });
+  await expect(peakMemory(model, feeds)).rejects.toMatchObject({ code: "QKV454" });
 });
 
 test("a run that takes too long is killed", async () => {
