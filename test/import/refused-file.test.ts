@@ -9,7 +9,7 @@ import { renderReport } from "../../src/cli/compare.ts";
 import { compare } from "../../src/compare.ts";
 import { compile } from "../../src/compile.ts";
 import { modelBytes, tryFile } from "../../src/session.ts";
-import { graph, info, modelOf, node, numbers } from "./support.ts";
+import { graph, info, int, modelOf, node, numbers, tensor } from "./support.ts";
 
 /** Files that are right, and that ONNX Runtime does not run. */
 
@@ -60,4 +60,33 @@ it("where what was read does not run either, the runtime's own words on the file
   await expect(checkAgainst(naive, await compile(declared), { file: declared.file })).rejects.toMatchObject({
     code: "QKV441",
   });
+});
+
+/** A file that runs only where what is open is as long as the sizes of its parts together. */
+function parted(name: string, ...sizes: readonly number[]) {
+  const outputs = sizes.map((_, i) => `y${i}`);
+  const split = node("Split", ["x", "sizes"], outputs, { axis: int(0) });
+  const parts = outputs.map((y) => info(y, "f32", [null, 2]));
+  const initializers = [tensor("sizes", "i64", [sizes.length], sizes)];
+  const model = modelOf(graph([split], [info("x", "f32", ["n", 2])], parts, initializers));
+  const file = join(folder, `${name}.onnx`);
+  writeFileSync(file, modelBytes(model));
+  return { ...importModel(model), file };
+}
+
+it.each([
+  ["other sizes are tried", [6, 10], true, []],
+  [
+    "where it runs at none, nothing is checked",
+    [3, 4],
+    false,
+    [expect.stringMatching(/^nothing was checked.* n = 5, 4, .*--dims.*--no-check.*Split/)],
+  ],
+] as const)("where the file runs at some sizes only, %s", async (name, sizes, checked, warnings) => {
+  const declared = parted(name, ...sizes);
+  const told: string[] = [];
+  const warn = (message: string) => told.push(message);
+  const naive = await compile(declared, { naive: true });
+  expect(await checkAgainst(naive, await compile(declared), { file: declared.file, warn })).toBe(checked);
+  expect(told).toEqual(warnings);
 });
