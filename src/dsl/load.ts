@@ -49,7 +49,7 @@ function suggestDefault(exports: Readonly<Record<string, unknown>>): string {
 async function checkFile(file: string, path: string): Promise<void> {
   if (!extensions.includes(extname(file)))
     fail("QKV138", `${path} is no model file`, {
-      help: `a model is declared in a file ending in ${extensions.join(", ")}`,
+      help: `a model is declared in a file ending in ${extensions.join(", ")}; commands also read .onnx and .ir`,
     });
   const source = await readSource(file, path);
   const loader = file.endsWith("ts") ? "ts" : "js";

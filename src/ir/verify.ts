@@ -147,7 +147,8 @@ function claim(names: Map<string, Value>, name: string, value: Value, role: stri
 /** Refuses names that protobuf, JSON or a C string cannot carry: empty, too long, with a NUL, or no valid Unicode. */
 function verifyName(name: string, role: string): void {
   const shown = JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
-  const bad = (why: string) => fail("QKV234", `the name ${shown} of a ${role} ${why}`);
+  const bad = (why: string) =>
+    fail("QKV234", `the name ${shown} of ${/^[aeiou]/.test(role) ? "an" : "a"} ${role} ${why}`);
   if (name === "") bad("is empty");
   if (name.includes("\0")) bad("holds a NUL");
   if (/\p{Surrogate}/u.test(name)) bad("is no valid Unicode: it holds half a surrogate pair");

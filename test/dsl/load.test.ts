@@ -15,13 +15,14 @@ function file(name: string, text: string): string {
   return path;
 }
 
-async function refused(path: string, timeoutMs?: number): Promise<{ code: string; message: string; at: string }> {
+async function refused(path: string, timeoutMs?: number) {
   try {
     await loadModel(path, timeoutMs === undefined ? {} : { timeoutMs });
   } catch (error) {
     if (!(error instanceof QkvError)) throw error;
-    const { location } = error.details;
-    return { code: error.code, message: error.message, at: location ? `${location.line}:${location.column}` : "" };
+    const { location, help } = error.details;
+    const at = location ? `${location.line}:${location.column}` : "";
+    return { code: error.code, message: error.message, at, ...(help !== undefined && { help }) };
   }
   throw new Error("it loaded");
 }
@@ -70,7 +71,7 @@ describe("files that do not", () => {
     expect((await refused(join(folder, "folder.ts"))).code).toBe("QKV130");
     expect((await refused(folder)).code).toBe("QKV138");
     expect((await refused(file("a.json", "{}"))).code).toBe("QKV138");
-    expect((await refused(file("a.onnx", ""))).code).toBe("QKV138");
+    expect(await refused(file("a.onnx", ""))).toMatchObject({ code: "QKV138", help: expect.stringContaining(".onnx") });
   });
   test("syntax error", async () => {
     const found = await refused(file("syntax.ts", "const é = (;\n"));

@@ -65,7 +65,9 @@ function readWhole(path: string, limit: number): Uint8Array {
   const file = openRegular(path, true);
   try {
     if (file.size > limit)
-      fail("QKV409", `${path} has ${file.size} bytes, more than ${limit}`, { help: "raise the limit `fileBytes`" });
+      fail("QKV409", `${path} has ${file.size} bytes, more than ${limit}`, {
+        help: "in code, `readModel` takes a higher limit `fileBytes`",
+      });
     return readExactly(file, 0, file.size, path);
   } finally {
     closeSync(file.descriptor);

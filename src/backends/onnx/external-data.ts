@@ -127,7 +127,9 @@ export class ExternalDataReader {
     this.#total += length;
     if (file.total > file.size) fail("QKV412", `${where} overlaps other tensors in ${location}`);
     if (this.#total > this.#limit)
-      fail("QKV409", `external data of more than ${this.#limit} bytes`, { help: "raise the limit `externalBytes`" });
+      fail("QKV409", `external data of more than ${this.#limit} bytes`, {
+        help: "in code, `readModel` takes a higher limit `externalBytes`",
+      });
     const bytes = readExactly(file, offset, length, path);
     file.regions.set(key, bytes);
     return bytes;

@@ -132,7 +132,9 @@ export function checkWire(root: DescMessage, bytes: Uint8Array, limits: WireLimi
   return { unknownFields };
 }
 
-const limitHelp = (limit: keyof WireLimits) => ({ help: `raise the limit \`${limit}\` to read it anyway` });
+const limitHelp = (limit: keyof WireLimits) => ({
+  help: `no exporter writes such a file; is it damaged? In code, \`readModel\` takes a higher limit \`${limit}\``,
+});
 
 /** The wire type of a field, or of each entry of a list. The schema has neither enums nor maps. */
 function expectedWireType(field: DescField): number {

@@ -161,8 +161,7 @@ function report(
 function adviceFor(ambiguous: readonly PrefixRule[], missingFails: boolean): string {
   if (ambiguous.length > 0)
     return `name one prefix: ${ambiguous.map(({ action, prefix }) => `${action} ${quoteName(prefix)}`).join(" or ")} fits equally well`;
-  if (missingFails)
-    return "name the parameters as the weights do, use the weights this model was made for, or allow missing ones";
+  if (missingFails) return "name the parameters as the weights do, or use the weights this model was made for";
   return "declare the shapes and types the weights have, or use the weights this model was made for";
 }
 
