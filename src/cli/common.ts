@@ -33,16 +33,17 @@ export interface ModelFlags {
   readonly types: boolean;
 }
 
-/** Adds the options of `ModelFlags`. */
-export const withModelFlags = (command: Command): Command =>
+/** Adds the options of `ModelFlags`; `--naive` not to a command that runs both. */
+export const withModelFlags = (command: Command, { naive = true } = {}): Command => {
   command
     .argument(
       "<model>",
-      "a model file: .ts, .js or .mjs with a default export made by model(…), or an .onnx or .ir file",
+      "a model file: .ts, .mts, .js or .mjs with a default export made by model(…), or an .onnx or .ir file",
     )
     .addOption(new Option("--target <name>", "what to compile for").default("ort-cpu").choices(["ort-cpu", "onnx"]))
-    .option("--opset <n>", "version of the standard operator set, 17 to 26")
-    .option("--naive", "the graph as declared, nothing optimised")
+    .option("--opset <n>", "version of the standard operator set, 17 to 26");
+  if (naive) command.option("--naive", "the graph as declared, nothing optimised");
+  return command
     .option("--dims <list>", "sizes of named dimensions, as batch=1,seq=128")
     .option("--weights <path>", "a safetensors file or a Hugging Face checkpoint folder")
     .option("--seed <n>", "seed of random weights, where none are given")
@@ -52,6 +53,7 @@ export const withModelFlags = (command: Command): Command =>
     .option("--set <list>", "parameters of the model, as layers=12,window=256")
     .option("--with <list>", "optional inputs to declare, as attention_mask,position_ids")
     .option("--no-types", "do not run the type checker over the model file");
+};
 
 /** Loads and builds the model file, and everything its options name. `inputs` are those a run will give, where known. */
 export async function openModel(

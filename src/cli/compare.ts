@@ -2,10 +2,12 @@ import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, Option } from "commander";
 import pc from "picocolors";
+import { readModel } from "../backends/onnx/decode.ts";
 import { requireProvider } from "../backends/ort/providers.ts";
 import { readTensors } from "../backends/ort/tensor-files.ts";
 import { compare } from "../compare.ts";
 import type { CompareReport, RunReport } from "../compare-report.ts";
+import type { Declared } from "../compile.ts";
 import { fail } from "../ir/diagnostics.ts";
 import { jsonText } from "../ir/printable.ts";
 import { type ModelFlags, openModel, ownSizes, printJson, printReport, withModelFlags } from "./common.ts";
@@ -32,7 +34,7 @@ interface Flags extends Omit<ModelFlags, "naive"> {
 }
 
 export function addCompare(program: Command): void {
-  withModelFlags(program.command("compare"))
+  withModelFlags(program.command("compare"), { naive: false })
     .summary("naive against optimised: same numbers? how fast?")
     .description(
       "Runs a model naively, naively under ONNX Runtime's own optimiser, and optimised, on the same inputs, in turns. A time is compared only where the outputs agree with a float64 reference.",
@@ -68,6 +70,7 @@ async function run(path: string, flags: Flags): Promise<void> {
   const dims = parseDims(flags.dims ?? "");
   const sweep = parseSweeps(flags.sweep ?? []);
   const { declared, options } = await openModel(path, flags);
+  if (flags.against !== undefined) checkAgainst(flags.against, declared);
   const line = progress();
   const report = await compare(declared, {
     ...options,
@@ -83,13 +86,27 @@ async function run(path: string, flags: Flags): Promise<void> {
   }).finally(line.done);
   if (flags.json === "-") printJson(report);
   else printReport(renderReport(report));
-  if (file !== undefined) writeWhole(file, `${jsonText(report, 2)}\n`, "QKV507");
-  if (flags.html !== undefined) writeWhole(flags.html, comparePage(report), "QKV507");
+  if (file !== undefined) writeWhole(file, `${jsonText(report, 2)}\n`);
+  if (flags.html !== undefined) writeWhole(flags.html, comparePage(report));
   const wrong = report.runs.flatMap(({ variants }) =>
     variants.filter(({ name, equal }) => name === "optimised" && !equal),
   );
   if (wrong.length > 0)
     fail("QKV506", "the optimised graph does not give the same outputs", { help: "qkv verify names the guilty pass" });
+}
+
+/** Throws QKV501 where a file gives other outputs than the model, and what reading it throws. */
+function checkAgainst(path: string, { graph }: Declared): void {
+  const listed = (outputs: readonly { readonly name: string }[]) =>
+    outputs
+      .map(({ name }) => name)
+      .sort()
+      .join(", ");
+  const [theirs, ours] = [listed(readModel(path).graph.outputs), listed(graph.outputs)];
+  if (theirs !== ours)
+    fail("QKV501", `--against ${path} gives the outputs ${theirs}, not ${ours}`, {
+      help: "compare files with the same inputs and outputs",
+    });
 }
 
 /** An option that may be repeated. */

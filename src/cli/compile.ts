@@ -17,10 +17,11 @@ import {
   printWarnings,
   withModelFlags,
 } from "./common.ts";
+import { required } from "./options.ts";
 import { showBytes } from "./table.ts";
 
 interface Flags extends ModelFlags {
-  readonly output: string;
+  readonly output?: string;
   readonly printAfter?: string;
   readonly json?: boolean;
   readonly check: boolean;
@@ -30,7 +31,7 @@ export function addCompile(program: Command): void {
   withModelFlags(program.command("compile"))
     .summary("write a model as ONNX")
     .description("Compiles a model, declared or read from an ONNX file, and writes it as an ONNX file.")
-    .requiredOption("-o, --output <file>", "the ONNX file to write")
+    .option("-o, --output <file>", "the ONNX file to write")
     .option("--print-after <pass>", "print the graph after a pass, or after all of them, to stderr")
     .option("--no-check", "write the file without running it beside the naive graph")
     .option("--json", "print what was done as JSON")
@@ -47,6 +48,7 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
+  const output = required("-o, --output <file>", flags.output);
   const { declared, options } = await openModel(path, flags);
   const { arena } = declared;
   const wanted = flags.printAfter?.split(",").map((name) => name.trim()) ?? [];
@@ -65,7 +67,7 @@ async function run(path: string, flags: Flags): Promise<void> {
     const warn = (message: string) => printWarnings([message]);
     await checkAgainst(naive, compiled, { ...(seed !== undefined && { seed }), ...fileOf(declared), warn });
   }
-  const { files, byteLength } = writeModel(flags.output, onnx);
+  const { files, byteLength } = writeModel(output, onnx);
   printWarnings(compiled.warnings());
   if (flags.json)
     return printJson({

@@ -8,6 +8,7 @@ import { show } from "../ir/dim.ts";
 import type { PassStep } from "../passes/instruments.ts";
 import type { Refusal } from "../passes/pass.ts";
 import { dimsOf, type ModelFlags, openModel, printJson, printReport, withModelFlags } from "./common.ts";
+import { checkRuleName } from "./rule-names.ts";
 
 export function addExplain(program: Command): void {
   withModelFlags(program.command("explain"))
@@ -31,8 +32,10 @@ async function run(path: string, rule: string | undefined, flags: ModelFlags & {
   const { steps } = await compile(declared, { ...options, hints: dimsOf(flags, declared) });
   const chosen = rule === undefined ? steps : steps.filter((step) => concerns(step, rule));
   const taken = rule === undefined || rule === importName ? [declared].filter(({ file }) => file !== undefined) : [];
-  if (rule !== undefined && chosen.length === 0 && taken.length === 0)
-    fail("QKV502", `no pass or rule "${rule}" was considered here`, { help: `the passes are ${passNames(steps)}` });
+  if (rule !== undefined && chosen.length === 0 && taken.length === 0) {
+    checkRuleName(rule, steps);
+    fail("QKV502", `"${rule}" was not considered here`, { help: `the passes are ${passNames(steps)}` });
+  }
   if (flags.json) return printJson([...taken.map(importJson), ...chosen.map(passJson)]);
   printReport([...taken.map(describeImport), ...chosen.map((step) => describe(step, rule))].join("\n"));
 }

@@ -14,10 +14,11 @@ import { show } from "../ir/dim.ts";
 import { type Recovered, recover } from "../recover.ts";
 import { withTemporaryFile } from "../temporary-file.ts";
 import { printJson, printReport, printWarnings } from "./common.ts";
+import { required } from "./options.ts";
 import { showBytes } from "./table.ts";
 
 interface Flags {
-  readonly output: string;
+  readonly output?: string;
   readonly force?: boolean;
   readonly check: boolean;
   readonly json?: boolean;
@@ -31,7 +32,7 @@ export function addImport(program: Command): void {
     .description(
       "Reads an ONNX file, finds its attention, norms and layers, and writes what it computes as a declaration, its weights beside it.",
     )
-    .requiredOption("-o, --output <file>", "the TypeScript file to write; weights go to .safetensors beside it")
+    .option("-o, --output <file>", "the TypeScript file to write; weights go to .safetensors beside it")
     .option("--force", "write over files that are there")
     .option("--no-check", "write the files without running the model beside the ONNX file")
     .option("--json", "print what was done as JSON")
@@ -46,8 +47,8 @@ Examples:
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
-  if (extname(path) !== ".onnx") fail("QKV501", `${path} is no ONNX file`, { help: "give a file ending in .onnx" });
   const files = outputFiles(flags);
+  if (extname(path) !== ".onnx") fail("QKV501", `${path} is no ONNX file`, { help: "give a file ending in .onnx" });
   const model = importModel(readModel(path));
   const name = basename(path, extname(path));
   const recovered = await recover(model, name, `Imported from ${basename(path)}.`);
@@ -73,7 +74,8 @@ async function run(path: string, flags: Flags): Promise<void> {
 }
 
 /** Where source and weights go. Throws QKV501 where the name is not one of a model, or files are there. */
-function outputFiles({ output, force }: Flags): { readonly source: string; readonly weights: string } {
+function outputFiles({ output: given, force }: Flags): { readonly source: string; readonly weights: string } {
+  const output = required("-o, --output <file>", given);
   const extension = extname(output);
   if (extension !== ".ts" && extension !== ".mts")
     fail("QKV501", `--output ${output} is no TypeScript file`, { help: "name it model.ts" });

@@ -95,6 +95,10 @@ function splitAtCommas(text: string): readonly string[] {
   return parts;
 }
 
+/** An option there must be. Commander's own would be asked for before misspelt ones are told. Throws QKV501. */
+export const required = (option: string, text: string | undefined): string =>
+  text ?? fail("QKV501", `required option '${option}' not specified`, { help: "see --help after the command" });
+
 /** An option that must be a natural number. */
 export function parseNatural(option: string, text: string): number {
   const value = Number(text);

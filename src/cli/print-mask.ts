@@ -25,8 +25,8 @@ const long = 2 ** 16;
 
 /**
  * The mask functions of a model's attentions as text, each formula once: what is known of it, and its blocks that are
- * full, partial and empty. Throws QKV510 where the model has none, a head or batch there is not is asked for, or a picture
- * cannot be written.
+ * full, partial and empty. Throws QKV510 where the model has none, a head or batch there is not is asked for, QKV507 where a
+ * picture cannot be written.
  */
 export function drawMasks(declared: Declared, options: MaskOptions): string {
   const sizes = completeDims(declared.graph, options.dims);
@@ -44,8 +44,8 @@ export function drawMasks(declared: Declared, options: MaskOptions): string {
     const structure = blockStructure(formula, counts, block, slice);
     if (drawn.size === 0) {
       const caption = { title, facts: [known] };
-      if (options.svg !== undefined) writeWhole(options.svg, maskSvg(structure, caption), "QKV510");
-      if (options.png !== undefined) writeWhole(options.png, maskPng(structure, caption), "QKV510");
+      if (options.svg !== undefined) writeWhole(options.svg, maskSvg(structure, caption));
+      if (options.png !== undefined) writeWhole(options.png, maskPng(structure, caption));
     }
     const head = scope === "" ? text : `${scope}: ${text}`;
     const picture = maskText(structure, process.stdout.columns ?? 80).trimEnd();

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { compile } from "../compile.ts";
 import { fail } from "../ir/diagnostics.ts";
+import { nearestOf } from "../ir/nearest-name.ts";
 import { printGraph } from "../ir/print.ts";
 import { toDot } from "../ir/topology.ts";
 import { dimsOf, type ModelFlags, openModel, withModelFlags } from "./common.ts";
@@ -37,7 +38,7 @@ Examples:
   qkv print models/linear-attention.ts
   qkv print models/linear-attention.ts --after reassociate
   qkv print models/multi-head.ts --after all --dot | dot -Tsvg > graph.svg
-  qkv print local.ts --mask --dims seq=1024 --png mask.png`,
+  qkv print models/variants/local.ts --mask --dims seq=1024 --png mask.png`,
     )
     .action(run);
 }
@@ -65,6 +66,6 @@ async function run(path: string, flags: Flags): Promise<void> {
   if (flags.after === "all") return write(compiled.graph);
   const step = compiled.steps.findLast(({ pass }) => pass.name === flags.after);
   const names = [...new Set(compiled.steps.map(({ pass }) => pass.name))];
-  if (!step) fail("QKV301", `the pass "${flags.after}" did not run`, { help: `there are ${names.join(", ")}` });
+  if (!step) fail("QKV301", `the pass "${flags.after}" did not run`, { help: nearestOf(flags.after, names) });
   write(step.after);
 }

@@ -16,10 +16,12 @@ import { referenceFor } from "../reference.ts";
 import { investigate } from "../verify.ts";
 import { sizesToTry } from "../verify-sizes.ts";
 import { dimsOf, type ModelFlags, openModel, printReport, withModelFlags } from "./common.ts";
+import { required } from "./options.ts";
 import { progress } from "./progress.ts";
+import { checkRuleName } from "./rule-names.ts";
 
 interface Flags extends ModelFlags {
-  readonly output: string;
+  readonly output?: string;
   readonly inputs?: string;
   readonly stage?: string;
   readonly fires?: string;
@@ -32,7 +34,7 @@ export function addReduce(program: Command): void {
     .description(
       "Finds a small graph that still shows what verify finds: outputs are dropped, values become inputs, operations are left out, sizes shrink. Ctrl-C keeps the smallest so far.",
     )
-    .requiredOption("-o, --output <folder>", "the folder to make: graph.ir, its inputs and weights, and a README.md")
+    .option("-o, --output <folder>", "the folder to make: graph.ir, its inputs and weights, and a README.md")
     .option("--inputs <file>", "inputs by name, .safetensors or .json, instead of seeded ones")
     .option("--stage <name>", "the stage of verify that fails, as reassociate or 'ONNX Runtime, all'; else the first")
     .addOption(new Option("--fires <rule>", "instead: the smallest graph in which a rule fires").conflicts("stage"))
@@ -46,9 +48,9 @@ export function addReduce(program: Command): void {
       "after",
       `
 Examples:
-  qkv reduce models/encoder.ts -o repro
-  qkv reduce models/encoder.ts --fires layer-norm -o repro
-  qkv reduce models/encoder.ts --check "qkv run graph.ir --inputs inputs.safetensors" -o repro`,
+  qkv reduce failing.onnx -o repro
+  qkv reduce models/encoder.ts --fires skip-layer-norm -o repro
+  qkv reduce failing.onnx --check "qkv run graph.ir --inputs inputs.safetensors" -o repro`,
     )
     .action(run);
 }
@@ -63,7 +65,8 @@ interface Task {
 }
 
 async function run(path: string, flags: Flags): Promise<void> {
-  if (existsSync(flags.output)) fail("QKV507", `cannot write ${flags.output}: it exists already`);
+  const output = required("-o, --output <folder>", flags.output);
+  if (existsSync(output)) fail("QKV507", `cannot write ${output}: it exists already`);
   const { declared, options } = await openModel(path, flags);
   const line = progress();
   const stop = new AbortController();
@@ -79,9 +82,9 @@ async function run(path: string, flags: Flags): Promise<void> {
         line.update(`${operations} of ${before} operations; ${tried} candidates tried`),
     });
     const operations = `${before} operations became ${operationsOf(smallest).length}`;
-    writeFolder(flags.output, smallest, readmeOf(task, smallest, operations));
+    writeFolder(output, smallest, readmeOf(task, smallest, operations));
     line.done();
-    printReport(`${operations}\n${task.shows}\ncd ${flags.output} && ${task.command(smallest)}\n`);
+    printReport(`${operations}\n${task.shows}\ncd ${output} && ${task.command(smallest)}\n`);
   } finally {
     line.done();
     process.removeListener("SIGINT", interrupted);
@@ -100,9 +103,9 @@ async function taskOf(declared: Declared, options: CompileOptions, flags: Flags)
     const { graph, arena } = { graph: compiled.declared, arena: declared.arena };
     const seeded = () => randomFeeds(graph, sizesToTry(graph).at(-1)!, options.seed ?? 0);
     const first: Case = { graph, arena, weights: compiled.weights, feeds: feeds ?? seeded() };
-    return flags.fires === undefined
-      ? byCommand(flags.check!, first)
-      : byRule(flags.fires, first, withoutDims(options), flags);
+    if (flags.fires === undefined) return byCommand(flags.check!, first);
+    checkRuleName(flags.fires, compiled.steps);
+    return byRule(flags.fires, first, withoutDims(options), flags);
   }
   return byStage(declared, { ...options, ...(feeds && { feeds }) }, flags);
 }

@@ -25,7 +25,7 @@ export function addRun(program: Command): void {
   withModelFlags(program.command("run"))
     .summary("run a model in ONNX Runtime")
     .description("Compiles a model and runs it once, on given inputs or random ones.")
-    .option("--inputs <file>", "inputs by name, .safetensors or .json; random ones where left out")
+    .option("--inputs <file>", "inputs by name, .safetensors or .json; without it random ones")
     .option("--outputs <file>", "where to write the outputs, .safetensors or .json; as JSON to stdout where left out")
     .addOption(new Option("--ep <name>", "execution provider").default("cpu").choices(["cpu", "webgpu", "cuda"]))
     .option("--threads <n>", "threads inside one operator")
@@ -36,7 +36,7 @@ Inputs and outputs as JSON: { "x": { "dtype": "f32", "dims": [2, 3], "data": [1,
 A file with the inputs of several runs names them <case>.<input>; outputs are <case>.<output> then.
 
 Examples:
-  qkv run models/self-attention.ts --dims n=5
+  qkv run models/self-attention.ts --dims seq=5
   qkv run models/encoder.ts --inputs ids.json --outputs hidden.safetensors`,
     )
     .action(run);

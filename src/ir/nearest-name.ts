@@ -74,3 +74,9 @@ export function nearestNames(wanted: readonly string[], candidates: readonly str
 /** The nearest of `candidates` to `name`; undefined where none is near. */
 export const nearestName = (name: string, candidates: readonly string[]): string | undefined =>
   nearestNames([name], candidates).get(name);
+
+/** Advice on a name there is not: the name that was meant, where one is near, and else all there are. */
+export function nearestOf(name: string, names: readonly string[]): string {
+  const near = nearestName(name, names);
+  return near === undefined ? `there are ${names.join(", ")}` : `did you mean ${near}?`;
+}

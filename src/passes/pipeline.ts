@@ -1,5 +1,6 @@
 import { fail, QkvError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import { nearestOf } from "../ir/nearest-name.ts";
 import { canonicalise } from "./canonicalise.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseActivation } from "./fuse-activation.ts";
@@ -76,7 +77,12 @@ export function passesNamed(names: readonly string[]): readonly Pass[] {
   return names.map(
     (name) =>
       passes.find((pass) => pass.name === name) ??
-      fail("QKV301", `there is no pass "${name}"`, { help: `there are ${passes.map((pass) => pass.name).join(", ")}` }),
+      fail("QKV301", `there is no pass "${name}"`, {
+        help: nearestOf(
+          name,
+          passes.map((pass) => pass.name),
+        ),
+      }),
   );
 }
 

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { buildTimeout, built, checkout, qkvAlone, qkvRight } from "./support/command.ts";
+import { buildTimeout, built, checkout, qkvAlone, qkvRight, temporaryFolder } from "./support/command.ts";
 
+const folder = temporaryFolder();
 beforeAll(built, buildTimeout);
 
 const commands = ["compile", "compare", "run", "print", "explain", "verify", "reduce", "import", "doctor", "demo"];
@@ -17,6 +18,19 @@ test.each(commands)("%s --help has examples", async (command) => {
   expect(text).toMatch(new RegExp(`^Usage: qkv ${command}`));
   expect(text).toMatch(new RegExp(`\nExamples:\n  qkv ${command}`));
 });
+
+test.each(["run", "print", "explain", "reduce"])(
+  "the examples of %s --help on models that are there run",
+  async (command) => {
+    const text = await qkvRight([command, "--help"]);
+    const examples = [...text.matchAll(/^ {2}qkv (.*models\/[^|\n]*)/gm)].map(([, line]) => line!.trim().split(" "));
+    const runnable = examples.filter((words) => !words.includes("--inputs"));
+    expect(runnable.length).toBeGreaterThan(0);
+    const outputs = new Set(["-o", "--png"]);
+    for (const words of runnable)
+      await qkvRight(words.map((word, i) => (outputs.has(words[i - 1] ?? "") ? join(folder, word) : word)));
+  },
+);
 
 test.each(commands)("%s is in the manual with all its options", async (command) => {
   const manual = readFileSync(join(checkout, "docs/cli.md"), "utf8");

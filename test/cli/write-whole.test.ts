@@ -7,7 +7,7 @@ import { temporaryFolder } from "./support/command.ts";
 test("a picture or report that cannot take its place leaves nothing beside it", () => {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "taken"));
-  const write = () => writeWhole(join(folder, "taken"), "text", "QKV510");
-  expect(write).toThrow(expect.objectContaining({ code: "QKV510" }));
+  const write = () => writeWhole(join(folder, "taken"), "text");
+  expect(write).toThrow(expect.objectContaining({ code: "QKV507" }));
   expect(readdirSync(folder)).toEqual(["taken"]);
 });

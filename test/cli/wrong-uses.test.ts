@@ -19,6 +19,7 @@ const matrix = (offset: number) => ({ dtype: "F32", shape: [64, 64], data_offset
 
 beforeAll(async () => {
   await built();
+  await qkv(["compile", "models/multi-head.ts", "-o", at("other.onnx"), "--no-check"]);
   mkdirSync(at("folder"));
   writeFileSync(at("text.txt"), "no model");
   writeFileSync(at("not-safetensors"), "hello");
@@ -69,6 +70,35 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["print", linear, "--frobnicate"], code: "QKV501", says: /--frobnicate/ },
     { args: ["print"], code: "QKV501", says: /model/ },
     { args: ["compile", linear], code: "QKV501", says: /--output/ },
+    { args: ["compile", linear, "--ouput", "x"], code: "QKV501", says: /--ouput[\s\S]*Did you mean --output/ },
+    { args: ["reduce", linear, "--ouput", "x"], code: "QKV501", says: /--ouput[\s\S]*Did you mean --output/ },
+    { args: ["import", linear, "--ouput", "x"], code: "QKV501", says: /--ouput[\s\S]*Did you mean --output/ },
+    { args: ["compare", linear, "--naive"], code: "QKV501", says: /--naive/ },
+    {
+      args: ["compare", "models/encoder.ts", "--against", at("other.onnx")],
+      code: "QKV501",
+      says: /the outputs o, not /,
+    },
+    { args: ["compare", linear, "--against", at("absent.onnx")], code: "QKV413", says: /absent\.onnx/ },
+    { args: ["print", linear, "--passes", "canonicalize"], code: "QKV301", says: /did you mean canonicalise\?/ },
+    { args: ["print", linear, "--after", "reasociate"], code: "QKV301", says: /did you mean reassociate\?/ },
+    {
+      args: ["explain", linear, "reasociate"],
+      code: "QKV502",
+      says: /no pass or rule[\s\S]*did you mean reassociate\?/,
+    },
+    { args: ["explain", linear, "skip-layer-norm"], code: "QKV502", says: /was not considered here/ },
+    {
+      args: ["reduce", linear, "--fires", "nonsense", "-o", at("r")],
+      code: "QKV502",
+      says: /no pass or rule "nonsense"/,
+    },
+    {
+      args: ["reduce", linear, "--fires", "skip-layer-norms", "-o", at("r")],
+      code: "QKV502",
+      says: /mean skip-layer-norm\?/,
+    },
+    { args: ["print", "models/variants/local.ts", "--svg", at("absent/a.svg")], code: "QKV507", says: /^(?!.*\.tmp)/ },
     { args: ["print", linear, "extra"], code: "QKV501" },
     { args: ["print", linear, "--with", "mask"], code: "QKV241", says: /no input "mask"[\s\S]*help: its inputs are x/ },
     { args: ["print", linear, "--set", "d={"], code: "QKV501", says: /no record/ },
@@ -123,7 +153,11 @@ const cases: Readonly<Record<string, readonly Wrong[]>> = {
     { args: ["compile", linear, "-o", out, "--weights", at("huge-header")], code: "QKV42" },
     { args: ["compile", linear, "-o", out, "--weights", at("gap")], code: "QKV427" },
     { args: ["compile", linear, "-o", out, "--weights", at("wrong-shape")], code: "QKV430", says: /wv/ },
-    { args: ["compile", linear, "-o", out, "--weights", at("misspelt")], code: "QKV430", says: /wv[\s\S]*vw/ },
+    {
+      args: ["compile", linear, "-o", out, "--weights", at("misspelt")],
+      code: "QKV430",
+      says: /wv[\s\S]*vw[\s\S]*made for\n$/,
+    },
     { args: ["run", "models/llama.ts", "--weights", at("bert")], code: "QKV438", says: /"model_type" is "bert"/ },
   ],
   inputs: [
