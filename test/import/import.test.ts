@@ -600,6 +600,14 @@ describe("graphs that are none", () => {
     expect(await outputs(unsorted)).toEqual(await outputs(sorted));
   });
 
+  test.each([
+    [6, [expect.stringMatching(/opset 6: .* before opset 7$/)]],
+    [7, []],
+  ])("a file of opset %i", (opset, warnings) => {
+    const of = graph([node("Neg", ["x"], ["y"])], [info("x", "f32", [2])], [info("y", "f32", [2])]);
+    expect(importModel(modelOf(of, opset)).warnings).toEqual(warnings);
+  });
+
   test("a result that is not what the file says is said", () => {
     const model = modelOf(graph([node("Neg", ["x"], ["y"])], [info("x", "f32", [2])], [info("y", "f32", [7, 9])]));
     expect(importModel(model).warnings).toEqual(['the file says that "y" is f32[7, 9]; it is f32[2]']);

@@ -2,6 +2,7 @@ import { Arena, graphOf } from "../../../ir/arena.ts";
 import { fail } from "../../../ir/diagnostics.ts";
 import { type Dim, show, substitute } from "../../../ir/dim.ts";
 import type { Graph } from "../../../ir/graph.ts";
+import { newestOpset, oldestOpset } from "../opsets.ts";
 import { isTensorInfo, type OnnxGraph, type OnnxModel, type OnnxValueInfo } from "../schema.ts";
 import { dtypeName } from "../tensor-data.ts";
 import { FileTensors } from "./file-tensors.ts";
@@ -42,7 +43,8 @@ export function importModel(model: OnnxModel): ImportedModel {
   const equal = new Map<string, Dim>();
   for (let start = 0; start < startLimit; start++)
     try {
-      return once(graph, { versionsOf: (node) => versions.get(node) ?? own }, equal);
+      const read = once(graph, { versionsOf: (node) => versions.get(node) ?? own }, equal);
+      return { ...read, warnings: [...ageOf(own.get("")), ...read.warnings] };
     } catch (error) {
       if (!(error instanceof Equated)) throw error;
       const found = new Map([[error.symbol, error.dim]]);
@@ -51,6 +53,11 @@ export function importModel(model: OnnxModel): ImportedModel {
     }
   return fail("QKV409", `${startLimit} dimensions have to be equal for this model to run`);
 }
+
+const ageOf = (opset = newestOpset): readonly string[] =>
+  opset >= oldestOpset
+    ? []
+    : [`the file is of opset ${opset}: operators may have meant another thing before opset ${oldestOpset}`];
 
 function once(
   graph: OnnxGraph,
