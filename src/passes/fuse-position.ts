@@ -1,8 +1,9 @@
 import type { Pass } from "./pass.ts";
 import { runStages, type Stages } from "./rewrite/stages.ts";
 import { ropeMatcher } from "./rules/position.ts";
+import { rotatedPairsMatcher } from "./rules/rotated-pairs.ts";
 
-export const positionStages: Stages = [[ropeMatcher]];
+export const positionStages: Stages = [[ropeMatcher, rotatedPairsMatcher]];
 
 /** Needs a canonical graph; leaves one. */
 export const fusePosition: Pass = {

@@ -7,7 +7,7 @@ import type { Miss } from "../rewrite/match.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 
 /** A part of a tensor along its last axis: from `start` up to `end`. */
-interface Part {
+export interface Part {
   readonly of: Value;
   readonly start: number;
   readonly end: number;
@@ -15,13 +15,13 @@ interface Part {
   readonly nodes: readonly Node[];
 }
 
-const isLast = (axis: number, value: Value): boolean => {
+export const isLast = (axis: number, value: Value): boolean => {
   const rank = value.type.shape.length;
   return (axis + rank) % rank === rank - 1;
 };
 
 /** A tensor as the part it is of the one it was cut from; itself where it was not. */
-function partOf(value: Value): Part | undefined {
+export function partOf(value: Value): Part | undefined {
   const { node, index } = value;
   const [of] = node.operands;
   const width = value.type.shape.at(-1);
@@ -182,7 +182,7 @@ function constantHalf(b: Build, value: Value, width: number): Value | undefined 
 }
 
 /** A table as kernels take it: one row for each position, where leading axes are 1. */
-function rows(b: Build, table: Value, x: Value): Value {
+export function rows(b: Build, table: Value, x: Value): Value {
   const { shape } = table.type;
   const plain =
     shape.length > 2 && shape.slice(0, -2).every((dim) => dim === 1) && shape.at(-2) === x.type.shape.at(-2);
