@@ -4,7 +4,7 @@ import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { boundsWithin, isModerate } from "../../ir/index-expr/bounds.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
-import { constant, type IndexExpr, index, partsInOrder } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, index, partsInOrder, sharing } from "../../ir/index-expr/types.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { anyRange, extremes, type Range, rangesGiven } from "../../ir/value-range.ts";
 import { assumedSize } from "../assumed-size.ts";
@@ -61,10 +61,14 @@ function isSteep({ q, added, isPlain, program, sizes }: MaskProblem, cx: PassCon
   return falls.reduce((sum, fall) => sum + fall, 0) >= subnormalFrom;
 }
 
+/** Sums of parts that are shared more than that are taken as one. */
+const mostSharing = 64;
+
 /** What is summed up. */
-function termsOf(expr: IndexExpr): readonly IndexExpr[] {
-  const isSum = expr.kind === "apply" && (expr.fn === "add" || expr.fn === "sub");
-  return isSum ? expr.args.flatMap(termsOf) : [expr];
+function termsOf(root: IndexExpr): readonly IndexExpr[] {
+  const terms = (expr: IndexExpr): readonly IndexExpr[] =>
+    expr.kind === "apply" && (expr.fn === "add" || expr.fn === "sub") ? expr.args.flatMap(terms) : [expr];
+  return sharing(root) > mostSharing ? [root] : terms(root);
 }
 
 const sizeIn =
