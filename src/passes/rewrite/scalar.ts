@@ -36,12 +36,15 @@ export function isAbout(number: number, expected: number, dtype: DType): boolean
   if (number === expected) return true;
   if (rounded(expected, dtype) === expected) return false;
   if (Math.abs(number - expected) <= (precision[dtype] ?? 0) * Math.abs(expected)) return true;
-  return (["f16", "bf16"] as const).some((half) => isFromHalf(number, expected, half, dtype));
+  return isFromHalf(number, expected, dtype);
 }
 
-/** The very number that half precision had for it, or for what is divided by, before it was widened. */
-const isFromHalf = (number: number, expected: number, half: DType, dtype: DType): boolean =>
-  number === rounded(rounded(expected, half), dtype) || number === rounded(1 / rounded(1 / expected, half), dtype);
+/**
+ * The very number that half precision had for it, or for what is divided by, before it was widened. Of bf16 such numbers are
+ * round ones, 0.8 among them, which people write for themselves.
+ */
+const isFromHalf = (number: number, expected: number, dtype: DType): boolean =>
+  number === rounded(rounded(expected, "f16"), dtype) || number === rounded(1 / rounded(1 / expected, "f16"), dtype);
 
 /** The number as `dtype` stores it. */
 export const rounded = (number: number, dtype: DType): number => toFloat64(fromNumbers(dtype, [], [number]))[0]!;

@@ -16,6 +16,7 @@ const normalised = (e: Term): Term => t.div(e, total(e));
 const oneAxis = "it runs over several axes";
 const single = (axes: readonly number[]): boolean => axes.length === 1;
 
+const changedBeside = "a function of the scores and a sink take more operations than what is written";
 const counts = "what is put in the place of hidden scores still counts";
 
 /** A tensor of zeros and ones as bools, moved as it is; undefined where it is not known to be one. */
@@ -268,13 +269,16 @@ export const softmaxRules: readonly Rule[] = [
       const [axis, ...others] = m.attr<readonly number[]>("axes").map((each) => (each + shape.length) % shape.length);
       const found = axis === last && others.length === 0 ? besides(b, x, added, last) : undefined;
       const rows = [...shape.slice(0, -1), 1];
-      if (!found || "reason" in scorePath(found.whole)) return undefined;
+      const path = found && scorePath(found.whole);
+      if (!path || "reason" in path) return undefined;
       const { whole, sink } = found;
       if (!sink) return b.softmax(whole, { axis: last });
+      if (path.steps.some(({ kind }) => kind === "function")) return changedBeside;
       if (sink.type.shape.length > rows.length || (sink.type.shape.at(-1) ?? 1) !== 1) return undefined;
       const joined = b.concat(whole, b.broadcast(sink, { shape: rows }), { axis: last });
       return b.slice(b.softmax(joined, { axis: last }), { axis: last, start: 0, end: shape[last]! });
     },
+    refuses: [changedBeside],
     tolerance: "reordered",
   }),
   rule({
