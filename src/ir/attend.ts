@@ -2,6 +2,7 @@ import { atLeast, type Dim, divideExact, sub } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
 import { boundsWithin, isModerate } from "./index-expr/bounds.ts";
+import { indexFunctions } from "./index-expr/functions.ts";
 import type { Grid } from "./index-expr/grid.ts";
 import { lowerFormula } from "./index-expr/lower.ts";
 import { substituteParts } from "./index-expr/substitute.ts";
@@ -13,7 +14,6 @@ import {
   index,
   type Lengths,
   lookup,
-  partsInOrder,
   score as theScore,
 } from "./index-expr/types.ts";
 import type { Emit } from "./op-def.ts";
@@ -262,9 +262,16 @@ export function allOf(b: Emit, conditions: readonly (Value | undefined)[]): Valu
 export const wide = (dtype: DType): "f64" | "f32" => (dtype === "f64" ? "f64" : "f32");
 const castTo = (b: Emit, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));
 
-/** Whether a formula may answer -Infinity, which hides a key as a mask does. */
-export const maySayMinusInfinity = (expr: IndexExpr): boolean =>
-  partsInOrder(expr).some((part) => part.kind === "number" && !Number.isFinite(part.value));
+/** Whether a formula may answer -Infinity, which hides a key as a mask does: with what it compares to it answers nothing. */
+export function maySayMinusInfinity(expr: IndexExpr): boolean {
+  const answered = new Set([expr]);
+  for (const part of answered) {
+    if (part.kind === "number" && !Number.isFinite(part.value)) return true;
+    if (part.kind !== "apply" || indexFunctions[part.fn].truth) continue;
+    for (const arg of part.fn === "select" ? part.args.slice(1) : part.args) answered.add(arg);
+  }
+  return false;
+}
 
 /** True for rows that see a key: the mask's shape, with 1 in place of the keys. */
 export function seenRows(b: Emit, mask: Value): Value {
