@@ -4,14 +4,14 @@ import { type DType, endsOf, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import type { RefTensor } from "../../ir/op-def.ts";
 import { type OpName, ops } from "../../ir/ops/index.ts";
-import { elementCount, fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
+import { elementCount, fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameShape, sameType } from "../../ir/types.ts";
 import { isFoldable } from "../rewrite/foldable.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
 import { hasReciprocal, isPowerOfTwo, leastNormal, rounded, scalarOf, tensorOf } from "../rewrite/scalar.ts";
-import { spread } from "../rewrite/spread.ts";
-import { a, any, c, constant, d, loose, t, x, y, z } from "../rewrite/term.ts";
+import { a, any, c, constant, d, loose, t, x, y } from "../rewrite/term.ts";
 import { indices } from "./indices.ts";
+import { logic } from "./logic.ts";
 
 const names = Object.keys(ops) as readonly OpName[];
 const binaryOps = names.filter((op) => {
@@ -213,124 +213,6 @@ const powers: readonly Rule[] = [
     tolerance: "reordered",
   }),
 ];
-
-/** Operations that answer nothing beyond 1 and -1, or NaN. */
-const bounded = new Set(["softmax", "sigmoid", "tanh", "erf", "sin", "cos", "sign"]);
-
-/** Whether no element can be infinite, whatever a tensor is computed from. */
-function isNeverInfinite({ node, type }: Value): boolean {
-  const [first, second, third] = node.operands;
-  if (node.op === "select") return isNeverInfinite(second!) && isNeverInfinite(third!);
-  if (node.op === "cast") return widens(first!.type.dtype, type.dtype) && isNeverInfinite(first!);
-  if (node.op === "reshape" || node.op === "transpose") return isNeverInfinite(first!);
-  if (node.op === "constant")
-    return toFloat64(node.attrs.get("value") as HostTensor).every((x) => Math.abs(x) < Infinity);
-  return bounded.has(node.op);
-}
-
-const logic: readonly Rule[] = [
-  rule({
-    name: "never-infinite",
-    formula: "(x = c) = false where c is infinite and x is within -1 and 1, as probabilities are",
-    left: t.equal(x, c),
-    right: (m, b) => {
-      const infinite = Math.abs(m.number("c")) === Number.POSITIVE_INFINITY;
-      return infinite && isNeverInfinite(m.value("x")) ? spread(b, b.scalar(0, "bool"), m.root) : undefined;
-    },
-  }),
-  rule({ name: "not-not", left: t.not(t.not(x)), right: x }),
-  rule({ name: "and-true", left: t.and(x, 1), right: x }),
-  rule({
-    name: "and-false",
-    left: t.and(x, c),
-    formula: "and(x, false) = false",
-    right: (m, b) => (m.number("c") === 0 ? spread(b, m.value("c"), m.root) : undefined),
-  }),
-  rule({ name: "or-false", left: t.or(x, 0), right: x }),
-  rule({
-    name: "or-true",
-    left: t.or(x, c),
-    formula: "or(x, true) = true",
-    right: (m, b) => (m.number("c") === 1 ? spread(b, m.value("c"), m.root) : undefined),
-  }),
-  ...(["and", "or", "max", "min"] as const).map((op) => rule({ name: `${op}-same`, left: t[op](x, x), right: x })),
-  rule({ name: "select-not", left: t.select(t.not(x), y, z), right: t.select(x, z, y) }),
-  rule({ name: "select-same", left: t.select(x, y, y), right: y }),
-  rule({
-    name: "select-constant",
-    formula: "select(true, x, y) = x, select(false, x, y) = y",
-    left: t.select(c, x, y),
-    right: (m, b) => spread(b, m.value(m.number("c") === 0 ? "y" : "x"), m.root),
-  }),
-  rule({
-    name: "equal-of-select",
-    formula: "(select(x, c, d) = y) = x where c is the number y and d another; not x the other way round",
-    left: t.equal(t.select(x, c, d), y),
-    right: (m, b) => {
-      const [whereTrue, whereFalse, other] = [m.number("c"), m.number("d"), scalarOf(m.value("y"))];
-      if (other === undefined || (whereTrue === other) === (whereFalse === other)) return undefined;
-      const truth = whereTrue === other ? m.value("x") : b.not(m.value("x"));
-      return b.broadcast(truth, { shape: m.root.type.shape });
-    },
-  }),
-  rule({
-    name: "truth-of-select",
-    formula: "bool(select(x, c, d)) = x where c is a number other than 0 and d is 0; not x the other way round",
-    left: t.cast(t.select(x, c, d), { to: a("p") }),
-    right: (m, b) => {
-      const [whereTrue, whereFalse] = [m.number("c"), m.number("d")];
-      if (m.attr("p") !== "bool" || Number.isNaN(whereTrue + whereFalse)) return undefined;
-      if ((whereTrue === 0) === (whereFalse === 0)) return undefined;
-      const truth = whereFalse === 0 ? m.value("x") : b.not(m.value("x"));
-      return b.broadcast(truth, { shape: m.root.type.shape });
-    },
-  }),
-  rule({
-    name: "cast-of-select",
-    formula: "cast(select(x, c, d)) = select(x, cast(c), cast(d)) where c and d are 0 and 1",
-    left: t.cast(t.select(x, c, d), { to: a("p") }),
-    right: (m, b) => {
-      const numbers = [m.number("c"), m.number("d")];
-      if (m.attr("p") === "bool" || !numbers.every((number) => number === 0 || number === 1)) return undefined;
-      const [whereTrue, whereFalse] = numbers.map((number) => b.scalar(number, m.attr<DType>("p"))) as [Value, Value];
-      return b.broadcast(b.select(m.value("x"), whereTrue, whereFalse), { shape: m.root.type.shape });
-    },
-  }),
-  rule({
-    name: "equal-of-truth",
-    formula: "(cast(x) = 0) = not x, (cast(x) = 1) = x where x is a truth",
-    left: t.equal(t.cast(x, { to: a("p") }), y),
-    right: (m, b) => {
-      const other = scalarOf(m.value("y"));
-      if (m.value("x").type.dtype !== "bool" || (other !== 0 && other !== 1)) return undefined;
-      return b.broadcast(other === 1 ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
-    },
-  }),
-  rule({
-    name: "cast-same",
-    formula: "cast(x, to = its own type) = x",
-    left: t.cast(x, { to: a("p") }),
-    right: (m) => (m.value("x").type.dtype === m.attr("p") ? m.value("x") : undefined),
-  }),
-  rule({
-    name: "cast-cast",
-    formula: "cast(cast(x)) = cast(x) where the type between holds every value of x",
-    left: t.cast(t.cast(x, { to: a("p") }), { to: a("q") }),
-    right: (m, b) =>
-      widens(m.value("x").type.dtype, m.attr("p")) ? b.cast(m.value("x"), { to: m.attr("q") }) : undefined,
-  }),
-];
-
-const wider: Readonly<Record<string, readonly string[]>> = {
-  f32: ["f64"],
-  f16: ["f32", "f64"],
-  bf16: ["f32", "f64"],
-  i32: ["i64", "f64"],
-  i8: ["i32", "i64", "f16", "f32", "f64"],
-  u8: ["i32", "i64", "f16", "f32", "f64"],
-  bool: ["i8", "u8", "i32", "i64", "f16", "bf16", "f32", "f64"],
-};
-const widens = (from: string, to: string): boolean => wider[from]?.includes(to) ?? false;
 
 /** Elementwise ops stretch their operands themselves. */
 const broadcasts: readonly Rule[] = [...binaryOps, "select" as const].map((op) =>
