@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildTimeout, built, checkout } from "./cli/support/command.ts";
+import { buildTimeout, built, checkout, plainEnv } from "./cli/support/command.ts";
 
 beforeAll(built, buildTimeout);
 
@@ -38,7 +38,7 @@ const args = (...more: readonly string[]) => [main, "--quick", "--from", from, "
 const run = (...more: readonly string[]) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, args(...more), {
     ...{ cwd: checkout, encoding: "utf8" },
-    env: { ...process.env, NO_COLOR: "1" },
+    env: plainEnv,
   });
   return { status, stdout, stderr };
 };

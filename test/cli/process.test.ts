@@ -8,6 +8,7 @@ import {
   checkout,
   expectMistake,
   main,
+  plainEnv,
   qkv,
   qkvAlone,
   temporaryFolder,
@@ -90,14 +91,14 @@ test("what a model file leaves running keeps no command, and what it prints is n
 test("much output reaches a slow reader whole", async () => {
   const shell = `"${process.execPath}" "${main}" run ${linear} --dims seq=3000 --no-types | (sleep 1; wc -c)`;
   const toFile = `"${process.execPath}" "${main}" run ${linear} --dims seq=3000 --no-types --outputs "${at("all.json")}"`;
-  const bytes = Number(execSync(shell, { cwd: checkout, encoding: "utf8" }));
-  execSync(toFile, { cwd: checkout });
+  const bytes = Number(execSync(shell, { cwd: checkout, env: plainEnv, encoding: "utf8" }));
+  execSync(toFile, { cwd: checkout, env: plainEnv });
   expect(bytes).toBe(statSync(at("all.json")).size);
 });
 
 test.skipIf(!existsSync("/dev/full"))("output that finds no room is a failure", () => {
   const shell = `"${process.execPath}" "${main}" run ${linear} --dims seq=3 --no-types > /dev/full`;
-  const { status, stderr } = spawnSync(shell, { shell: true, cwd: checkout, encoding: "utf8" });
+  const { status, stderr } = spawnSync(shell, { shell: true, cwd: checkout, env: plainEnv, encoding: "utf8" });
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^error\[QKV507\]: .*stdout.*\n$/) });
 });
 

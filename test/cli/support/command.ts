@@ -55,7 +55,8 @@ interface CommandOptions {
 }
 
 const readModels = new Set(["compile", "compare", "run", "print", "explain", "verify"]);
-const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, QKV_DEBUG: undefined };
+/** What a command of its own is told of the surroundings: no colours, whatever the tests themselves are run in. */
+export const plainEnv = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, QKV_DEBUG: undefined };
 
 function words(args: readonly string[], { types = false }: CommandOptions): readonly string[] {
   const plain = types || args.length < 2 || !readModels.has(args[0]!) || args.includes("--help");
@@ -70,7 +71,7 @@ export function qkvAlone(args: readonly string[], options: CommandOptions = {}):
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...words(args, options)], {
       cwd: options.cwd ?? checkout,
-      env,
+      env: plainEnv,
       stdio: ["ignore", "pipe", "pipe"],
     });
     let [stdout, stderr] = ["", ""];
@@ -88,7 +89,7 @@ let host: CommandHost | undefined;
  * loaded once.
  */
 export function qkv(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
-  if (!host?.isOpen) host = new CommandHost(env);
+  if (!host?.isOpen) host = new CommandHost(plainEnv);
   return host.run(words(args, options), options.cwd ?? checkout);
 }
 
