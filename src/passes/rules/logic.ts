@@ -1,4 +1,5 @@
-import type { DType } from "../../ir/dtype.ts";
+import { lowest } from "../../ir/attend.ts";
+import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type HostTensor, toFloat64 } from "../../ir/tensor.ts";
 import { type Rule, rule } from "../rewrite/rule.ts";
@@ -29,6 +30,40 @@ export const logic: readonly Rule[] = [
     right: (m, b) => {
       const infinite = Math.abs(m.number("c")) === Number.POSITIVE_INFINITY;
       return infinite && isNeverInfinite(m.value("x")) ? spread(b, b.scalar(0, "bool"), m.root) : undefined;
+    },
+  }),
+  ...(["above", "below"] as const).map((side) =>
+    rule({
+      name: `infinite-${side}`,
+      formula: `(${side === "above" ? "x > c" : "x < c"} and (x = ∞ or x = -∞)) = (x = ${side === "above" ? "" : "-"}∞) where c is a number`,
+      left: t.and(
+        side === "above" ? t.less(c, x) : t.less(x, c),
+        t.or(t.equal(x, Number.POSITIVE_INFINITY), t.equal(x, Number.NEGATIVE_INFINITY)),
+      ),
+      right: (m, b) => {
+        const { dtype } = m.value("x").type;
+        if (!isFloat(dtype) || !Number.isFinite(m.number("c"))) return undefined;
+        const end = side === "above" ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+        return b.broadcast(b.equal(m.value("x"), b.scalar(end, dtype)), { shape: m.root.type.shape });
+      },
+    }),
+  ),
+  rule({
+    name: "nan-to-number",
+    formula:
+      "select(x = ∞, most, select(x = -∞, -most, select(x = x, x, y))) = select(x = x, max(min(x, most), -most), y)",
+    left: t.select(
+      t.equal(x, Number.POSITIVE_INFINITY),
+      c,
+      t.select(t.equal(x, Number.NEGATIVE_INFINITY), d, t.select(t.equal(x, x), x, y)),
+    ),
+    right: (m, b) => {
+      const { dtype } = m.value("x").type;
+      const least = lowest[dtype];
+      if (least === undefined || m.number("c") !== -least || m.number("d") !== least) return undefined;
+      const held = b.max(b.min(m.value("x"), b.scalar(-least, dtype)), b.scalar(least, dtype));
+      const number = b.select(b.equal(m.value("x"), m.value("x")), held, m.value("y"));
+      return b.broadcast(number, { shape: m.root.type.shape });
     },
   }),
   rule({ name: "not-not", left: t.not(t.not(x)), right: x }),
