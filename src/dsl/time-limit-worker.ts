@@ -1,10 +1,17 @@
-import { Session } from "node:inspector";
+import { Session } from "node:inspector/promises";
 import { workerData } from "node:worker_threads";
+import type { Watch } from "./time-limit.ts";
 
-const { stopped, ms } = workerData as { readonly stopped: Int32Array; readonly ms: number };
-// A main thread that is not held up is given time to say so.
-if (Atomics.wait(stopped, 0, 0, ms + 100) === "timed-out") {
+const { state, states, ms } = workerData as Watch;
+// A main thread that is not held up is given time to say so. What is broken off need not be the loop yet, so again.
+const patience = 100;
+let left = ms + patience;
+while (Atomics.wait(state, 0, states.watching, left) === "timed-out") {
+  if (Atomics.compareExchange(state, 0, states.watching, states.breaking) !== states.watching) break;
   const session = new Session();
   session.connectToMainThread();
-  session.post("Runtime.terminateExecution", () => session.disconnect());
+  await session.post("Runtime.terminateExecution");
+  session.disconnect();
+  if (Atomics.compareExchange(state, 0, states.breaking, states.watching) !== states.breaking) break;
+  left = patience;
 }

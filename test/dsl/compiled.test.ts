@@ -24,7 +24,9 @@ function node(script: string, path: string): unknown {
     const show = (value) => console.log(JSON.stringify(value));
     const refused = async (run) => { try { await run(); } catch ({ code, message, details }) { return { code, message, details }; } };
     ${script}`;
-  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", text], { encoding: "utf8" }));
+  return JSON.parse(
+    execFileSync(process.execPath, ["--input-type=module", "-e", text], { encoding: "utf8", timeout: 60_000 }),
+  );
 }
 
 function file(name: string, text: string): string {
@@ -160,6 +162,18 @@ test.each([
     code: "QKV135",
     message: `${path} did not finish loading within 0.2 s`,
   });
+});
+
+test("a loop that begins just when time is up does not go on for ever", () => {
+  const path = file(
+    "late-loop.ts",
+    `await new Promise((on) => setInterval(() => performance.now() - globalThis.begun > 201 && on(0), 0));\nfor (;;);\n`,
+  );
+  const run = "globalThis.begun = performance.now(); await loadModel(path, { timeoutMs: 200 })";
+  for (let i = 0; i < 5; i++)
+    expect(node(`show(await refused(async () => { ${run} })); process.exit();`, path)).toMatchObject({
+      code: "QKV135",
+    });
 });
 
 test("type errors, on a thread of their own", () => {
