@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { randomFeeds } from "../../src/feeds.ts";
@@ -8,9 +7,7 @@ import { constantTable, printGraph } from "../../src/ir/print.ts";
 import { verifyGraph } from "../../src/ir/verify.ts";
 import { type PassStep, verifyEach } from "../../src/passes/instruments.ts";
 import { passesNamed, runPipeline } from "../../src/passes/pipeline.ts";
-import { naiveTarget, targets } from "../../src/passes/target.ts";
 import { roundingTolerance } from "../../src/rounding.ts";
-import { filesUnder } from "../support/files.ts";
 import {
   contextOf,
   difference,
@@ -20,6 +17,7 @@ import {
   sizesFor,
   weightsFor,
 } from "./support/context.ts";
+import { goldens } from "./support/golden.ts";
 
 // Bless with `npx vitest run test/passes/golden.test.ts -u`.
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -32,27 +30,9 @@ const tallies = (steps: readonly PassStep[]): readonly string[] =>
     ),
   ]);
 
-/** `// RUN: a, b --target onnx --weights --dims n=3` */
-function readHeader(line: string) {
-  const [names = "", ...flags] = line.replace(/^\/\/ RUN:\s*/, "").split(/\s+--/);
-  const flag = (name: string) => flags.find((text) => text.split(" ")[0] === name)?.split(" ")[1];
-  const target = flag("target") ?? "ort-cpu";
-  const dims = (flag("dims") ?? "").split(",").filter(Boolean);
-  return {
-    names: names.split(/,\s*/),
-    target:
-      target === "naive" ? naiveTarget() : targets.get(target.split("@")[0]!)!(Number(target.split("@")[1] ?? 23)),
-    weights: flags.includes("weights"),
-    dims: new Map(dims.map((text) => text.split("=")).map(([name, size]) => [name!, Number(size)])),
-  };
-}
-
 describe("golden", () => {
-  it.each(filesUnder(["test/golden"], ".ir").map(({ path }) => path))("%s", async (path) => {
-    const text = readFileSync(`${root}${path}`, "utf8");
-    const [header = ""] = text.split("\n");
-    const source = text.slice(header.length + 1).split("\n// -----")[0]!;
-    const { names, target, weights, dims } = readHeader(header);
+  it.each(goldens.map((golden) => [golden.path, golden] as const))("%s", async (path, golden) => {
+    const { header, names, target, weights, dims, twinOf, source } = golden;
     const arena = new Arena();
     const graph = parseGraph(source, arena);
     const reader = weightsFor(graph);
@@ -83,7 +63,9 @@ describe("golden", () => {
     ).toBe(printed);
     const again = await runPipeline(after, list, cx);
     expect(printGraph(again.graph, { arena }), "idempotent").toBe(printed);
-    const output = [header, source.trimEnd(), "// -----", printed.trimEnd(), ...tallies(steps)];
+    for (const rule of twinOf)
+      for (const { tally } of steps) expect([...tally.fired.keys()], `a twin of ${rule}`).not.toContain(rule);
+    const output = [header, source, "// -----", printed.trimEnd(), ...tallies(steps)];
     await expect(`${output.join("\n")}\n`).toMatchFileSnapshot(`${root}${path}`);
   });
 });
