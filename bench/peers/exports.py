@@ -416,6 +416,7 @@ CASES = {
     "olmo": (transformer(hf.OlmoForCausalLM, hf.OlmoConfig, **sizes(hidden_size=40)), hidden, right, 2),
     "deepseek3": (transformer(hf.DeepseekV3ForCausalLM, hf.DeepseekV3Config, vocab_size=VOCAB, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, first_k_dense_replace=2, kv_lora_rank=12, q_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=10, v_head_dim=6, max_position_embeddings=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
     "mbart": (transformer(hf.MBartModel, hf.MBartConfig, **seq2seq()), hidden, both, 6),
+    "mbart-shifted": (transformer(hf.MBartModel, hf.MBartConfig, **seq2seq()), hidden, right, 6),
     "pegasus": (transformer(hf.PegasusModel, hf.PegasusConfig, **seq2seq()), hidden, both, 6),
     "m2m": (transformer(hf.M2M100Model, hf.M2M100Config, **seq2seq()), hidden, both, 6),
     "mt5": (transformer(hf.MT5ForConditionalGeneration, hf.MT5Config, vocab_size=VOCAB, d_model=20, d_kv=6, d_ff=32, num_layers=2, num_heads=3), hidden, both, 6),

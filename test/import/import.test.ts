@@ -2,7 +2,14 @@ import { describe, expect, test } from "vitest";
 import { decodeModel } from "../../src/backends/onnx/decode.ts";
 import { encodeModel } from "../../src/backends/onnx/encode.ts";
 import { type ImportedModel, importModel } from "../../src/backends/onnx/import/import.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode } from "../../src/backends/onnx/schema.ts";
+import type {
+  OnnxAttribute,
+  OnnxDim,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensorInfo,
+} from "../../src/backends/onnx/schema.ts";
 import { compile } from "../../src/compile.ts";
 import { attention, input, model } from "../../src/index.ts";
 import { Arena } from "../../src/ir/arena.ts";
@@ -189,6 +196,74 @@ test("a branch for one length leaves the length open", async () => {
   const { graph: imported, equal } = await roundTrip(file, qkv(512), qkv(17));
   expect(equal.map(({ name }) => name)).not.toContain("seq");
   expect(showType(imported.outputs[0]!.value.type)).toBe("f32[1, 2, seq, 8]");
+});
+
+describe("a first axis that squeezing takes where it is 1", () => {
+  const file = (x: readonly OnnxDim[], last: OnnxNode, y: OnnxTensorInfo) =>
+    modelOf(
+      graph(
+        [node("Squeeze", ["x"], ["squeezed"]), node("Shape", ["like"], ["sizes"]), last],
+        [info("x", "f32", x), info("like", "f32", ["l", "m", 2])],
+        [y],
+      ),
+    );
+  const feeds = (x: readonly number[], like: readonly number[]) => ({
+    x: numbers("f32", x),
+    like: numbers("f32", like),
+  });
+  const expand = [node("Expand", ["squeezed", "sizes"], ["y"]), info("y", "f32", [null, null, null])] as const;
+  const count = [node("Shape", ["squeezed"], ["y"]), info("y", "i64", [null])] as const;
+
+  test("is there where Expand stretches to as many axes", async () => {
+    const sizes = [1, 3].map((m) => feeds([1, m, 1, 2], [2, m, 2]));
+    const { opaque } = await roundTrip(file([1, "n", 1, 2], ...expand), ...sizes);
+    expect(opaque).toEqual([]);
+  });
+
+  test.each([
+    [
+      "another axis may be 1, too",
+      [1, "n", "k", 2],
+      expand,
+      [feeds([1, 2, 1, 2], [3, 2, 2]), feeds([1, 1, 3, 2], [1, 3, 2])],
+    ],
+    [
+      "its absence is asked for",
+      [1, "n", 1, 2],
+      count,
+      [feeds([1, 1, 1, 2], [1, 1, 2]), feeds([1, 3, 1, 2], [1, 1, 2])],
+    ],
+  ] as const)("is left to the runtime where %s", async (_, x, last, runs) => {
+    const { opaque } = await roundTrip(file(x, ...last), ...runs);
+    expect(opaque.map(({ reason }) => reason).join()).toContain("which axes are 1 is known at run time only");
+  });
+});
+
+test("no size of a tensor is a negative number", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("Slice", ["x", "one", "all", "zero"], ["rest"]),
+        node("Shape", ["rest"], ["sizes"]),
+        node("Equal", ["sizes", "minus"], ["open"]),
+        node("Where", ["open", "one", "sizes"], ["to"]),
+        node("Expand", ["w", "to"], ["y"]),
+      ],
+      [info("x", "f32", ["seq", 2])],
+      [info("y", "f32", [null, null])],
+      [
+        ...[
+          ["zero", 0],
+          ["one", 1],
+          ["minus", -1],
+          ["all", 2 ** 40],
+        ].map(([name, value]) => tensor(name as string, "i64", [1], [value as number])),
+        tensor("w", "f32", [1], [3]),
+      ],
+    ),
+  );
+  const { opaque } = await roundTrip(file, { x: numbers("f32", [5, 2]) }, { x: numbers("f32", [2, 2]) });
+  expect(opaque).toEqual([]);
 });
 
 test.each([

@@ -16,6 +16,8 @@ export interface Imported {
   readonly contents?: readonly Dim[];
   /** The same of floats that are integers: sizes that were cast. */
   readonly whole?: readonly Dim[];
+  /** Whether the elements are sizes of a tensor, none of them negative. */
+  readonly areSizes?: true;
   /** The rows of a rank-2 tensor, where all elements are known: exporters turn lists of pads round in pairs. */
   readonly rows?: readonly (readonly Dim[])[];
   /** The tensor in the graph; made when first asked for. */

@@ -18,6 +18,8 @@ export interface Part {
 export interface Untyped {
   readonly part: Part;
   readonly why: string;
+  /** The same with a first axis which it lacks where that is 1: `Expand` to as many axes makes the same of both. */
+  readonly full?: Imported;
 }
 
 export const isUntyped = (entry: Imported | Untyped): entry is Untyped => "part" in entry;

@@ -21,6 +21,7 @@ import { type Branch, type Converted, NodeContext } from "./node.ts";
 import { isUntyped, opaqueNode, type Part, type Untyped } from "./opaque.ts";
 import { opaqueTypes } from "./opaque-types.ts";
 import { conversionOf } from "./operators.ts";
+import { withFirstAxis } from "./ops/movement.ts";
 import { sorted, withSortedGraphs } from "./order.ts";
 import type { Symbols } from "./symbols.ts";
 import { Unmodelled } from "./unmodelled.ts";
@@ -74,7 +75,7 @@ export class Scope {
 
   /** A value of the graph around: what only constants and dimensions make is computed here again, the rest comes in. */
   #capture(name: string, entry: Entry): Entry {
-    if (isUntyped(entry)) return entry;
+    if (isUntyped(entry)) return { part: entry.part, why: entry.why };
     const { type, contents } = entry;
     const value = (): Value => {
       const outer = entry.value();
@@ -157,7 +158,10 @@ function convertNode(scope: Scope, node: OnnxNode): void {
     return;
   }
   const user = `${node.opType} "${node.name || node.outputs[0]}"`;
-  const entries = node.inputs.map((name) => (name === "" ? undefined : scope.resolve(name, user)));
+  const entries = withLackingAxes(
+    node,
+    node.inputs.map((name) => (name === "" ? undefined : scope.resolve(name, user))),
+  );
   const version = importer.versionsOf(node).get(node.domain);
   if (version === undefined) fail("QKV402", `${user} is of "${node.domain}", of which the model imports no version`);
   const untyped = entries.find((entry) => entry && isUntyped(entry)) as Untyped | undefined;
@@ -178,6 +182,15 @@ function convertNode(scope: Scope, node: OnnxNode): void {
   });
   const reason = tryConvert(scope, cx);
   if (reason !== undefined) leave(scope, node, entries, cx, reason);
+}
+
+/** Operands of a node; `Expand` gives its first one the axis it may lack, being told sizes of as many axes. */
+function withLackingAxes(node: OnnxNode, entries: readonly (Entry | undefined)[]): readonly (Entry | undefined)[] {
+  const [x, sizes] = entries;
+  if (node.opType !== "Expand" || node.domain !== "" || !x || !sizes || !isUntyped(x) || isUntyped(sizes))
+    return entries;
+  const isWide = x.full && sizes.contents && sizes.contents.length >= x.full.type.shape.length;
+  return isWide ? [x.full, sizes] : entries;
 }
 
 /** Undefined where the node is said in our ops, else why not. */
@@ -263,7 +276,8 @@ function leave(
 ): void {
   const { importer } = scope;
   const user = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
-  importer.left(user, why);
+  const full = cx && node.opType === "Squeeze" ? withFirstAxis(cx) : undefined;
+  if (!full) importer.left(user, why);
   const named = node.inputs.flatMap((name, i) => (entries[i] ? [[name, entries[i]] as const] : []));
   const free = graphsOf(node).flatMap((graph) => [...freeNames(graph)]);
   const all = [...named, ...free.map((name) => [name, scope.resolve(name, user)] as const)];
@@ -283,7 +297,7 @@ function leave(
     const reason = entries.some((entry) => entry && isUntyped(entry))
       ? why
       : `${user} is left as it is (${why}), and the file does not say the type of "${name}"`;
-    if (name !== "" && !types[i]) scope.define(name, { part, why: reason });
+    if (name !== "" && !types[i]) scope.define(name, { part, why: reason, ...(full && { full: ofValue(full) }) });
   });
 }
 

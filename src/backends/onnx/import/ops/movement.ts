@@ -77,6 +77,16 @@ const squeeze: Conversion = (cx) => {
   return cx.b.reshape(x, { shape: shape.filter((_, axis) => !gone.has(axis)) });
 };
 
+/**
+ * What a Squeeze of all axes of 1 gives, but for its first axis, which it lacks too where a run makes that 1; undefined where
+ * another may be.
+ */
+export function withFirstAxis(cx: NodeContext): Value | undefined {
+  const x = cx.value(0);
+  const kept = x.type.shape.filter((dim) => dim !== 1);
+  return !cx.has(1) && !cx.ints("axes") && kept.slice(1).every(isStatic) ? cx.b.reshape(x, { shape: kept }) : undefined;
+}
+
 const unsqueeze: Conversion = (cx) => {
   const x = cx.value(0);
   const axes = cx.intsOrOperand("axes", 1, 13) ?? unmodelled("it has no axes");

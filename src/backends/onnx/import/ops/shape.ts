@@ -125,7 +125,11 @@ export const onContents: Readonly<Record<string, (general: Conversion) => Conver
   Max: extreme("greatest"),
   Min: extreme("least"),
   Abs: elementwise((a) => (atLeast(a, 0) ? a : isStatic(a) ? -a : undefined)),
-  Equal: elementwise(equals, "bool"),
+  Equal: (general) => (cx) => {
+    const [sizesFirst, sizesSecond] = cx.inputs.map((x) => x?.areSizes === true);
+    const differ = (a: Dim, b: Dim) => (sizesFirst && atLeast(-1, b)) || (sizesSecond && atLeast(-1, a));
+    return elementwise((a, b) => equals(a, b) ?? (differ(a, b) ? 0 : undefined), "bool")(general)(cx);
+  },
   Less: elementwise((a, b) => order(a, b, 1), "bool"),
   LessOrEqual: elementwise((a, b) => order(a, b, 0), "bool"),
   Greater: elementwise((a, b) => order(b, a, 1), "bool"),
@@ -242,7 +246,7 @@ export const shapeConversions: Readonly<Record<string, Conversion>> = {
     const { shape } = cx.operand(0).type;
     const start = cx.int("start", 0);
     const end = cx.int("end", shape.length);
-    return list(cx, shape.slice(start, end));
+    return { ...list(cx, shape.slice(start, end)), areSizes: true };
   },
   Size: (cx) => ofContents(cx.arena, "i64", [volume(cx.operand(0).type)], 0),
   ConstantOfShape: (cx) => {
