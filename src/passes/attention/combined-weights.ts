@@ -1,16 +1,25 @@
 import type { Build } from "../../ir/arena.ts";
 import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
+import type { Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
+import { applied, index } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
-import { transposed } from "./axes.ts";
+import { reshaped, transposed } from "./axes.ts";
 import { buildAttention } from "./build.ts";
+import { liftedMask } from "./lift.ts";
 import { analyse, isMiss, probabilities } from "./match.ts";
 
-/** Weights of an attention, in a sum, with what multiplies them there. */
+/** What multiplies weights in a sum, or divides them. */
+interface Factor {
+  readonly value: Value;
+  readonly divides: boolean;
+}
+
+/** Weights of an attention, in a sum, with what multiplies them there; undefined where an identity matrix stands for them. */
 interface Term {
-  readonly weights: Value;
-  readonly factors: readonly Value[];
+  readonly weights: Value | undefined;
+  readonly factors: readonly Factor[];
   readonly negative: boolean;
 }
 
@@ -21,22 +30,30 @@ interface Sum {
 }
 
 /** A value as a sum of weights times factors; undefined where it is something else. */
-function sumOf(value: Value, b: Build): Sum | undefined {
+function sumOf(value: Value, place: InPlace | undefined, b: Build): Sum | undefined {
   if (probabilities(value, b)) return { terms: [{ weights: value, factors: [], negative: false }], nodes: [] };
+  if (place && isIdentity(value, place))
+    return { terms: [{ weights: undefined, factors: [], negative: false }], nodes: [] };
   const { node } = value;
   const [x, y] = node.operands;
+  const partOf = (side: Value): Sum | undefined => {
+    const part = sumOf(side, place, b);
+    const isWhole = sameShape(side.type.shape, value.type.shape);
+    return isWhole || part?.terms.every(({ weights }) => !weights) ? part : undefined;
+  };
   if (node.op === "add" || node.op === "sub") {
-    const [first, second] = [x!, y!].map((side) =>
-      sameShape(side.type.shape, value.type.shape) ? sumOf(side, b) : undefined,
-    );
+    const [first, second] = [x!, y!].map((side) => partOf(side));
     if (!first || !second) return undefined;
     const negated =
       node.op === "sub" ? second.terms.map((term) => ({ ...term, negative: !term.negative })) : second.terms;
     return { terms: [...first.terms, ...negated], nodes: [node, ...first.nodes, ...second.nodes] };
   }
-  if (node.op !== "mul") return undefined;
-  for (const [kept, factor] of [[x!, y!] as const, [y!, x!] as const]) {
-    const inner = sameShape(kept.type.shape, value.type.shape) ? sumOf(kept, b) : undefined;
+  if (node.op !== "mul" && node.op !== "div") return undefined;
+  const divides = node.op === "div";
+  const sides = divides ? [[x!, y!] as const] : [[x!, y!] as const, [y!, x!] as const];
+  for (const [kept, other] of sides) {
+    const inner = partOf(kept);
+    const factor = { value: other, divides };
     if (inner)
       return {
         terms: inner.terms.map((term) => ({ ...term, factors: [...term.factors, factor] })),
@@ -50,6 +67,10 @@ function sumOf(value: Value, b: Build): Sum | undefined {
 interface InPlace {
   readonly key: number;
   readonly spec: ContractionSpec;
+  /** What the axes of the weights are, and those of the values. */
+  readonly labels: readonly string[];
+  readonly values: readonly string[];
+  readonly shape: readonly Dim[];
   /** From that result to the one asked for. */
   readonly perm: readonly number[];
 }
@@ -61,57 +82,126 @@ function inPlaceOf(root: Node, at: number): InPlace | undefined {
   const [width, ...more] = result.filter((label) => !labels.includes(label));
   if (key < 0 || width === undefined || more.length > 0 || labels.length !== result.length) return undefined;
   const ordered = labels.map((label, i) => (i === key ? width : label));
-  return { key, spec: { operands, result: ordered }, perm: result.map((label) => ordered.indexOf(label)) };
+  return {
+    ...{ key, labels, values: operands[1 - at]!, shape: root.operands[at]!.type.shape },
+    ...{ spec: { operands, result: ordered }, perm: result.map((label) => ordered.indexOf(label)) },
+  };
 }
 
+/** The axis only the weights have besides the keys, where there is one. */
+function queriesOf({ labels, values, key }: InPlace): number | undefined {
+  const [query, ...more] = labels.flatMap((label, axis) => (axis === key || values.includes(label) ? [] : [axis]));
+  return more.length > 0 ? undefined : query;
+}
+
+const itself = new Set([applied("equal", index("q"), index("k")), applied("equal", index("k"), index("q"))]);
+
+/** Whether a value is 1 where query and key are the same place, and else 0. */
+function isIdentity({ node }: Value, place: InPlace): boolean {
+  const query = queriesOf(place);
+  const [mask] = node.op === "cast" ? node.operands : [];
+  if (mask?.type.dtype !== "bool" || query === undefined || place.shape[query] !== place.shape[place.key]) return false;
+  const last = place.labels.length - 1;
+  const formula = liftedMask(mask, { query: last - query, key: last - place.key });
+  return formula !== undefined && itself.has(formula);
+}
+
+/** The axes of the weights a factor varies along. */
+const axesOf = ({ value: { type } }: Factor, rank: number): readonly number[] =>
+  type.shape.flatMap((dim, i) => (dim === 1 ? [] : [rank - type.shape.length + i]));
+
 /** Whether what multiplies weights can multiply their product with the values instead. */
-function isOfRows({ type }: Value, rank: number, key: number | undefined): boolean {
-  const { shape } = type;
-  if (shape.every((dim) => dim === 1)) return shape.length <= rank;
-  return key !== undefined && (shape[key - (rank - shape.length)] ?? 1) === 1;
+function isOfRows(factor: Factor, rank: number, place: InPlace | undefined): boolean {
+  const axes = axesOf(factor, rank);
+  return axes.length === 0 ? factor.value.type.shape.length <= rank : place !== undefined && !axes.includes(place.key);
+}
+
+/** Whether it can multiply the values instead, and there are no fewer queries than keys, so that this is no more to do. */
+function isOfKeys(factor: Factor, place: InPlace | undefined): boolean {
+  const query = place && queriesOf(place);
+  if (!place || query === undefined || place.shape[query] !== place.shape[place.key]) return false;
+  return axesOf(factor, place.labels.length).every((axis) => place.values.includes(place.labels[axis]!));
+}
+
+const times = (b: Build, x: Value, { value, divides }: Factor): Value => (divides ? b.div(x, value) : b.mul(x, value));
+
+/** A factor of weights with the axes of the values. */
+function alongValues(b: Build, { value, divides }: Factor, { labels, values }: InPlace): Factor {
+  const { shape } = value.type;
+  const sizes = new Map(labels.map((label, axis) => [label, shape[axis - (labels.length - shape.length)] ?? 1]));
+  const kept = labels.filter((label) => values.includes(label));
+  const apart = reshaped(
+    b,
+    value,
+    kept.map((label) => sizes.get(label)!),
+  );
+  const order = values.flatMap((label) => (kept.includes(label) ? [kept.indexOf(label)] : []));
+  const turned = transposed(b, apart, order);
+  return {
+    divides,
+    value: reshaped(
+      b,
+      turned,
+      values.map((label) => sizes.get(label) ?? 1),
+    ),
+  };
+}
+
+/** The product of an identity matrix and the values, in the order of the weights. */
+function inRows(b: Build, values: Value, place: InPlace): Value {
+  const query = queriesOf(place)!;
+  const order = place.spec.result.map((label, axis) =>
+    place.values.indexOf(axis === query ? place.labels[place.key]! : label),
+  );
+  return transposed(b, values, order);
 }
 
 /**
  * Weights that are put together before they meet the values, as in differential attention (arXiv:2410.05258), eq. 1, or
- * multiplied by what is the same for all keys, as where heads are masked.
+ * multiplied by what is the same for all keys, as where heads are masked, or for all queries, as where keys are.
  */
 export const combinedWeights: Matcher = {
   name: "combined-weights",
   formula:
-    "contract(f p + g r, v) = f contract(p, v) + g contract(r, v) where p and r are the weights of attentions, f and g the same for all keys",
+    "contract(f p + g r, v) = f contract(p, v) + contract(r, g v) where p and r are the weights of attentions or 1, f the same for all keys, g for all queries",
   roots: ["contract"],
   refuses: [],
   match(root, cx) {
     const b = cx.arena.build;
-    const [at, sum] = root.operands.flatMap((operand, i) => {
-      const found = sumOf(operand, b);
-      return found && found.nodes.length > 0 ? [[i, found] as const] : [];
-    })[0] ?? [0, undefined];
-    if (!sum || root.operands.length !== 2) return undefined;
-    const rank = root.operands[at]!.type.shape.length;
-    const inPlace = inPlaceOf(root, at);
-    if (!sum.terms.every(({ factors }) => factors.every((factor) => isOfRows(factor, rank, inPlace?.key))))
-      return undefined;
-    const spec = showSpec(inPlace?.spec ?? specOf(root));
-    const products = sum.terms.map(({ weights }) => {
-      const operands = [...root.operands];
-      operands[at] = weights;
-      return b.contract(...operands, { spec });
+    if (root.operands.length !== 2) return undefined;
+    const [at, place, sum] = root.operands.flatMap((operand, i) => {
+      const placed = inPlaceOf(root, i);
+      const found = sumOf(operand, placed, b);
+      const attends = found && found.nodes.length > 0 && found.terms.some(({ weights }) => weights);
+      return attends ? [[i, placed, found] as const] : [];
+    })[0] ?? [0];
+    if (!sum) return undefined;
+    const { length } = root.operands[at]!.type.shape;
+    const factors = sum.terms.flatMap((term) => term.factors);
+    if (!factors.every((factor) => isOfRows(factor, length, place) || isOfKeys(factor, place))) return undefined;
+    const spec = showSpec(place?.spec ?? specOf(root));
+    const products = sum.terms.map((term) => {
+      const ofKeys = term.factors.filter((factor) => !isOfRows(factor, length, place));
+      const values = ofKeys.reduce((x, factor) => times(b, x, alongValues(b, factor, place!)), root.operands[1 - at]!);
+      const pair = [term.weights!, values];
+      return term.weights ? b.contract(...(at === 0 ? pair : pair.reverse()), { spec }) : inRows(b, values, place!);
     });
     // Where one stays as it is written, there would only be more products.
-    for (const { node } of products) {
-      const candidate = analyse(node, at, b);
+    for (const [i, { weights }] of sum.terms.entries()) {
+      if (!weights) continue;
+      const candidate = analyse(products[i]!.node, at, b);
       const attended = isMiss(candidate) ? candidate : buildAttention(candidate, cx.arena, false);
       if (isMiss(attended)) return attended;
     }
     const covered = [root, ...sum.nodes];
-    const shared = cx.exclusive([...covered, ...sum.terms.map(({ weights }) => weights.node)]);
+    const shared = cx.exclusive([...covered, ...sum.terms.flatMap(({ weights }) => weights?.node ?? [])]);
     if (shared) return { depth: covered.length, ...shared };
-    const added = sum.terms.reduce<Value | undefined>((total, { factors, negative }, i) => {
-      const product = factors.reduce((x, factor) => b.mul(x, factor), products[i]!);
-      if (!total) return negative ? b.neg(product) : product;
-      return negative ? b.sub(total, product) : b.add(total, product);
+    const added = sum.terms.reduce<Value | undefined>((total, term, i) => {
+      const ofRows = term.factors.filter((factor) => isOfRows(factor, length, place));
+      const product = ofRows.reduce((x, factor) => times(b, x, factor), products[i]!);
+      if (!total) return term.negative ? b.neg(product) : product;
+      return term.negative ? b.sub(total, product) : b.add(total, product);
     }, undefined);
-    return { values: [inPlace ? transposed(b, added!, inPlace.perm) : added!], covered };
+    return { values: [place ? transposed(b, added!, place.perm) : added!], covered };
   },
 };
