@@ -1,4 +1,4 @@
-import { combinedWeights } from "./attention/combined-weights.ts";
+import { combinedWeights, dividedWeights } from "./attention/combined-weights.ts";
 import { groupedHeads } from "./attention/heads.ts";
 import { biasAboveLowest } from "./attention/lowest.ts";
 import { attentionMatcher } from "./attention/match.ts";
@@ -13,7 +13,7 @@ import { softmaxRules } from "./rules/softmax.ts";
 export const attentionStages: Stages = [
   softmaxRules,
   [slicedWeights],
-  [combinedWeights],
+  [combinedWeights, dividedWeights],
   [severalValues],
   [attentionMatcher],
   [groupedHeads],

@@ -1,10 +1,12 @@
-import type { Build } from "../../ir/arena.ts";
+import { attrsOf, type Build } from "../../ir/arena.ts";
 import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
-import type { Dim } from "../../ir/dim.ts";
+import { add, type Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { applied, index } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
-import type { Matcher } from "../rewrite/fuse.ts";
+import type { FuseContext, Fusion, Matcher } from "../rewrite/fuse.ts";
+import type { Miss } from "../rewrite/match.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
 import { reshaped, transposed } from "./axes.ts";
 import { buildAttention } from "./build.ts";
 import { liftedMask } from "./lift.ts";
@@ -156,6 +158,46 @@ function inRows(b: Build, values: Value, place: InPlace): Value {
   return transposed(b, values, order);
 }
 
+/** What a product of weights that are put together is, in the place of `above`. */
+function combined(root: Node, above: readonly Node[], cx: FuseContext): Fusion | Miss | undefined {
+  const b = cx.arena.build;
+  if (root.operands.length !== 2) return undefined;
+  const [at, place, sum] = root.operands.flatMap((operand, i) => {
+    const placed = inPlaceOf(root, i);
+    const found = sumOf(operand, placed, b);
+    const attends = found && found.nodes.length > 0 && found.terms.some(({ weights }) => weights);
+    return attends ? [[i, placed, found] as const] : [];
+  })[0] ?? [0];
+  if (!sum) return undefined;
+  const { length } = root.operands[at]!.type.shape;
+  const factors = sum.terms.flatMap((term) => term.factors);
+  if (!factors.every((factor) => isOfRows(factor, length, place) || isOfKeys(factor, place))) return undefined;
+  const spec = showSpec(place?.spec ?? specOf(root));
+  const products = sum.terms.map((term) => {
+    const ofKeys = term.factors.filter((factor) => !isOfRows(factor, length, place));
+    const values = ofKeys.reduce((x, factor) => times(b, x, alongValues(b, factor, place!)), root.operands[1 - at]!);
+    const pair = [term.weights!, values];
+    return term.weights ? b.contract(...(at === 0 ? pair : pair.reverse()), { spec }) : inRows(b, values, place!);
+  });
+  // Where one stays as it is written, there would only be more products.
+  for (const [i, { weights }] of sum.terms.entries()) {
+    if (!weights) continue;
+    const candidate = analyse(products[i]!.node, at, b);
+    const attended = isMiss(candidate) ? candidate : buildAttention(candidate, cx.arena, false);
+    if (isMiss(attended)) return attended;
+  }
+  const covered = [...above, ...sum.nodes];
+  const shared = cx.exclusive([...covered, ...sum.terms.flatMap(({ weights }) => weights?.node ?? [])]);
+  if (shared) return { depth: covered.length, ...shared };
+  const added = sum.terms.reduce<Value | undefined>((total, term, i) => {
+    const ofRows = term.factors.filter((factor) => isOfRows(factor, length, place));
+    const product = ofRows.reduce((x, factor) => times(b, x, factor), products[i]!);
+    if (!total) return term.negative ? b.neg(product) : product;
+    return term.negative ? b.sub(total, product) : b.add(total, product);
+  }, undefined);
+  return { values: [place ? transposed(b, added!, place.perm) : added!], covered };
+}
+
 /**
  * Weights that are put together before they meet the values, as in differential attention (arXiv:2410.05258), eq. 1, or
  * multiplied by what is the same for all keys, as where heads are masked, or for all queries, as where keys are.
@@ -166,42 +208,52 @@ export const combinedWeights: Matcher = {
     "contract(f p + g r, v) = f contract(p, v) + contract(r, g v) where p and r are the weights of attentions or 1, f the same for all keys, g for all queries",
   roots: ["contract"],
   refuses: [],
+  match: (root, cx) => combined(root, [root], cx),
+};
+
+/** The sum over the keys that weights are divided by, with what is added to it. */
+interface Divisor {
+  readonly node: Node;
+  readonly added: Value | undefined;
+}
+
+function divisorOf(weights: Value, { node }: Value, key: number): Divisor | undefined {
+  const terms = node.op === "add" ? node.operands : [node.results[0]!];
+  const sum = terms.find(({ node: term }) => term.op === "reduceSum" && term.operands[0] === weights);
+  const added = terms.find((term) => term !== sum);
+  if (!sum || (added && scalarOf(added) === undefined)) return undefined;
+  const { axes, keepDims } = attrsOf(sum.node, "reduceSum");
+  const rank = weights.type.shape.length;
+  return axes.length === 1 && (axes[0]! + rank) % rank === key && keepDims ? { node: sum.node, added } : undefined;
+}
+
+/** Weights that are put together, over their sum: that is what they make of a value of 1 for each key, beside the others. */
+export const dividedWeights: Matcher = {
+  name: "divided-weights",
+  formula: "contract(y / (Σ y + c), v) = contract(y, v) / (contract(y, 1) + c) where y are weights put together",
+  roots: ["contract"],
+  refuses: [],
   match(root, cx) {
     const b = cx.arena.build;
-    if (root.operands.length !== 2) return undefined;
-    const [at, place, sum] = root.operands.flatMap((operand, i) => {
-      const placed = inPlaceOf(root, i);
-      const found = sumOf(operand, placed, b);
-      const attends = found && found.nodes.length > 0 && found.terms.some(({ weights }) => weights);
-      return attends ? [[i, placed, found] as const] : [];
-    })[0] ?? [0];
-    if (!sum) return undefined;
-    const { length } = root.operands[at]!.type.shape;
-    const factors = sum.terms.flatMap((term) => term.factors);
-    if (!factors.every((factor) => isOfRows(factor, length, place) || isOfKeys(factor, place))) return undefined;
-    const spec = showSpec(place?.spec ?? specOf(root));
-    const products = sum.terms.map((term) => {
-      const ofKeys = term.factors.filter((factor) => !isOfRows(factor, length, place));
-      const values = ofKeys.reduce((x, factor) => times(b, x, alongValues(b, factor, place!)), root.operands[1 - at]!);
-      const pair = [term.weights!, values];
-      return term.weights ? b.contract(...(at === 0 ? pair : pair.reverse()), { spec }) : inRows(b, values, place!);
-    });
-    // Where one stays as it is written, there would only be more products.
-    for (const [i, { weights }] of sum.terms.entries()) {
-      if (!weights) continue;
-      const candidate = analyse(products[i]!.node, at, b);
-      const attended = isMiss(candidate) ? candidate : buildAttention(candidate, cx.arena, false);
-      if (isMiss(attended)) return attended;
-    }
-    const covered = [root, ...sum.nodes];
-    const shared = cx.exclusive([...covered, ...sum.terms.flatMap(({ weights }) => weights?.node ?? [])]);
-    if (shared) return { depth: covered.length, ...shared };
-    const added = sum.terms.reduce<Value | undefined>((total, term, i) => {
-      const ofRows = term.factors.filter((factor) => isOfRows(factor, length, place));
-      const product = ofRows.reduce((x, factor) => times(b, x, factor), products[i]!);
-      if (!total) return term.negative ? b.neg(product) : product;
-      return term.negative ? b.sub(total, product) : b.add(total, product);
-    }, undefined);
-    return { values: [place ? transposed(b, added!, place.perm) : added!], covered };
+    const at = root.operands.findIndex(({ node }) => node.op === "div");
+    const [place, { node }] = [at < 0 ? undefined : inPlaceOf(root, at), root.operands[at] ?? root.results[0]!];
+    const [weights, below] = node.operands as [Value, Value];
+    const divisor = place && divisorOf(weights, below, place.key);
+    if (!divisor || root.operands.length !== 2) return undefined;
+    const values = root.operands[1 - at]!;
+    const axis = place.values.findIndex((label) => !place.labels.includes(label));
+    const one = b.scalar(1, values.type.dtype);
+    const ones = b.broadcast(one, { shape: values.type.shape.map((dim, i) => (i === axis ? 1 : dim)) });
+    const pair = [weights, b.concat(values, ones, { axis })];
+    const whole = b.contract(...(at === 0 ? pair : pair.reverse()), { spec: root.attrs.get("spec") as string });
+    const made = combined(whole.node, [root, node, below.node, divisor.node], cx);
+    if (!made || "reason" in made) return made;
+    const [out] = made.values as [Value];
+    const width = specOf(root).result.indexOf(place.values[axis]!);
+    const size = values.type.shape[axis]!;
+    const sum = b.slice(out, { axis: width, start: size, end: add(size, 1) });
+    const above = b.slice(out, { axis: width, start: 0, end: size });
+    const quotient = b.div(above, divisor.added ? b.add(sum, divisor.added) : sum);
+    return { values: [quotient], covered: made.covered };
   },
 };

@@ -44,13 +44,14 @@ export function scorePath(value: Value): ScorePath | Miss {
     if (current.node.op === "contract") return shownByFloor(steps) ?? { product: current.node, steps };
     const step = composedStep(current) ?? stepBelow(current);
     if ("reason" in step) return step;
-    steps.push(step.step);
+    steps.push(step.step, ...(step.below ? [step.below] : []));
     current = step.next;
   }
   return { depth: maxSteps, reason: "the scores are too far from their product", at: current };
 }
 
-type Below = { readonly step: Step; readonly next: Value } | Miss;
+/** A step, the one below it that the same node takes, if it takes two, and what is below. */
+type Below = { readonly step: Step; readonly below?: Step; readonly next: Value } | Miss;
 
 function stepBelow(value: Value): Below {
   const { node } = value;
@@ -165,10 +166,11 @@ function composedStep(value: Value): Below | undefined {
 function biasStep(value: Value): Below {
   const { node } = value;
   const [left, right] = node.operands;
-  const scores = scoresIn(value, node.op === "add");
+  const scores = scoresIn(value, true);
   if (!scores) return neither(value);
-  const bias = scores === left ? right! : left!;
-  return { step: { kind: "bias", value: bias, negate: node.op === "sub", node }, next: scores };
+  const [bias, subtracts] = [scores === left ? right! : left!, node.op === "sub"];
+  const step: Step = { kind: "bias", value: bias, negate: subtracts && scores === left, node };
+  return { step, next: scores, ...(subtracts && !step.negate && { below: { kind: "scale", factor: -1, node } }) };
 }
 
 function maskStep(value: Value): Below {
@@ -240,6 +242,7 @@ function leadsToProduct(value: Value): boolean {
     if (node.op === "contract") return node.operands.length === 2;
     if (node.op === "select")
       current = scalarOf(node.operands[2]!) === undefined ? node.operands[2]! : node.operands[1]!;
+    else if (node.op === "sub") current = leadsDirectly(node.operands[1]!) ? node.operands[1]! : node.operands[0]!;
     else if (node.op === "add" || node.op === "mul")
       current = leadsDirectly(node.operands[0]!) ? node.operands[0]! : node.operands[1]!;
     else if (followed.has(node.op)) current = node.operands[0]!;

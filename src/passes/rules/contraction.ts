@@ -1,10 +1,11 @@
 import type { Build } from "../../ir/arena.ts";
 import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
 import { atLeast } from "../../ir/dim.ts";
+import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { volume } from "../../ir/types.ts";
 import { type Match, type Rule, rule } from "../rewrite/rule.ts";
-import { a, loose, t, x } from "../rewrite/term.ts";
+import { a, loose, t, x, y } from "../rewrite/term.ts";
 import { invert } from "./movement.ts";
 
 type Labels = readonly string[];
@@ -103,6 +104,25 @@ function scalarOperand(m: Match, b: Build): Value | undefined {
   return contract(b, [b.mul(first!, operands[at]!), ...more], rest);
 }
 
+/** Σ x · y over axes both have, where each is repeated along an axis that only the other has. */
+function sumOfOuterProduct(m: Match, b: Build): Value | undefined {
+  const factors = [m.value("x"), m.value("y")];
+  const { shape, dtype } = m.root.node.operands[0]!.type;
+  const reduced = m.attr<readonly number[]>("axes").map((axis) => (axis + shape.length) % shape.length);
+  const isKept = (axis: number): boolean => !reduced.includes(axis);
+  const axes = factors.map(({ type }) =>
+    type.shape.flatMap((dim, i) => (dim === 1 ? [] : [i + shape.length - type.shape.length])),
+  ) as [number[], number[]];
+  const [ofX, ofY] = axes.map((own, i) => own.filter((axis) => !axes[1 - i]!.includes(axis))) as [number[], number[]];
+  const isOuter = ofX.length > 0 && ofY.length > 0 && [...ofX, ...ofY].every(isKept);
+  if (!isFloat(dtype) || !isOuter || !reduced.some((axis) => axes[0].includes(axis))) return undefined;
+  const bare = factors.map((x) => b.reshape(x, { shape: x.type.shape.filter((dim) => dim !== 1) }));
+  const label = (axis: number): string => `a${axis}`;
+  const result = shape.flatMap((_, axis) => (isKept(axis) && axes.flat().includes(axis) ? [label(axis)] : []));
+  const made = contract(b, bare, { operands: axes.map((own) => own.map(label)), result });
+  return b.reshape(made, { shape: m.root.type.shape });
+}
+
 /** Contractions with the movement around them taken in as labels. */
 export const contraction: readonly Rule[] = [
   rule({
@@ -148,6 +168,13 @@ export const contraction: readonly Rule[] = [
     formula: "contract(x, …, s) = contract(x, …) · s where s has rank 0",
     left: loose("contract"),
     right: scalarOperand,
+    tolerance: "reordered",
+  }),
+  rule({
+    name: "sum-of-outer-product",
+    formula: "reduceSum(x · y) = contract(x, y) where each is repeated along an axis of the other",
+    left: t.reduceSum(t.mul(x, y), { axes: a("axes") }),
+    right: sumOfOuterProduct,
     tolerance: "reordered",
   }),
 ];

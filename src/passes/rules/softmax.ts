@@ -1,5 +1,6 @@
 import { attrsOf, type Build } from "../../ir/arena.ts";
 import { parseSpec } from "../../ir/contraction.ts";
+import type { Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../../ir/tensor.ts";
 import { sameShape } from "../../ir/types.ts";
@@ -132,6 +133,43 @@ function weighed(b: Build, product: Value, x: Value, axis: number): Value | unde
 const withOperand = (b: Build, { operands, attrs }: Node, at: number, other: Value): Value =>
   b.contract(...operands.map((operand, i) => (i === at ? other : operand)), { spec: attrs.get("spec") as string });
 
+/**
+ * contract(softmax(x), v) for the quotient of what exp x makes of values and of the column of ones beside them, which is
+ * Σ exp x.
+ */
+function dividedByColumn(b: Build, above: Value, below: Value): Value | undefined {
+  const [product, column] = [above, below].map(({ node }) => node.operands[0]!);
+  const [upper, lower] = [above, below].map(({ node }) => attrsOf(node, "slice")) as [Cut, Cut];
+  if (product !== column || product!.node.op !== "contract") return undefined;
+  const { operands, attrs } = product!.node;
+  const spec = parseSpec(attrs.get("spec") as string);
+  const at = operands.findIndex(({ node }) => node.op === "exp");
+  const joined = operands[1 - at];
+  if (operands.length !== 2 || at < 0 || joined?.node.op !== "concat" || joined.node.operands.length !== 2)
+    return undefined;
+  const [values, ones] = joined.node.operands as [Value, Value];
+  const rank = spec.result.length;
+  const [label, ...more] = new Set([upper, lower].map(({ axis }) => spec.result[(axis + rank) % rank]!));
+  const { axis: joint } = attrsOf(joined.node, "concat");
+  const own = spec.operands[1 - at]!;
+  const width = own.indexOf(label!);
+  const isWhole = width === (joint + own.length) % own.length && more.length === 0 && upper.start === 0;
+  const isSplit = upper.end === values.type.shape[width] && lower.start === upper.end && ones.type.shape[width] === 1;
+  const [key, ...others] = spec.operands[at]!.filter((each) => !spec.result.includes(each));
+  const one = ones.node.op === "broadcast" ? ones.node.operands[0]! : ones;
+  if (!isWhole || !isSplit || scalarOf(one) !== 1 || key === undefined || others.length > 0) return undefined;
+  const [x] = operands[at]!.node.operands as [Value];
+  if (!own.includes(key) || spec.operands[at]!.includes(label!) || "reason" in scorePath(x)) return undefined;
+  const pair = [b.softmax(x, { axis: spec.operands[at]!.indexOf(key) }), values];
+  return b.contract(...(at === 0 ? pair : pair.reverse()), { spec: attrs.get("spec") as string });
+}
+
+interface Cut {
+  readonly axis: number;
+  readonly start: Dim;
+  readonly end: Dim;
+}
+
 /** The tensor whose ln Σ exp along its last axis a value is, with that axis or without. */
 function logSumOf(value: Value): Value | undefined {
   const { node } = value.node.op === "reshape" ? value.node.operands[0]! : value;
@@ -182,13 +220,23 @@ interface Beside {
 /** Half of the spacing of float32 at 1: no sum of 1 or more is changed by it. */
 const lostInSum = 2 ** -25;
 
+/** Scores less the greatest of them and of 0, the score beside them: one of both exponentials is 1, so that nothing is lost. */
+function heldShift(x: Value, added: Value, axis: number): Shifted | undefined {
+  if (x.node.op !== "sub") return undefined;
+  const [whole, shift] = x.node.operands as [Value, Value];
+  const [own, least] = shift.node.op === "max" ? shift.node.operands : [];
+  const isHeld = own?.node.op === "reduceMax" && scalarOf(least!) === 0 && isShift(own, whole, axis);
+  const [score] = added.node.operands;
+  return isHeld && score?.node.op === "neg" && score.node.operands[0] === shift ? { whole, shift } : undefined;
+}
+
 /**
  * What a softmax that is spelled out as e^x / (Σ e^x + added) is one of: of x beside z, where e^z is added, or a number. Where
  * x = s - y, y being a shift of s, of s beside z where e^(z - y) is added; a number is then one only if it is lost in the sum.
  */
 function besides(b: Build, x: Value, added: Value, axis: number): Beside | undefined {
   const { dtype } = x.type;
-  const { whole, shift } = shiftedBy(b, x, axis) ?? { whole: x, shift: undefined };
+  const { whole, shift } = heldShift(x, added, axis) ?? shiftedBy(b, x, axis) ?? { whole: x, shift: undefined };
   const number = scalarOf(added);
   if (number !== undefined && number > 0) {
     if (!shift) return { whole: x, sink: b.scalar(Math.log(number), dtype) };
@@ -233,6 +281,33 @@ export const softmaxRules: readonly Rule[] = [
       tolerance: "reordered",
     }),
   ),
+  rule({
+    name: "exp2",
+    formula: "2ˣ = exp(x · ln 2) where x are scores",
+    left: t.pow(2, x),
+    right: (m, b) => {
+      const x = m.value("x");
+      return "reason" in scorePath(x) ? undefined : b.exp(b.mul(x, b.scalar(Math.LN2, x.type.dtype)));
+    },
+    tolerance: "reordered",
+  }),
+  rule({
+    name: "scores-padded",
+    formula: "softmax(pad(x)) = softmax(concat(x, c)) where x are scores and one number c is put behind them or before",
+    left: t.softmax(t.pad(x), { axis: a("axis") }),
+    right: (m, b) => {
+      const scores = m.value("x");
+      const { shape, dtype } = scores.type;
+      const softmaxed = m.root.node.operands[0]!;
+      const { axis, low, high, value } = attrsOf(softmaxed.node, "pad");
+      const at = (axis + shape.length) % shape.length;
+      const isOne = (low === 0 && high === 1) || (low === 1 && high === 0);
+      if (!isOne || at !== shape.length - 1 || "reason" in scorePath(scores)) return undefined;
+      const column = b.broadcast(b.scalar(value, dtype), { shape: [...shape.slice(0, -1), 1] });
+      const joined = low === 0 ? [scores, column] : [column, scores];
+      return b.softmax(b.concat(...joined, { axis: at }), { axis: m.attr("axis") });
+    },
+  }),
   fusion({
     name: "softmax-of-seen",
     formula: "y / Σ y = softmax(select(seen, x, -inf)) where y is softmax(x) where seen, else 0, and x are scores",
@@ -291,6 +366,12 @@ export const softmaxRules: readonly Rule[] = [
       return single(axes) && !("reason" in scorePath(x)) ? weighed(b, m.value("y"), x, axes[0]!) : undefined;
     },
     tolerance: "reordered",
+  }),
+  fusion({
+    name: "softmax-by-a-column",
+    formula: "contract(exp x, v beside 1), divided by its last column = contract(softmax(x), v) where x are scores",
+    left: t.div(t.slice(loose("contract")), t.slice(loose("contract"))),
+    right: (m, b) => dividedByColumn(b, ...(m.root.node.operands as [Value, Value])),
   }),
   rule({
     name: "sink-by-sigmoid",
