@@ -1,8 +1,8 @@
 import { atLeast, type Dim, divideExact, sub } from "./dim.ts";
 import type { DType } from "./dtype.ts";
 import type { Value } from "./graph.ts";
-import { boundsWithin, isModerate } from "./index-expr/bounds.ts";
-import { indexFunctions } from "./index-expr/functions.ts";
+import { type Bounds, boundsWithin, isModerate } from "./index-expr/bounds.ts";
+import { type IndexFn, indexFunctions } from "./index-expr/functions.ts";
 import type { Grid } from "./index-expr/grid.ts";
 import { lowerFormula } from "./index-expr/lower.ts";
 import { substituteParts } from "./index-expr/substitute.ts";
@@ -12,6 +12,7 @@ import {
   type IndexExpr,
   type IndexTable,
   index,
+  joinedBy,
   type Lengths,
   lookup,
   score as theScore,
@@ -133,7 +134,7 @@ export function weighInSteps(
   const raw = toGrid(on ? product : b.mul(product, scale));
   const open = through(formulas.score, bias ? b.add(raw, bias) : raw);
   const scores = on?.hiding && !on.steep ? b.add(open, on.hiding) : open;
-  const hidden = maySayMinusInfinity(formulas.score) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
+  const hidden = maySayMinusInfinity(program) ? b.less(b.scalar(-Infinity, dtype), scores) : undefined;
   const mask = allOf(b, [program.mask, on?.hiding ? undefined : maskOn(b, program, on), hidden]);
   const soft = normaliser === "softmax";
   const low = b.scalar(soft ? lowest[dtype]! : 0, dtype);
@@ -198,8 +199,12 @@ export function divideBySum(b: Emit, x: Value, sum: Value): Value {
 }
 
 /** Whether no mask but the causal one hides keys: then each query sees the first one at least. */
-const isCausalOnly = ({ formulas, mask, causal }: ScoreProgram, on?: GridOfScores): boolean =>
-  !on && causal && mask === undefined && formulas.mask === everything && !maySayMinusInfinity(formulas.score);
+const isCausalOnly = (program: ScoreProgram, on?: GridOfScores): boolean =>
+  !on &&
+  program.causal &&
+  program.mask === undefined &&
+  program.formulas.mask === everything &&
+  !maySayMinusInfinity(program);
 
 /** The mask formula on a grid, valid points only; undefined where all are seen. */
 export function maskOn(b: Emit, program: ScoreProgram, on?: GridOfScores): Value | undefined {
@@ -262,12 +267,39 @@ export function allOf(b: Emit, conditions: readonly (Value | undefined)[]): Valu
 export const wide = (dtype: DType): "f64" | "f32" => (dtype === "f64" ? "f64" : "f32");
 const castTo = (b: Emit, x: Value, to: DType) => (x.type.dtype === to ? x : b.cast(x, { to }));
 
-/** Whether a formula may answer -Infinity, which hides a key as a mask does: with what it compares to it answers nothing. */
-export function maySayMinusInfinity(expr: IndexExpr): boolean {
-  const answered = new Set([expr]);
+/** `x` may be 0, as far as integers tell; what is measured is taken to be none. */
+const mayBeNought = ({ low, high, whole }: Bounds): boolean => whole && low <= 0 && high >= 0;
+
+/** Functions that are infinite somewhere, and whether they may be for operands within bounds. */
+const diverges: Readonly<Partial<Record<IndexFn, (x: Bounds, y: Bounds) => boolean>>> = {
+  log: (x) => x.low <= 0,
+  log2: (x) => x.low <= 0,
+  log10: (x) => x.low <= 0,
+  log1p: (x) => x.low <= -1,
+  atanh: (x) => x.low <= -1 || x.high >= 1,
+  div: (_, y) => mayBeNought(y),
+  pow: (x, y) => y.low < 0 && mayBeNought(x),
+};
+
+/**
+ * Whether the score function may answer -Infinity where the mask lets a key through, which hides it as a mask does: from an
+ * infinity it holds, the logarithm of 0 and the like. What tensors of floats hold is taken to be finite; with what a formula
+ * compares to it answers nothing.
+ */
+export function maySayMinusInfinity({ formulas, causal, tables }: ScoreProgram): boolean {
+  const bounds = boundsWithin({}, tables);
+  const distance = applied("sub", index("q"), index("k"));
+  const isCausal = causal || joinedBy("and", formulas.mask).includes(causalFormula);
+  const seen = isCausal
+    ? substituteParts(formulas.score, (part) => (part === distance ? applied("abs", distance) : part))
+    : formulas.score;
+  const answered = new Set([seen]);
   for (const part of answered) {
-    if (part.kind === "number" && !Number.isFinite(part.value)) return true;
+    const isHeld = part.kind === "number" || (part.kind === "lookup" && tables[part.table]!.kind === "constant");
+    if (isHeld && !(Number.isFinite(bounds(part).low) && Number.isFinite(bounds(part).high))) return true;
     if (part.kind !== "apply" || indexFunctions[part.fn].truth) continue;
+    const [x, y] = part.args.map(bounds) as [Bounds, Bounds];
+    if (diverges[part.fn]?.(x, y)) return true;
     for (const arg of part.fn === "select" ? part.args.slice(1) : part.args) answered.add(arg);
   }
   return false;

@@ -20,6 +20,9 @@ const wrong = [
   "arity",
   "this",
   "log",
+  "shadowed",
+  "clock",
+  "inner",
 ];
 
 beforeAll(built, buildTimeout);

@@ -62,8 +62,7 @@ function reference(functions: Functions, feeds: ReadonlyMap<string, HostTensor>,
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         weights.forEach((weight, j) => {
           const p = weight / total;
-          const masked = seen && !seen[((b * H + h) * Q + i) * K + j];
-          const kept = masked ? 0 : prob ? prob(p, { b, h, q: i, k: j }) : p;
+          const kept = values[j] === -Infinity ? 0 : prob ? prob(p, { b, h, q: i, k: j }) : p;
           for (let d = 0; d < width; d++)
             out[((b * H + h) * Q + i) * width + d]! += kept * v[((b * H + h) * K + j) * width + d]!;
         });
@@ -119,6 +118,11 @@ describe.each([
       [
         "mask, soft cap and prob",
         { mask: masks["odd queries see nothing"]!, score: scores["soft cap"]!, prob: probs.sharpened! },
+      ],
+      ["a score that hides, and prob", { score: scores["hidden by what it is"]!, prob: (p) => p + 0.1 }],
+      [
+        "causal, a logarithm that hides, and prob",
+        { mask: masks.causal!, score: scores["hidden by a logarithm"]!, prob: (p) => p + 0.1 },
       ],
     ] as [string, Functions][],
   ],

@@ -145,6 +145,54 @@ test.each([false, true])("lengths of the attention within a function, symbolic %
   close(await run(false), await run(true));
 });
 
+test("an index past the end of a tensor is refused where its length becomes known", async () => {
+  const declared = (mask: (doc: Tensor, seq: Tensor) => MaskFunction) =>
+    model("past the end of a tensor", () => {
+      const q = input("q", "f32", ["batch", 2, "seq", 4]);
+      const doc = input("doc", "i64", ["batch", "documents"]);
+      return { y: attention(q, q, q, { mask: mask(doc, q) }) };
+    });
+  const run = async (documents: number, mask: (doc: Tensor) => MaskFunction) => {
+    const compiled = await compile(declared(mask));
+    const runner = await session(compiled);
+    const sizes = new Map([
+      ["batch", 2],
+      ["seq", 6],
+      ["documents", documents],
+    ]);
+    await runner.run(randomFeeds(compiled.declared, sizes, 3)).finally(() => runner.close());
+  };
+  await run(
+    6,
+    (doc) =>
+      ({ b, q, k }) =>
+        doc[b]![q] === doc[b]![k],
+  );
+  await expect(
+    run(
+      5,
+      (doc) =>
+        ({ b, q, k }) =>
+          doc[b]![q] === doc[b]![k],
+    ),
+  ).rejects.toThrow("at q = 5 the index is 5, outside of doc, which has 5 there");
+  await expect(
+    run(
+      6,
+      (doc) =>
+        ({ b, q }) =>
+          doc[q]![b] === 0,
+    ),
+  ).rejects.toThrow(/at q = \d the index is \d, outside of doc/);
+  // What is read from a tensor is not known before it is read.
+  await run(
+    2,
+    (doc) =>
+      ({ b, k }) =>
+        k < 2 && doc[b]![doc[b]![k]!] === 0,
+  );
+});
+
 test("an index past the end of its table is refused where lengths become known", async () => {
   const table = Array.from({ length: 20 }, (_, i) => i / 10);
   const declared = (score: ScoreFunction) =>

@@ -1,5 +1,5 @@
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, index, joinedBy } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, index, joinedBy, partsInOrder, score } from "../../ir/index-expr/types.ts";
 
 const minusInfinity = constant(-Infinity);
 const isCausal = (expr: IndexExpr) =>
@@ -17,11 +17,12 @@ export function splitCausal(mask: IndexExpr): { readonly causal: boolean; readon
   return { causal: others.length < parts.length, rest };
 }
 
-/** `condition ? score : -Infinity` as a mask and a score. */
+/** `condition ? score : -Infinity` as a mask and a score; a condition on the score is none of a mask. */
 export function splitMasked(expr: IndexExpr): { readonly seen: IndexExpr; readonly score: IndexExpr } {
   let [seen, rest] = [constant(1), expr];
   while (rest.kind === "apply" && rest.fn === "select") {
     const [condition, x, y] = rest.args as readonly [IndexExpr, IndexExpr, IndexExpr];
+    if (partsInOrder(condition).includes(score())) break;
     if (y === minusInfinity) {
       seen = both(seen, condition);
       rest = x;

@@ -7,6 +7,7 @@ import { entriesOf, lifted, spread } from "./expressions.ts";
 import { functionNode, isNative, refuse } from "./function-source.ts";
 import { describeLifted, knownValue, type Lifted, type Lifting, nothing, numeric, type Scope } from "./lifted.ts";
 import { methodCall } from "./lists.ts";
+import { isOfRuntime } from "./place.ts";
 import { madeArray, refuseRuntimeFunction, runtimeCall } from "./runtime-functions.ts";
 import { invoked } from "./statements.ts";
 import { propertyOf } from "./tables.ts";
@@ -24,11 +25,16 @@ export function call(cx: Lifting, node: ts.CallExpression | ts.NewExpression, sc
   const of = member && lifted(cx, member.expression, scope);
   const callee = of ? undefined : lifted(cx, expression, scope);
   const missing = of ?? callee!;
-  if (t.isOptionalChain(node) && (missing.kind === "nothing" || knownValue(missing)?.value === null)) return nothing;
+  if (t.isOptionalChain(node) && isAbsent(missing)) return nothing;
   const args = spread(cx, node.arguments, scope);
   const answer = of && ofObject(cx, of, member!.name.text, args, node);
-  return answer ?? invoke(cx, callee ?? propertyOf(cx, of!, member!.name.text, member!.name), args, node);
+  if (answer) return answer;
+  const fn = callee ?? propertyOf(cx, of!, member!.name.text, member!.name);
+  return node.questionDotToken && isAbsent(fn) ? nothing : invoke(cx, fn, args, node);
 }
+
+/** Undefined or null. */
+const isAbsent = (value: Lifted) => value.kind === "nothing" || knownValue(value)?.value === null;
 
 /** `{ ...a, ...b }`, as older targets spell it. */
 const joined = (cx: Lifting, parts: readonly Lifted[], node: ts.Node): Lifted => ({
@@ -83,7 +89,7 @@ function invoke(cx: Lifting, callee: Lifted, args: readonly Lifted[], node: ts.C
   const each = (map: Lifted, item: Lifted, i: number) => invoke(cx, map, [item, numeric(constant(i))], node);
   const items = madeArray(cx, fn, args, each);
   if (items) return { kind: "list", items };
-  if (isNative(fn)) return refuseRuntimeFunction(fn, node);
+  if (isNative(fn) || isOfRuntime(cx.capturesOf(fn))) return refuseRuntimeFunction(fn, node);
   return invoked(cx, functionNode(fn, node.expression.getText()), scopeOf(cx, fn), args);
 }
 

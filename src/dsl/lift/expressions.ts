@@ -2,6 +2,7 @@ import type { ts } from "ts-morph";
 import { simplified } from "../../ir/index-expr/simplify.ts";
 import { constant, type IndexExpr } from "../../ir/index-expr/types.ts";
 import { loadTypeScript } from "../source.ts";
+import { Tensor } from "../tensor.ts";
 import { refuse } from "./function-source.ts";
 import {
   always,
@@ -32,6 +33,7 @@ export function lifted(cx: Lifting, node: ts.Expression, scope: Scope): Lifted {
   if (isWrapped(t, node)) return lifted(cx, node.expression, scope);
   if (t.isNumericLiteral(node)) return numeric(constant(Number(node.text)));
   if (t.isStringLiteral(node) || t.isNoSubstitutionTemplateLiteral(node)) return fromLive(node.text, node.getText());
+  if (t.isTemplateExpression(node)) return text(cx, node, scope);
   if (node.kind === t.SyntaxKind.TrueKeyword) return truthOf(always);
   if (node.kind === t.SyntaxKind.FalseKeyword) return truthOf(never);
   if (node.kind === t.SyntaxKind.NullKeyword) return { kind: "live", value: null, name: "null" };
@@ -68,6 +70,21 @@ const isWrapped = (t: typeof ts, node: ts.Node): node is Wrapped =>
   t.isSatisfiesExpression(node) ||
   t.isTypeAssertionExpression(node);
 
+/** A text of what is known when the model is built. */
+function text(cx: Lifting, node: ts.TemplateExpression, scope: Scope): Lifted {
+  const parts = node.templateSpans.map(({ expression, literal }) => {
+    const known = knownValue(lifted(cx, expression, scope));
+    return known && !(known.value instanceof Tensor) ? `${known.value}${literal.text}` : refuseText(node);
+  });
+  return fromLive(node.head.text + parts.join(""), node.getText());
+}
+
+function refuseText(node: ts.Expression): never {
+  return refuse("QKV143", `${node.getText().slice(0, 60)} is about texts, which no formula has`, node, {
+    help: "compute it outside of the function, into a const",
+  });
+}
+
 function unsupported(t: typeof ts, node: ts.Expression): never {
   const text = node.getText().slice(0, 60);
   if (node.kind === t.SyntaxKind.ThisKeyword) {
@@ -80,10 +97,7 @@ function unsupported(t: typeof ts, node: ts.Expression): never {
     return refuse("QKV143", `${text} is a BigInt; a formula computes with numbers`, node, {
       help: `write ${text.replace(/n$/, "")}`,
     });
-  if (t.isTemplateExpression(node) || t.isTypeOfExpression(node) || t.isRegularExpressionLiteral(node))
-    return refuse("QKV143", `${text} is about texts, which no formula has`, node, {
-      help: "compute it outside of the function, into a const",
-    });
+  if (t.isTypeOfExpression(node) || t.isRegularExpressionLiteral(node)) return refuseText(node);
   return refuse("QKV143", `${text} has no formula`, node, {
     help: "a mask or score is written with arithmetic, comparisons, Math and tables",
   });
@@ -321,7 +335,9 @@ export function spread(cx: Lifting, nodes: readonly ts.Expression[], scope: Scop
     const of = lifted(cx, node.expression, scope);
     return (
       elementsOf(cx, of) ??
-      refuse("QKV143", `${node.expression.getText()} is ${describeLifted(of)}, which cannot be spread here`, node)
+      refuse("QKV143", `${node.expression.getText()} is ${describeLifted(of)}, which cannot be spread here`, node, {
+        help: "what is spread is a list whose length is known when the model is built",
+      })
     );
   });
 }

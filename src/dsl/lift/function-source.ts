@@ -2,7 +2,7 @@ import type { ts } from "ts-morph";
 import { type DiagnosticCode, type DiagnosticDetails, fail } from "../../ir/diagnostics.ts";
 import { loadTypeScript } from "../source.ts";
 import type { LiveFunction } from "./captures.ts";
-import { placeOf } from "./place.ts";
+import { placeOf, writtenAt } from "./place.ts";
 
 /** A function of the author's as its syntax. */
 export type FunctionNode = ts.ArrowFunction | ts.FunctionExpression | ts.MethodDeclaration | ts.FunctionDeclaration;
@@ -75,10 +75,12 @@ function onlyFunction(t: typeof ts, source: ts.SourceFile): FunctionNode | undef
   return member && t.isMethodDeclaration(member) ? member : undefined;
 }
 
-/** Throws an error that shows `node` in the author's file. */
+/** Throws an error that shows `node` in the author's file, and speaks of it in the author's words: what runs may be renamed. */
 export function refuse(code: DiagnosticCode, message: string, node: ts.Node, details: DiagnosticDetails = {}): never {
   const source = node.getSourceFile();
   const owner = owners.get(source);
   const location = owner && placeOf(owner.fn, node.getStart(source) - owner.before, node.getEnd() - owner.before);
-  return fail(code, message, { ...details, ...(location && { location }) });
+  const written = location && writtenAt(location);
+  const said = written ? message.replaceAll(node.getText(source), () => written) : message;
+  return fail(code, said, { ...details, ...(location && { location }) });
 }

@@ -5,7 +5,7 @@ import type { LengthName, Lengths } from "../../ir/index-expr/types.ts";
 export interface IndexCheck {
   readonly lengths: Lengths;
   /** Throws QKV148 with the place in the author's file. */
-  run(lengths: Readonly<Record<LengthName, number>>): void;
+  run(lengths: Readonly<Record<LengthName, number>>, sizes: ReadonlyMap<string, number>): void;
 }
 
 /** Asks all checks whose queries and keys these sizes say. Throws QKV148. */
@@ -16,6 +16,6 @@ export function checkIndices(checks: readonly IndexCheck[], sizes: ReadonlyMap<s
       return known ? evaluate(lengths[name], sizes) : undefined;
     };
     const [Q, K] = [size("Q"), size("K")];
-    if (Q && K) run({ B: size("B") || 1, H: size("H") || 1, Q, K });
+    if (Q && K) run({ B: size("B") || 1, H: size("H") || 1, Q, K }, sizes);
   }
 }

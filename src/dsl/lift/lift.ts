@@ -1,7 +1,15 @@
 import type { ts } from "ts-morph";
 import { fail, QkvError } from "../../ir/diagnostics.ts";
 import { simplifyIndex } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexFormula, index, type Lengths, score } from "../../ir/index-expr/types.ts";
+import {
+  constant,
+  type IndexExpr,
+  type IndexFormula,
+  index,
+  type Lengths,
+  lengthOf,
+  score,
+} from "../../ir/index-expr/types.ts";
 import { activeBuilder } from "../builder.ts";
 import { describe } from "../checks.ts";
 import { loadTypeScript } from "../source.ts";
@@ -12,6 +20,7 @@ import type { LiveFunction } from "./captures.ts";
 import { type FunctionNode, functionNode, refuse } from "./function-source.ts";
 import { describeLifted, type Lifted, Lifting, numeric } from "./lifted.ts";
 import { invoked } from "./statements.ts";
+import { isFunction } from "./values.ts";
 
 /** Where one attention score stands, each counted from 0. */
 export interface ScoreIndex {
@@ -71,13 +80,15 @@ function refuseAnswer(answer: Lifted, kind: FunctionKind, node: FunctionNode): n
       ? "end it with a return that no condition guards, and give its variables numbers on every path"
       : answer.kind === "nothing"
         ? "write return before the answer, or leave the braces away: ({ q, k }) => …"
-        : kind !== "mask"
-          ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
-          : isTensor
-            ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
-            : /[^&|][&|][^&|]/.test(answered(node).getText())
-              ? "& and | answer numbers: write && and ||"
-              : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
+        : isFunction(answer)
+          ? "call it with the indices, as in inner(at), or give the function itself"
+          : kind !== "mask"
+            ? `answer the ${kind === "score" ? "score" : "weight"} as a number; what may be seen is a mask`
+            : isTensor
+              ? `give the tensor itself, { mask: ${answer.name} }, or index it: ${answer.name}[q][k]`
+              : /[^&|][&|][^&|]/.test(answered(node).getText())
+                ? "& and | answer numbers: write && and ||"
+                : "write a condition: true is where a query may see a key; numbers added to scores are a score function";
   const said = answer.kind === "number" && answer.present ? "a number or undefined" : describeLifted(answer);
   refuse("QKV146", `the ${kind} answers ${said}, not ${wanted}`, answered(node), { help });
 }
@@ -113,8 +124,6 @@ function checkParameters({ parameters }: FunctionNode, kind: FunctionKind): void
       help: `it is called with ${given[kind]}`,
     });
 }
-
-const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
 
 /** An axis of size 1 has one index. */
 const axisIndex = (lengths: Lengths, name: "b" | "h" | "q" | "k"): IndexExpr =>

@@ -15,6 +15,7 @@ import { describe } from "../checks.ts";
 import { Tensor } from "../tensor.ts";
 import { type Captures, capturesOf, type LiveFunction } from "./captures.ts";
 import type { FunctionNode } from "./function-source.ts";
+import type { IndexCheck } from "./index-checks.ts";
 
 /** What an expression of a mask or score function stands for while it is lifted. */
 export type Lifted =
@@ -119,7 +120,7 @@ export class Lifting {
   /** Where what lies outside of a table is undefined and no mistake: collects for which indices it is inside. */
   inside: IndexExpr[] | undefined;
   /** Checks that wait for lengths: they throw QKV148. */
-  readonly later: ((lengths: Readonly<Record<LengthName, number>>) => void)[] = [];
+  readonly later: IndexCheck["run"][] = [];
   /** Calls under way. */
   depth = 0;
   steps = 0;

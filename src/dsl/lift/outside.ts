@@ -12,6 +12,7 @@ import {
   index,
   joinedBy,
   type LengthName,
+  lengthOf,
   partsInOrder,
   score,
 } from "../../ir/index-expr/types.ts";
@@ -22,8 +23,6 @@ const least = 2;
 /** Parts of formulas looked at for one function; beyond, an index is taken to be within. */
 const mostEffort = 50_000;
 const names = ["b", "h", "q", "k"] as const;
-const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
-
 /** How many batches, query heads, queries and keys there are. */
 export type Sizes = Readonly<Record<LengthName, number>>;
 

@@ -1,6 +1,6 @@
 import type { SourceMap } from "node:module";
 import type { SourceLocation } from "../../ir/diagnostics.ts";
-import { capturesOf, inspecting, type LiveFunction } from "./captures.ts";
+import { type Captures, capturesOf, inspecting, type LiveFunction } from "./captures.ts";
 
 interface Script {
   readonly url: string;
@@ -37,13 +37,27 @@ export function placeOf(fn: LiveFunction, start: number, end: number): SourceLoc
 /** The place nearest to `from` in its line that reads as `piece` does; a minifier leaves few places mapped. */
 function sameText(from: SourceLocation, piece: string): SourceLocation | undefined {
   if (piece.includes("\n")) return undefined;
-  const { readFileSync } = process.getBuiltinModule("node:fs");
-  const line = readFileSync(from.file, "utf8").split("\n")[from.line - 1] ?? "";
+  const line = lineOf(from.file, from.line);
   let best = -1;
   for (let at = line.indexOf(piece); at >= 0; at = line.indexOf(piece, at + 1))
     if (best < 0 || Math.abs(at + 1 - from.column) < Math.abs(best + 1 - from.column)) best = at;
   return best < 0 ? undefined : { ...from, column: best + 1, endColumn: best + 1 + piece.length };
 }
+
+/** What an author's file says at a place within a line. */
+export function writtenAt({ file, line, column, endColumn }: SourceLocation): string | undefined {
+  if (endColumn === undefined) return undefined;
+  return lineOf(file, line).slice(column - 1, endColumn - 1);
+}
+
+function lineOf(file: string, line: number): string {
+  const { readFileSync } = process.getBuiltinModule("node:fs");
+  return readFileSync(file, "utf8").split("\n")[line - 1] ?? "";
+}
+
+/** Whether a function is written in JavaScript by the runtime's own authors. */
+export const isOfRuntime = (captures: Captures | undefined): boolean =>
+  captures?.script !== undefined && scriptOf(captures.script.id)?.url.startsWith("node:") === true;
 
 /** The runtime places a function at its first parenthesis, or at the parameter of `x => …`. */
 function parametersStart(text: string): number {

@@ -248,7 +248,9 @@ function each(cx: Lifting, node: ts.ForOfStatement, outer: Scope): Completion {
   const of = lifted(cx, node.expression, outer);
   const items =
     elementsOf(cx, of) ??
-    refuse("QKV147", `${node.expression.getText()} is ${describeLifted(of)}, no list known now`, node.expression);
+    refuse("QKV147", `${node.expression.getText()} is ${describeLifted(of)}, no list known now`, node.expression, {
+      help: "loop to the largest count known when the model is built, and index within",
+    });
   const { initializer } = node;
   if (!t.isVariableDeclarationList(initializer))
     return refuse("QKV142", "declare the variable: for (const x of …)", initializer);

@@ -1,8 +1,8 @@
 import type { ts } from "ts-morph";
-import { type Dim, show } from "../../ir/dim.ts";
+import { type Dim, evaluateKnown, show } from "../../ir/dim.ts";
 import { within } from "../../ir/index-expr/bounds.ts";
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, type IndexTable, lookup } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, type IndexTable, lengthOf, lookup } from "../../ir/index-expr/types.ts";
 import { nearestName } from "../../ir/nearest-name.ts";
 import { showType } from "../../ir/types.ts";
 import { activeBuilder } from "../builder.ts";
@@ -28,7 +28,12 @@ export function indexed(cx: Lifting, of: Lifted, at: Lifted, node: Access): Lift
     return refuse("QKV149", `an index is ${describeLifted(at)}, not a number`, node.argumentExpression ?? node);
   if (of.kind === "row") return row(cx, of.table, [...of.at, at.expr], node);
   if (of.kind === "list") return elementOf(cx, of.items, at.expr, "the list", node);
-  if (of.kind !== "live") return refuse("QKV149", `${describeLifted(of)} cannot be indexed`, node);
+  if (of.kind !== "live") {
+    const names = of.kind === "record" ? [...of.entries.keys()] : [];
+    return refuse("QKV149", `${describeLifted(of)} cannot be indexed by a number`, node, {
+      ...(names.length > 0 && { help: `there are ${names.join(", ")}, read by their names` }),
+    });
+  }
   if (at.expr.kind === "number" && !(of.value instanceof Tensor)) return liveElement(cx, of, at.expr.value, node);
   if (isArray(of.value) && !(of.value instanceof Tensor)) {
     const [first] = Array.from(of.value).filter((item) => item !== undefined);
@@ -54,7 +59,10 @@ function elementOf(cx: Lifting, items: readonly Lifted[], at: IndexExpr, name: s
   return items.reduceRight((rest, item, i) => choose(simplified("equal", at, constant(i)), item, rest, node));
 }
 
-function liveElement(cx: Lifting, { value, name }: Live, at: number, node: Access): Lifted {
+function liveElement(cx: Lifting, of: Live, at: number, node: Access): Lifted {
+  const { value, name } = of;
+  if (typeof value === "object" && value !== null && Object.hasOwn(value, at))
+    return cx.live((value as never)[at], `${name}[${at}]`);
   if (!isArray(value) && typeof value !== "string")
     return refuse("QKV149", `${name} is ${describe(value)}, which has no elements`, node, {
       ...(typeof value === "object" && { help: "a table is an array, or arrays of arrays, of numbers" }),
@@ -88,14 +96,15 @@ function checkInside(cx: Lifting, at: IndexExpr, size: Dim, name: string, node: 
       help: "write Math.floor(…) around it: division of integers gives fractions in JavaScript",
     });
   if (typeof size === "number" && within(bounds, size)) return;
+  if (at.kind === "index" && cx.lengths[lengthOf[at.name]] === size) return;
   if (cx.inside) return void cx.inside.push(insideOf(cx, at, size, name, node));
   const found = pointOutsideNow(cx, at, size);
   if (found) refuseOutside(found, size, name, place);
-  if (typeof size !== "number") return;
   const reached = { at, conditions: [...cx.conditions], tables: cx.tables };
-  cx.later.push((lengths) => {
-    const beyond = pointOutside(reached, size, lengths);
-    if (beyond) refuseOutside(beyond, size, name, place);
+  cx.later.push((lengths, sizes) => {
+    const known = evaluateKnown(size, sizes);
+    const beyond = known === undefined ? undefined : pointOutside(reached, known, lengths);
+    if (known !== undefined && beyond) refuseOutside(beyond, known, name, place);
   });
 }
 
@@ -187,7 +196,11 @@ function constantTable(value: unknown, name: string, node: ts.Node): IndexTable 
   if (wrong >= 0) {
     const big = typeof flat[wrong] === "bigint";
     refuse("QKV151", `${name} holds ${describe(flat[wrong])}; a table holds numbers, or true and false`, node, {
-      ...(big && { help: `write Array.from(${name}, Number) where it is declared` }),
+      help: big
+        ? `write Array.from(${name}, Number) where it is declared`
+        : typeof flat[wrong] === "string"
+          ? `make it numbers or truth outside of the function: const is = ${name}.map((x) => x === ${describe(flat[wrong])})`
+          : "make a table of one kind outside of the function, into a const",
     });
   }
   return { kind: "constant", name, truth, dims, data: Float64Array.from(flat, Number) };

@@ -48,7 +48,14 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
         help: "lengths are read from what attention is given: q.dim(2), k.dim(2)",
       },
     );
-  const mending = value.kind === "nothing" ? value.mending : undefined;
+  const mending =
+    value.kind === "nothing"
+      ? value.mending
+      : isFunction(value)
+        ? { help: `call it: ${node.getText()}(…)` }
+        : value.kind === "list" || (value.kind === "live" && Array.isArray(value.value))
+          ? { help: `index it: ${node.getText()}[…]` }
+          : undefined;
   return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, mending);
 }
 

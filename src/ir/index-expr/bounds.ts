@@ -1,6 +1,6 @@
 import { indexFunctions } from "./functions.ts";
 import type { IndexExpr, IndexTable, LengthName } from "./types.ts";
-import { partsInOrder, partsOf } from "./types.ts";
+import { lengthOf, partsInOrder, partsOf } from "./types.ts";
 
 /** What is known of the numbers an expression answers: all that are not NaN lie in [low, high]. */
 export interface Bounds {
@@ -39,8 +39,6 @@ export function boundsWithin(lengths: KnownLengths, tables: readonly IndexTable[
 }
 
 const unknownLength = 2 ** 31 - 1;
-const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const;
-
 function boundsOf(
   expr: IndexExpr,
   parts: readonly Bounds[],
@@ -109,7 +107,7 @@ type Binary = (x: number, y: number) => number;
 function corners(f: Binary, x: Bounds, y: Bounds, whole = x.whole && y.whole): Bounds {
   const finite = x.finite && y.finite;
   const values = [f(x.low, y.low), f(x.low, y.high), f(x.high, y.low), f(x.high, y.high)];
-  // Infinity - Infinity and 0 · Infinity of open bounds say nothing about the numbers between them.
+  // Infinity - Infinity of open bounds says nothing about the numbers between them.
   if (values.some(Number.isNaN)) return { ...anything, whole, finite };
   return { low: Math.min(...values), high: Math.max(...values), whole, finite };
 }
@@ -120,6 +118,14 @@ function power(x: Bounds, y: Bounds): Bounds {
   return { ...bounds, finite: bounds.finite && Number.isFinite(bounds.high) };
 }
 
+/** Of any number to a natural one. */
+function wholePower({ low, high, whole, finite }: Bounds, n: number): Bounds {
+  const [first, last] = [low ** n, high ** n];
+  const most = Math.max(first, last);
+  const least = n % 2 === 0 ? 0 : first;
+  return { low: least, high: most, whole, finite: finite && Number.isFinite(least) && Number.isFinite(most) };
+}
+
 function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bounds {
   const [x = anything, y = anything, z = anything] = parts;
   const { evaluate } = indexFunctions[fn];
@@ -127,14 +133,16 @@ function applied(fn: keyof typeof indexFunctions, parts: readonly Bounds[]): Bou
   switch (fn) {
     case "add":
     case "sub":
-    case "mul":
     case "min":
     case "max":
       return corners(evaluate as Binary, x, y);
+    case "mul":
+      // 0 times what is between open bounds is 0, or NaN.
+      return corners((a, b) => (a === 0 || b === 0 ? 0 : a * b), x, y);
     case "div":
       return y.low > 0 || y.high < 0 ? corners((a, b) => a / b, x, y, false) : anything;
     case "pow":
-      return x.low > 0 ? power(x, y) : anything;
+      return x.low > 0 ? power(x, y) : y.low === y.high && y.whole && isNatural(y) ? wholePower(x, y.low) : anything;
     case "neg":
       return { ...x, low: -x.high, high: -x.low };
     case "abs":

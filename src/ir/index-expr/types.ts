@@ -5,6 +5,8 @@ import { type IndexFn, indexFunctions } from "./functions.ts";
 
 export type IndexName = "b" | "h" | "q" | "k";
 export type LengthName = "B" | "H" | "Q" | "K";
+/** The length of the axis an index runs along. */
+export const lengthOf = { b: "B", h: "H", q: "Q", k: "K" } as const satisfies Readonly<Record<IndexName, LengthName>>;
 /** The sizes of the attention a formula belongs to. */
 export type Lengths = Readonly<Record<LengthName, Dim>>;
 

@@ -85,14 +85,14 @@ export function problemOf(node: Node, b: Build, unseen?: Unseen): MaskProblem {
   [mask, score] = [clamped(mask), clamped(score)];
   const formula = { expr: mask, tables };
   const added = addedTo(score);
-  const hides = maySayMinusInfinity(score);
+  const program = {
+    ...{ scale: attrs.scale, causal: false, normaliser: attrs.normaliser, tables, lengths },
+    formulas: { mask, score, prob: clamped(attrs.prob) },
+  };
+  const hides = maySayMinusInfinity(program);
   const isPlain = attrs.normaliser === "softmax" && attrs.prob === theScore() && added !== undefined && !hides;
   return {
-    ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula, unseen },
-    program: {
-      ...{ scale: attrs.scale, causal: false, normaliser: attrs.normaliser, tables, lengths },
-      formulas: { mask, score, prob: clamped(attrs.prob) },
-    },
+    ...{ node, b, q, k, v, sizes, added, isPlain, mask: formula, unseen, program },
     facts: maskFacts(formula, lengths),
     seesItself: !hides && seesItself(formula, sizes.queries, sizes.keys),
   };

@@ -39,6 +39,12 @@ const everySecond = (x: number) => {
   return out;
 };
 
+const reaches = { 0: "narrow", 1: "wide" };
+const options: { readonly [name: string]: number } & { readonly also?: (q: number) => boolean } = {
+  reach1: 3,
+  reach2: 9,
+};
+
 export const masks: Readonly<Record<string, MaskFunction>> = {
   causal,
   "sliding window": ({ q, k }) => q - k <= 4 && q >= k,
@@ -97,7 +103,13 @@ export const masks: Readonly<Record<string, MaskFunction>> = {
     }
     return distance < sum / 2 && !(q % 5 && k % 7);
   },
+  "texts and options known when it is built": ({ h, q, k }) => {
+    const reach = options[`reach${reaches[1] === "wide" ? 1 : 2}`] ?? 0;
+    return Math.abs(q - k) < reach + h && (options.also?.(q) ?? true);
+  },
 };
+
+const openings = [0, -Infinity, 0.5];
 
 /** T5's buckets of distances, 8 of them. */
 const bucket = (distance: number) => {
@@ -125,6 +137,12 @@ export const scores: Readonly<Record<string, ScoreFunction>> = {
   "causal as a score": (s, { q, k }) => (q >= k ? s : -Infinity),
   "window as a score, soft cap": (s, { q, k }) => (Math.abs(q - k) < 4 ? 3 * Math.tanh(s / 3) : -Infinity),
   guided: (s, { q, k }) => s - (1 - Math.exp(-((q / 17 - k / 17) ** 2) / (2 * 0.2 ** 2))),
+  "hidden by what it is": (s, { k }) => (s < 0 && k > 2 ? -Infinity : s < -1 ? -Infinity : s),
+  "hidden by a logarithm": (s, { q, k }) => s + Math.log((q % 3) * (k % 4)),
+  "hidden by the logarithm of the score": (s) => Math.log(Math.max(s, 0)),
+  "hidden by a table": (s, { q, k }) => s + openings[(q * 2 + k) % 3]!,
+  "rows hidden by a table": (s, { q }) => s + openings[q % 3]!,
+  "hidden by a division": (s, { q, k }) => s - 1 / ((q - k) % 4) ** 2,
   "no score at all": (_, { q, k }) => Math.sin(q) * Math.cos(k),
   "conditional bias": (s, { q, k }) => (k > q ? s - 2 : k === q ? s : s - 0.1 * (q - k)),
 };
