@@ -23,6 +23,8 @@ const wrong = [
   "shadowed",
   "clock",
   "inner",
+  "nan",
+  "other-length",
 ];
 
 beforeAll(built, buildTimeout);

@@ -119,6 +119,7 @@ function named(node: ts.Identifier, scope: Scope): Lifted {
     const variable = at.variables.get(name);
     if (variable) return variable.value;
     const captured = at.captured?.(name);
+    if (captured && Number.isNaN(knownValue(captured)?.value)) refuseNaN(node);
     if (captured) return captured.kind === "nothing" ? { ...captured, name, mending: withoutValue(name) } : captured;
   }
   if (name === "undefined") return nothing;
@@ -127,6 +128,13 @@ function named(node: ts.Identifier, scope: Scope): Lifted {
     return refuse("QKV143", "arguments is not seen by a formula", node, { help: "name the parameters" });
   return refuse("QKV141", `${name} is not declared where the function can see it`, node, {
     help: `a mask or score sees its own arguments and what stands around it: declare ${name} there with const`,
+  });
+}
+
+/** What JavaScript makes of arithmetic on a length that is not known yet. */
+function refuseNaN(node: ts.Identifier): never {
+  return refuse("QKV151", `${node.text} is NaN, not a number`, node, {
+    help: "a length that is not known when the model is built is read within the function: q.dim(2), k.dim(2)",
   });
 }
 

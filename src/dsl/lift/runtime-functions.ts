@@ -6,7 +6,7 @@ import type { LiveFunction } from "./captures.ts";
 import { refuse } from "./function-source.ts";
 import { fromLive, knownValue, type Lifted, type Lifting, never, nothing, numeric, truthOf } from "./lifted.ts";
 import { elementsOf } from "./tables.ts";
-import { asNumber, asTruth } from "./values.ts";
+import { asNumber, asTruth, isDim } from "./values.ts";
 
 /** What a function of the runtime means for arguments that depend on the indices; `at` are the arguments' places. */
 type Meaning = (cx: Lifting, args: readonly IndexExpr[]) => IndexExpr;
@@ -165,7 +165,7 @@ export function runtimeCall(
   }
   if (fn === Boolean) return truthOf(asTruth(cx, args[0] ?? nothing, place(0)));
   const values = args.map(knownValue);
-  if (pure.has(fn) && values.every((value) => value !== undefined && typeof value.value !== "bigint")) {
+  if (pure.has(fn) && values.every((value) => value && typeof value.value !== "bigint" && !isDim(value.value))) {
     const answer = (fn as (...args: unknown[]) => unknown)(...values.map((value) => value!.value));
     return cx.live(answer, node.getText());
   }

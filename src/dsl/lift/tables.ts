@@ -248,7 +248,9 @@ export function propertyOf(cx: Lifting, of: Lifted, name: string, node: ts.Node)
     case "nothing":
       return refuse("QKV151", `${of.name ?? "this"} is undefined, it has no "${name}"`, node);
   }
-  return refuse("QKV143", `${describeLifted(of)} has no "${name}" in a formula`, node);
+  return refuse("QKV143", `${describeLifted(of)} has no "${name}" in a formula`, node, {
+    help: "a mask or score is written with arithmetic, comparisons, Math and tables",
+  });
 }
 
 /** `of.name` of a live value. */
@@ -258,7 +260,10 @@ export function memberOf(cx: Lifting, of: Live, name: string, node: ts.Node): Li
   const found = (value as Readonly<Record<string, unknown>>)[name];
   if (found !== undefined || name in Object(value)) return cx.live(found, `${of.name}.${name}`);
   if (value instanceof Tensor)
-    return refuse("QKV151", `${of.name} has no "${name}"`, node, { notes: [`it is ${showType(value.value.type)}`] });
+    return refuse("QKV151", `${of.name} has no "${name}"`, node, {
+      notes: [`it is ${showType(value.value.type)}`],
+      help: `its elements are read by their indices, ${of.name}[i]; how many there are is ${of.name}.dim(0)`,
+    });
   const names = Object.keys(value);
   const nearest = nearestName(name, names);
   const mending = {

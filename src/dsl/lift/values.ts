@@ -59,7 +59,7 @@ export function asNumber(value: Lifted, node: ts.Node): IndexExpr {
   return refuse("QKV151", `${node.getText()} is ${describeLifted(value)}, not a number`, node, mending);
 }
 
-const isDim = (value: unknown): value is Dim => typeof value === "object" && value !== null && "terms" in value;
+export const isDim = (value: unknown): value is Dim => typeof value === "object" && value !== null && "terms" in value;
 
 /** Whether a value counts as true in JavaScript. */
 export function asTruth(cx: Lifting, value: Lifted, node: ts.Node): IndexExpr {
