@@ -85,6 +85,12 @@ def audio(batch, seq):
     return dict(input_features=torch.randn(batch, 8, 32), decoder_input_ids=ids(batch, seq))
 
 
+def heard(batch, seq):
+    mask = torch.ones(batch, 4 * seq + 3, dtype=torch.int64)
+    mask[-1, 3 * seq:] = 0
+    return dict(input_features=torch.randn(batch, 4 * seq + 3, 8), attention_mask=mask, decoder_input_ids=ids(batch, seq))
+
+
 def pixels(size):
     return lambda batch, _: dict(pixel_values=torch.randn(batch, 3, size, size))
 
@@ -377,6 +383,7 @@ CASES = {
     "bart": (transformer(hf.BartModel, hf.BartConfig, **seq2seq()), hidden, both, 6),
     "marian": (transformer(hf.MarianModel, hf.MarianConfig, **seq2seq()), hidden, both, 6),
     "whisper": (transformer(hf.WhisperModel, hf.WhisperConfig, **seq2seq(num_mel_bins=8, max_source_positions=16, max_target_positions=64)), hidden, audio, 6),
+    "speech2text": (transformer(hf.Speech2TextModel, hf.Speech2TextConfig, **seq2seq(input_feat_per_channel=8, conv_channels=16, max_source_positions=128, max_target_positions=64)), hidden, heard, 6),
     "gpt2": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), hidden, right, 2),
     "gpt2-left": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), hidden, left, 2),
     "gpt2-past": (transformer(hf.GPT2LMHeadModel, hf.GPT2Config, vocab_size=VOCAB, n_embd=35, n_layer=2, n_head=5, n_positions=64, bos_token_id=1, eos_token_id=2), cached, past(2, 5, 7), 2),

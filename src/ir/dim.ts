@@ -235,16 +235,23 @@ function isNatural(dim: Dim): boolean {
   return known;
 }
 
-/** What a sum is no less than: `n·⌈x / n⌉` is at least `x`, and `n·⌊x / n⌋` at most. */
+/**
+ * What a sum is no less than: `n·⌈x / n⌉` is at least `x`, and `n·⌊x / n⌋` at most; `⌊(x - c) / n⌋` is at least `⌊-c / n⌋`
+ * where `x` is not negative.
+ */
 function withoutQuotients(dim: DimExpr): Dim {
   return sum(
     dim.terms.map((term) => {
       const { coefficient, factors } = term;
       const [atom, power] = factors[0] ?? [];
-      const isAlone = factors.length === 1 && power === 1 && atom?.kind === "call" && isStatic(atom.right);
-      if (!isAlone || atom.right <= 0 || coefficient % atom.right !== 0) return intern([term]);
-      const isBound = atom.fn === "ceil" ? coefficient > 0 : atom.fn === "floor" && coefficient < 0;
-      return isBound ? mul(coefficient / atom.right, atom.left) : intern([term]);
+      if (factors.length !== 1 || power !== 1 || atom?.kind !== "call") return intern([term]);
+      const { fn, left, right } = atom;
+      if ((fn !== "ceil" && fn !== "floor") || !isStatic(right) || right <= 0) return intern([term]);
+      const isBound = fn === "ceil" ? coefficient > 0 : coefficient < 0;
+      if (isBound && coefficient % right === 0) return mul(coefficient / right, left);
+      const least = constantOf(left);
+      const isLow = coefficient > 0 && !isNatural(left) && isNatural(sub(left, least));
+      return isLow ? coefficient * folded[fn](least, right) : intern([term]);
     }),
   );
 }

@@ -266,6 +266,56 @@ test("no size of a tensor is a negative number", async () => {
   expect(opaque).toEqual([]);
 });
 
+describe("slices that step over an axis of open size", () => {
+  const turned = (start: number, end: number, step: number) =>
+    modelOf(
+      graph(
+        [
+          node("Slice", ["x", "start", "end", "axis", "step"], ["stepped"]),
+          node("Shape", ["stepped"], ["sizes"]),
+          node("Expand", ["w", "sizes"], ["y"]),
+        ],
+        [info("x", "f32", [2, "seq"])],
+        [info("y", "f32", [null, null]), info("stepped", "f32", [null, null])],
+        [
+          ...Object.entries({ start, end, axis: 1, step }).map(([name, value]) => tensor(name, "i64", [1], [value])),
+          tensor("w", "f32", [1], [3]),
+        ],
+      ),
+    );
+  const runs = [5, 4, 1].map((seq) => ({ x: numbers("f32", [2, seq]) }));
+  const far = 2 ** 40;
+
+  test.each([
+    [-1, -far, -1, "seq"],
+    [far, -far, -2, "ceil(seq/2)"],
+    [0, far, 2, "ceil(seq/2)"],
+    [1, far, 2, "stepped.1"],
+    [-2, -far, -1, "stepped.1"],
+    [0, -1, 2, "stepped.1"],
+  ])("from %d to %d by %d have %s", async (start, end, step, size) => {
+    const { graph: imported } = await roundTrip(turned(start, end, step), ...runs);
+    expect(showType(imported.outputs[0]!.value.type)).toBe(`f32[2, ${size}]`);
+  });
+});
+
+test("what only a run counts is as much as it is split into", async () => {
+  const file = modelOf(
+    graph(
+      [
+        node("NonZero", ["x"], ["places"]),
+        node("Split", ["places", "parts"], ["one", "two"], { axis: int(1) }),
+        node("Squeeze", ["two"], ["y"]),
+      ],
+      [info("x", "f32", ["n"])],
+      [info("y", "i64", [null])],
+      [tensor("parts", "i64", [2], [1, 2])],
+    ),
+  );
+  const { opaque } = await roundTrip(file, { x: fromNumbers("f32", [5], [1, 0, 1, 0, 1]) });
+  expect(opaque.map(({ operator }) => operator)).toEqual(["NonZero"]);
+});
+
 test.each([
   ["down by one", -1, (n: number) => [n - 1, -n]],
   ["by three", 3, (n: number) => [1 - n, n]],

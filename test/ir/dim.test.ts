@@ -129,6 +129,11 @@ describe("numbers for symbols", () => {
     expect(atLeast(S, mul(128, floorDiv(S, 128)))).toBe(true);
     expect(atLeast(mul(64, ceilDiv(S, 128)), S)).toBe(false);
     expect(atLeast(sub(S, 1), mul(128, floorDiv(S, 128)))).toBe(false);
+    expect(atLeast(floorDiv(sub(S, 1), 4), -1)).toBe(true);
+    expect(atLeast(floorDiv(sub(S, 1), 4), 0)).toBe(false);
+    expect(atLeast(ceilDiv(sub(S, 9), 4), -2)).toBe(true);
+    expect(atLeast(ceilDiv(sub(S, 9), 4), -1)).toBe(false);
+    expect(atLeast(floorDiv(sub(-1, S), 4), -1)).toBe(false);
     let deep: Dim = S;
     for (let i = 0; i < 60; i++) deep = mul(2, ceilDiv(sub(deep, 1), 2));
     expect(atLeast(deep, 1)).toBe(false);

@@ -1,4 +1,4 @@
-import { add, type Dim, floorDiv, isStatic, mul, sub } from "../../../ir/dim.ts";
+import { add, atLeast, ceilDiv, type Dim, floorDiv, isStatic, mul, sub } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import { isDType } from "../../../ir/dtype.ts";
 import { sameShape, type TensorType } from "../../../ir/types.ts";
@@ -98,6 +98,34 @@ const dtypeOfOperand = (i: number) => (cx: NodeContext) => typeOf(cx, i).dtype;
 const openAxes: TypeRule = (cx) => {
   const { dtype, shape } = typeOf(cx, 0);
   return [{ dtype, shape: shape.map((_, axis) => unknown(cx, axis)) }];
+};
+
+/** Bounds this far out are the ends of an axis, however long it is. */
+const beyondAll = 2 ** 30;
+
+/** How many places a slice takes of an axis from one of its ends to the other; undefined for other slices. */
+function steppedSize(size: Dim, start: Dim | undefined, end: Dim | undefined, step: number): Dim | undefined {
+  if (start === undefined || end === undefined || step === 0) return undefined;
+  const isWhole =
+    step > 0
+      ? start === 0 && atLeast(end, beyondAll)
+      : (start === -1 || atLeast(start, beyondAll)) && atLeast(-beyondAll, end);
+  return isWhole ? ceilDiv(size, Math.abs(step)) : undefined;
+}
+
+/** Axes that are not cut keep their sizes; older forms of the operator are left open. */
+const sliced: TypeRule = (cx) => {
+  const { dtype, shape } = typeOf(cx, 0);
+  const [starts, ends] = [cx.contents(1), cx.contents(2)];
+  const axes = cx.has(3) ? cx.numbersOrUndefined(3) : starts?.map((_, i) => i);
+  const steps = cx.has(4) ? cx.numbersOrUndefined(4) : axes?.map(() => 1);
+  if (cx.opset < 10 || !axes || !steps) return openAxes(cx);
+  const at = axes.map((axis) => cx.axis(axis, shape.length));
+  const sizes = shape.map((dim, axis) => {
+    const i = at.indexOf(axis);
+    return i < 0 ? dim : (steppedSize(dim, starts?.[i], ends?.[i], steps[i]!) ?? unknown(cx, axis));
+  });
+  return [{ dtype, shape: sizes }];
 };
 
 /** An axis made longer by a whole factor, or shorter by a power of two: ⌊n · factor⌋ as float32 has it. */
@@ -319,7 +347,7 @@ const table: Readonly<Record<string, TypeRule>> = {
   },
   Tile: openAxes,
   Pad: openAxes,
-  Slice: openAxes,
+  Slice: sliced,
   Resize: resized,
   Upsample: resized,
   Range: (cx) => [{ dtype: typeOf(cx, 0).dtype, shape: [unknown(cx, 0)] }],

@@ -218,6 +218,7 @@ const split: Conversion = (cx) => {
   const x = cx.value(0);
   const axis = cx.axis(cx.int("axis", 0), x.type.shape.length);
   const sizes = splitSizes(cx, x.type.shape[axis]!);
+  cx.same(x.type.shape[axis]!, sizes.reduce(add, 0));
   return cx.arena.node("split", [x], { axis, sizes }).results;
 };
 
