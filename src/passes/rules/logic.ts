@@ -91,6 +91,15 @@ export const logic: readonly Rule[] = [
     right: (m, b) => spread(b, m.value(m.number("c") === 0 ? "y" : "x"), m.root),
   }),
   rule({
+    name: "select-of-truths",
+    formula: "select(x, true, false) = x; not x the other way round",
+    left: t.select(x, c, d),
+    right: (m, b) => {
+      if (m.root.type.dtype !== "bool" || m.number("c") === m.number("d")) return undefined;
+      return b.broadcast(m.number("c") === 1 ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
+    },
+  }),
+  rule({
     name: "equal-of-select",
     formula: "(select(x, c, d) = y) = x where c is the number y and d another; not x the other way round",
     left: t.equal(t.select(x, c, d), y),
