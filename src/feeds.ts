@@ -4,7 +4,7 @@ import { bindDims } from "./ir/bind-dims.ts";
 import { holdsGraphs, subgraphsOf } from "./ir/cost.ts";
 import { fail } from "./ir/diagnostics.ts";
 import { type Dim, evaluate, isStatic, symbolsOf } from "./ir/dim.ts";
-import { isFloat, isInteger } from "./ir/dtype.ts";
+import { type DType, endsOf, isFloat, isInteger } from "./ir/dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./ir/graph.ts";
 import { fittingTables } from "./ir/table-sizes.ts";
 import type { HostTensor } from "./ir/tensor.ts";
@@ -113,13 +113,14 @@ export function dimsOfFeeds(
  * Random inputs a graph can take: floats are normal, indices stay within what they index, position ids are the last
  * positions there are, other integers are padding masks of ones and zeros. `varied` floats and integers come in rows of
  * special structure instead: zeros, equal elements, large and tiny ones, masks that hide everything; where `masked`,
- * integers and bools alone do. Depends on nothing but the arguments.
+ * integers and bools alone do. Where `wide`, integers that index nothing are of either sign and beyond 8 bits, as far as
+ * their type goes. Depends on nothing but the arguments.
  */
 export function randomFeeds(
   graph: Graph,
   dims: ReadonlyMap<string, number>,
   seed: number,
-  style: "plain" | "masked" | "varied" = "plain",
+  style: "plain" | "masked" | "varied" | "wide" = "plain",
 ): Map<string, HostTensor> {
   const limits = indexLimits(graph, dims);
   const inputs = graph.inputs.map((value) => {
@@ -138,12 +139,25 @@ export function randomFeeds(
     }
     if (!isInteger(spec.dtype)) return spec;
     if (high !== undefined) return { ...spec, fill: { kind: "integers", low: 0, high } };
+    if (style === "wide") return { ...spec, fill: { kind: "rows", ...wideRange(spec.dtype) } };
     if (/position_ids$/.test(spec.name))
       return { ...spec, fill: { kind: "positions", from: length - (spec.dims.at(-1) ?? 0) } };
     return { ...spec, fill: { kind: "mask" } };
   });
   return randomInputs(specs, seed);
 }
+
+/** Whole numbers that neither masks nor lengths are made of. */
+function wideRange(dtype: DType): { readonly low: number; readonly high: number } {
+  const [least, greatest] = endsOf(dtype)!;
+  return { low: Math.max(least, -300), high: Math.min(greatest, 300) + 1 };
+}
+
+/** Whether an input holds integers that index nothing. */
+export const takesFreeIntegers = (graph: Graph, dims: ReadonlyMap<string, number>): boolean => {
+  const limits = indexLimits(graph, dims);
+  return graph.inputs.some((value) => isInteger(value.type.dtype) && !limits.has(value));
+};
 
 const passesThrough = new Set(["cast", "reshape", "transpose", "broadcast", "slice", "concat"]);
 

@@ -1,11 +1,11 @@
 import type { Compiled } from "./compile.ts";
-import { dimsOfFeeds, randomFeeds } from "./feeds.ts";
+import { dimsOfFeeds, randomFeeds, takesFreeIntegers } from "./feeds.ts";
 import { costOf } from "./ir/cost.ts";
 import { evaluate } from "./ir/dim.ts";
 import { isFloat } from "./ir/dtype.ts";
 import type { Graph } from "./ir/graph.ts";
 import { inRuntime, type Reference, type Tensors } from "./reference.ts";
-import { sizesOfNothing, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
+import { longer as longerSizes, sizesOfNothing, sizesPastBranches, sizesToTry } from "./verify-sizes.ts";
 import type { Watched } from "./watch.ts";
 
 type Sizes = ReadonlyMap<string, number>;
@@ -13,6 +13,8 @@ type Sizes = ReadonlyMap<string, number>;
 const flopLimit = 4e9;
 /** Above this many operations passes are tried with one set of inputs for each set of sizes. */
 const flopsForTwo = 2e8;
+/** Up to this many they are tried with a length past the odd ones. */
+const flopsForLonger = 2e7;
 
 /**
  * One set of inputs. Those of special structure are not for the runtime: float32 has its own troubles with them. Masks
@@ -61,15 +63,35 @@ export function trialsOf({ declared, compiled }: Watched, seed: number, frozen?:
 }
 
 /**
- * Passes where there is nothing along one axis, as along the past of a first step; sizes at which the graph as declared
- * means nothing are left out. Not for the runtime, whose kernels are not made for it.
+ * For passes alone, whose reference takes what kernels of the runtime are not made for: nothing along one axis, as along
+ * the past of a first step; integers that are neither masks nor lengths; and a length past the odd ones, where that is
+ * cheap. What the graph as declared does not take is left out.
  */
-export async function trialsOfNothing({ declared, compiled }: Watched, seed: number, reference: Reference) {
+export async function trialsOfPasses(
+  { declared, compiled }: Watched,
+  { trials: usual }: Trials,
+  seed: number,
+  reference: Reference,
+): Promise<readonly Trial[]> {
+  if (!reference.isExact) return [];
+  const sizes = [...new Set(usual.map(({ dims }) => dims))];
+  const odd = sizes[1] ?? sizes[0]!;
+  const isCheap = (dims: Sizes, limit: number) => flopsOf(declared, dims) <= limit && takes(compiled, dims);
+  const greatest = Math.max(0, ...sizes.flatMap((dims) => [...dims.values()]));
+  const longer = longerSizes(declared).filter(
+    (dims) => Math.max(...dims.values()) > greatest && isCheap(dims, flopsForLonger),
+  );
+  const candidates = [
+    ...sizesOfNothing(declared)
+      .filter((dims) => isCheap(dims, flopsForTwo))
+      .map((dims) => ({ dims, style: "plain" as const })),
+    ...(takesFreeIntegers(declared, odd) && isCheap(odd, flopsForTwo) ? [{ dims: odd, style: "wide" as const }] : []),
+    ...longer.slice(0, 1).map((dims) => ({ dims, style: "plain" as const })),
+  ];
   const trials: Trial[] = [];
-  for (const dims of reference.isExact ? sizesOfNothing(declared) : [])
+  for (const { dims, style } of candidates)
     try {
-      if (flopsOf(declared, dims) > flopsForTwo || !takes(compiled, dims)) continue;
-      const feeds = randomFeeds(declared, dims, seed);
+      const feeds = randomFeeds(declared, dims, seed, style);
       await reference.outputs(declared, feeds);
       trials.push({ dims, feeds, ofPasses: true, ofRuntime: false });
     } catch {}

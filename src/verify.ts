@@ -16,7 +16,7 @@ import { roundingTolerance } from "./rounding.ts";
 import { modelBytes } from "./session.ts";
 import type { StageCheck, VerifyReport, VerifyRun } from "./verify-report.ts";
 import { longer } from "./verify-sizes.ts";
-import { refuses, type Trial, type Trials, trialOf, trialsOf, trialsOfNothing } from "./verify-trials.ts";
+import { refuses, type Trial, type Trials, trialOf, trialsOf, trialsOfPasses } from "./verify-trials.ts";
 import { messageOf, type Step, type Watched, watch } from "./watch.ts";
 
 type Sizes = ReadonlyMap<string, number>;
@@ -134,7 +134,7 @@ async function trialsFor(
     fail("QKV513", `evaluating @${watched.declared.name} in float64 would take too long`, {
       help: "leave sizes open, or fix smaller ones with --dims or --set",
     });
-  return { ...usual, trials: [...usual.trials, ...(await trialsOfNothing(watched, options.seed, reference))] };
+  return { ...usual, trials: [...usual.trials, ...(await trialsOfPasses(watched, usual, options.seed, reference))] };
 }
 
 /** Random tensors for all parameters, those included that training begins at zero or one. */

@@ -111,6 +111,17 @@ export const planted = {
   ),
   /** Makes an op that takes no integers. */
   reluOfAnything: passOf(rule({ name: "relu-of-anything", left: t.max(x, 0), right: t.relu(x) })),
+  /** Right for masks of zeros and ones, and for lengths up to 127. */
+  bytesForgotten: passOf(
+    rule({
+      name: "bytes-forgotten",
+      formula: "i64(i8(x)) = x",
+      left: t.cast(t.cast(x, { to: "i8" }), { to: "i64" }),
+      right: (m) => (m.value("x").type.dtype === "i64" ? m.value("x") : undefined),
+    }),
+  ),
+  /** Right for the first hundred positions. */
+  farForgotten: passOf(rule({ name: "far-forgotten", left: t.min(x, 100), right: x })),
   /** Right as long as biases are zero, as training begins with. */
   biasForgotten: passOf(
     rule({
