@@ -16,6 +16,9 @@ export const sameShape = (a: readonly Dim[], b: readonly Dim[]): boolean =>
   a.length === b.length && a.every((dim, i) => dim === b[i]);
 export const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
+/** An axis of a tensor, counted from the first one: negative ones are counted from behind. */
+export const axisFromFirst = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+
 /** Number of elements. */
 export const volume = ({ shape }: TensorType): Dim => product(shape);
 /** Bytes in memory. */
