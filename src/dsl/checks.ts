@@ -2,6 +2,7 @@ import { type DiagnosticCode, fail } from "../ir/diagnostics.ts";
 import type { Dim } from "../ir/dim.ts";
 import { parseDim } from "../ir/dim-parse.ts";
 import { type DType, dtypes, isDType } from "../ir/dtype.ts";
+import { axisFromFirst } from "../ir/types.ts";
 import type { DimLike } from "./shape-types.ts";
 
 const nameLimit = 1024;
@@ -84,6 +85,6 @@ export function checkOptions<T extends object>(given: T | undefined, known: read
 /** The axis counted from 0. Throws QKV110 outside `[-rank, rank)`. */
 export function checkAxis(axis: unknown, rank: number, what: string, code: DiagnosticCode = "QKV110"): number {
   if (Number.isSafeInteger(axis) && (axis as number) >= -rank && (axis as number) < rank)
-    return ((axis as number) + rank) % rank;
+    return axisFromFirst(axis as number, rank);
   return fail(code, `${what}: axis ${describe(axis)} does not fit rank ${rank}`);
 }

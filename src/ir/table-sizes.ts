@@ -16,6 +16,7 @@ import {
 import { isFloat } from "./dtype.ts";
 import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 import type { HostTensor } from "./tensor.ts";
+import { axisFromFirst } from "./types.ts";
 
 /** A table with as many rows as `rows`, of which a run reads as many as `read` from the start. */
 interface Reading {
@@ -149,8 +150,8 @@ function sliced(node: Node): Value {
   const [whole] = node.operands;
   const rank = whole!.type.shape.length;
   const { axis, start, end } = attrsOf(node, "slice");
-  const at = (axis + rank) % rank;
-  if (whole!.node.op !== "concat" || (attrsOf(whole!.node, "concat").axis + rank) % rank !== at) return whole!;
+  const at = axisFromFirst(axis, rank);
+  if (whole!.node.op !== "concat" || axisFromFirst(attrsOf(whole!.node, "concat").axis, rank) !== at) return whole!;
   let from: Dim = 0;
   for (const part of whole!.node.operands) {
     const to = add(from, part.type.shape[at]!);

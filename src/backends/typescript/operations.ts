@@ -10,6 +10,7 @@ import { attentionExtras } from "../../ir/ops/attention.ts";
 import type { OpName } from "../../ir/ops/index.ts";
 import { gatesOf } from "../../ir/ops/linear-attention.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
+import { axisFromFirst } from "../../ir/types.ts";
 import {
   type Code,
   call,
@@ -37,10 +38,9 @@ export type Writer = (node: Node) => Code;
 const operand = (node: Node, i: number): Code => ref(node.operands[i]!);
 const operands = (node: Node): readonly Code[] => node.operands.map(ref);
 const rankOf = (value: Value): number => value.type.shape.length;
-const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** The number a rank-0 constant of this element type is, where a number says it all. */
-export function numberOf({ node, type }: Value, dtype: DType): number | undefined {
+function numberOf({ node, type }: Value, dtype: DType): number | undefined {
   if (node.op !== "constant" || type.shape.length > 0 || type.dtype !== dtype) return undefined;
   const words = elementTexts(node.attrs.get("value") as HostTensor)?.[0];
   const value = words === undefined ? undefined : plainNumber(words);
@@ -90,7 +90,7 @@ const reduction =
   };
 
 const axisOption = (axis: number, x: Value): readonly Code[] =>
-  options({ axis: positive(axis, rankOf(x)) === rankOf(x) - 1 ? undefined : number(axis) });
+  options({ axis: axisFromFirst(axis, rankOf(x)) === rankOf(x) - 1 ? undefined : number(axis) });
 
 const alongAxis =
   (callee: "softmax" | "logSoftmax"): Writer =>
@@ -199,7 +199,7 @@ function scatter(node: Node): Code {
 function topK(node: Node): Code {
   const { k, axis, largest } = attrsOf(node, "topK");
   if (hasZero([k])) return anyOp(node);
-  const last = positive(axis, rankOf(node.operands[0]!)) === rankOf(node.operands[0]!) - 1;
+  const last = axisFromFirst(axis, rankOf(node.operands[0]!)) === rankOf(node.operands[0]!) - 1;
   return call(
     "topK",
     operand(node, 0),

@@ -2,7 +2,7 @@ import type { AttrSpecs } from "../attrs.ts";
 import type { Dim } from "../dim.ts";
 import { isFloat, isInteger } from "../dtype.ts";
 import type { InferContext } from "../op-def.ts";
-import { broadcastShapes, showShape, type TensorType } from "../types.ts";
+import { axisFromFirst, broadcastShapes, showShape, type TensorType } from "../types.ts";
 
 type Infer = InferContext<AttrSpecs>;
 
@@ -49,4 +49,4 @@ export const allButAxis = (
 
 /** The axis counted from 0, or undefined outside `[-rank, rank)`. */
 export const axisIn = (axis: number, rank: number): number | undefined =>
-  axis >= -rank && axis < rank ? (axis + rank) % rank : undefined;
+  axis >= -rank && axis < rank ? axisFromFirst(axis, rank) : undefined;

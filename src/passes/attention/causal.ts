@@ -4,6 +4,7 @@ import type { DType } from "../../ir/dtype.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import type { HostTensor } from "../../ir/tensor.ts";
 import { toFloat64 } from "../../ir/tensor.ts";
+import { axisFromFirst } from "../../ir/types.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
 
 /** Added to scores, or put in their place, this and less leaves no weight. */
@@ -54,7 +55,7 @@ function cutOf(value: Value, axes: PairAxes): { readonly tensor: HostTensor; rea
     if (current.node.op === "slice") {
       const { axis, start } = attrsOf(current.node, "slice");
       const { length } = inner.type.shape;
-      const fromLast = length - 1 - ((axis + length) % length);
+      const fromLast = length - 1 - axisFromFirst(axis, length);
       if (fromLast === axes.query) first = add(first, start);
       else if (start !== 0) return undefined;
     }

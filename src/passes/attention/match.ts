@@ -1,6 +1,6 @@
 import type { Build } from "../../ir/arena.ts";
 import type { Node, Value } from "../../ir/graph.ts";
-import { sameShape } from "../../ir/types.ts";
+import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
@@ -145,7 +145,7 @@ export function analyse(root: Node, at: number, b: Build): Candidate | Miss {
   if (isMiss(scores)) return scores;
   const groups = scores.steps;
   const rank = softmax.results[0]!.type.shape.length;
-  const axis = ((softmax.attrs.get("axis") as number) + rank) % rank;
+  const axis = axisFromFirst(softmax.attrs.get("axis") as number, rank);
   const normalised = groups[0]![axis]!;
   if (normalised.length !== 1) return miss(softmax.results[0]!, "the softmax runs over more than the keys");
   const roles = rolesOf({ scores, root, at, key: normalised[0]! });

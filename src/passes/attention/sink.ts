@@ -5,6 +5,7 @@ import type { Node, Value } from "../../ir/graph.ts";
 import { causalAmongLast } from "../../ir/index-analysis/diagonal.ts";
 import { substituteParts } from "../../ir/index-expr/substitute.ts";
 import { applied, constant, type IndexExpr, index, length, score as theScore } from "../../ir/index-expr/types.ts";
+import { axisFromFirst } from "../../ir/types.ts";
 
 /** A score for each query that takes part in the softmax and stands for no key (arXiv:2508.10925, §2). */
 export interface Sink {
@@ -22,7 +23,7 @@ export function sinkOf({ node: kept }: Value): Sink | undefined {
   const { length: rank } = joined.results[0]!.type.shape;
   const { axis: cut, start } = attrsOf(kept, "slice");
   const [axis, ...others] = new Set(
-    [cut, attrsOf(softmax!, "softmax").axis, attrsOf(joined, "concat").axis].map((at) => (at + rank) % rank),
+    [cut, attrsOf(softmax!, "softmax").axis, attrsOf(joined, "concat").axis].map((at) => axisFromFirst(at, rank)),
   );
   if (others.length > 0 || (start !== 0 && start !== 1)) return undefined;
   const [value, scores] = [joined.operands[1 - start]!, joined.operands[start]!];

@@ -3,7 +3,7 @@ import { followAxis } from "../../ir/axis-flow.ts";
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../../ir/tensor.ts";
-import { sameShape } from "../../ir/types.ts";
+import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import type { FuseContext, Matcher } from "../rewrite/fuse.ts";
 import { tensorOf } from "../rewrite/scalar.ts";
 import { reshaped } from "./axes.ts";
@@ -28,7 +28,7 @@ const range = (start: number, end: number): readonly number[] =>
 
 function takenBy(node: Node): Taken | undefined {
   const { shape } = node.operands[0]!.type;
-  const along = (at: number, places: Taken["places"]) => ({ axis: (at + shape.length) % shape.length, places });
+  const along = (at: number, places: Taken["places"]) => ({ axis: axisFromFirst(at, shape.length), places });
   if (node.op === "slice") {
     const { axis, start, end } = attrsOf(node, "slice");
     return isStatic(start) && isStatic(end) ? along(axis, [range(start, end)]) : undefined;
@@ -130,7 +130,7 @@ export const slicedWeights: Matcher = {
     const parts = allParts(weights, cx);
     const rank = weights.type.shape.length;
     const [first] = parts ?? [];
-    if (!parts || first!.axis === (attrsOf(node, "softmax").axis + rank) % rank) return undefined;
+    if (!parts || first!.axis === axisFromFirst(attrsOf(node, "softmax").axis, rank)) return undefined;
     const path = scorePath(node.operands[0]!);
     if (isMiss(path) || path.steps.some((step) => step.node.op === "reshape")) return undefined;
     const within = new Set([...path.steps.flatMap(nodesOfStep), path.product]);

@@ -1,7 +1,7 @@
 import type { Build } from "../../ir/arena.ts";
 import { type Dim, mul, sum } from "../../ir/dim.ts";
 import type { Value } from "../../ir/graph.ts";
-import { sameShape } from "../../ir/types.ts";
+import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import { type Match, type Rule, rule } from "../rewrite/rule.ts";
 import { a, loose, t, x, y } from "../rewrite/term.ts";
 
@@ -9,9 +9,8 @@ type Perm = readonly number[];
 
 export const isIdentity = (perm: Perm): boolean => perm.every((axis, i) => axis === i);
 /** The permutation that does `first`, then `second`. */
-export const compose = (first: Perm, second: Perm): Perm => second.map((axis) => first[axis]!);
+const compose = (first: Perm, second: Perm): Perm => second.map((axis) => first[axis]!);
 export const invert = (perm: Perm): Perm => perm.map((_, axis) => perm.indexOf(axis));
-const normalAxis = (axis: number, rank: number): number => (axis + rank) % rank;
 
 /** Whether a permutation only moves axes of size 1, so that the elements stay where they are. */
 function movesNothing(perm: Perm, shape: readonly Dim[]): boolean {
@@ -161,7 +160,7 @@ const cuts: readonly Rule[] = [
     }),
     right: (m, b) => {
       const rank = m.root.type.shape.length;
-      if (normalAxis(m.attr("p"), rank) !== normalAxis(m.attr("q"), rank)) return undefined;
+      if (axisFromFirst(m.attr("p"), rank) !== axisFromFirst(m.attr("q"), rank)) return undefined;
       const start = sum([m.attr<Dim>("s"), m.attr<Dim>("u")]);
       const end = sum([m.attr<Dim>("s"), m.attr<Dim>("w")]);
       return b.slice(m.value("x"), { axis: m.attr("q"), start, end });
@@ -219,7 +218,7 @@ function sliceOfConcat(m: Match): Value | undefined {
 }
 
 const sameAxis = (p: unknown, q: number, rank: number): boolean =>
-  normalAxis(p as number, rank) === normalAxis(q, rank);
+  axisFromFirst(p as number, rank) === axisFromFirst(q, rank);
 
 /** The whole that consecutive parts were cut from, where they are joined again in order. */
 function joinedAgain(parts: readonly Value[], axis: number): Value | undefined {
@@ -264,7 +263,7 @@ const joins: readonly Rule[] = [
       const alike =
         perm && parts.every(({ op, attrs }) => op === "transpose" && sameShape(attrs.get("perm") as Perm, perm));
       if (!alike) return undefined;
-      const axis = perm[normalAxis(m.attr("axis"), perm.length)]!;
+      const axis = perm[axisFromFirst(m.attr("axis"), perm.length)]!;
       return b.transpose(b.concat(...parts.map(({ operands }) => operands[0]!), { axis }), { perm });
     },
   }),
@@ -274,7 +273,7 @@ const reduceOps = ["reduceSum", "reduceMax", "reduceMin", "reduceMean"] as const
 
 /** The shape a reduction has when it keeps its axes. */
 const keptShape = (shape: readonly Dim[], axes: readonly number[]): readonly Dim[] => {
-  const reduced = new Set(axes.map((axis) => normalAxis(axis, shape.length)));
+  const reduced = new Set(axes.map((axis) => axisFromFirst(axis, shape.length)));
   return shape.map((dim, axis) => (reduced.has(axis) ? 1 : dim));
 };
 

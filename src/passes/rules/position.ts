@@ -1,7 +1,7 @@
 import type { Build } from "../../ir/arena.ts";
 import { type Dim, isStatic } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
-import { broadcastShapes, sameShape } from "../../ir/types.ts";
+import { axisFromFirst, broadcastShapes, sameShape } from "../../ir/types.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
@@ -17,7 +17,7 @@ export interface Part {
 
 export const isLast = (axis: number, value: Value): boolean => {
   const rank = value.type.shape.length;
-  return (axis + rank) % rank === rank - 1;
+  return axisFromFirst(axis, rank) === rank - 1;
 };
 
 /** A tensor as the part it is of the one it was cut from; itself where it was not. */

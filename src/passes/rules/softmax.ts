@@ -3,7 +3,7 @@ import { parseSpec } from "../../ir/contraction.ts";
 import type { Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { fromNumbers, toFloat64 } from "../../ir/tensor.ts";
-import { sameShape } from "../../ir/types.ts";
+import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import { maskedBelow } from "../attention/causal.ts";
 import { scorePath } from "../attention/scores.ts";
 import { fusion, type Rule, rule } from "../rewrite/rule.ts";
@@ -65,7 +65,7 @@ function isShift({ node }: Value, whole: Value, axis: number): boolean {
   return (
     node.attrs.get("keepDims") === true &&
     axes.length === 1 &&
-    (axes[0]! + length) % length === (axis + length) % length
+    axisFromFirst(axes[0]!, length) === axisFromFirst(axis, length)
   );
 }
 
@@ -114,7 +114,7 @@ function timesAtMostOne(b: Build, x: Value, c: number): Value | undefined {
 function inPlace({ attrs }: Node, at: number, axis: number): boolean {
   const { operands, result } = parseSpec(attrs.get("spec") as string);
   const labels = operands[at]!;
-  const summed = (axis + labels.length) % labels.length;
+  const summed = axisFromFirst(axis, labels.length);
   return (
     labels.length === result.length &&
     result.every((label, i) => (i === summed ? !labels.includes(label) : label === labels[i]))
@@ -318,7 +318,7 @@ export const softmaxRules: readonly Rule[] = [
       const axes = m.attr<readonly number[]>("axes");
       if (!x || !seen || !single(axes) || "reason" in scorePath(x)) return undefined;
       const { length } = x.type.shape;
-      const [axis, summed] = [attrsOf(kept!.node, "softmax").axis, axes[0]!].map((at) => (at + length) % length);
+      const [axis, summed] = [attrsOf(kept!.node, "softmax").axis, axes[0]!].map((at) => axisFromFirst(at, length));
       return axis === summed ? b.softmax(hiddenBy(b, x, seen), { axis: summed! }) : undefined;
     },
   }),
@@ -341,7 +341,7 @@ export const softmaxRules: readonly Rule[] = [
       const [x, added] = [m.value("x"), m.value("z")];
       const { shape } = x.type;
       const last = shape.length - 1;
-      const [axis, ...others] = m.attr<readonly number[]>("axes").map((each) => (each + shape.length) % shape.length);
+      const [axis, ...others] = m.attr<readonly number[]>("axes").map((each) => axisFromFirst(each, shape.length));
       const found = axis === last && others.length === 0 ? besides(b, x, added, last) : undefined;
       const rows = [...shape.slice(0, -1), 1];
       const path = found && scorePath(found.whole);

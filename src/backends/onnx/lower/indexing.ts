@@ -2,14 +2,15 @@ import { add, type Dim, divideExact, isStatic, product } from "../../../ir/dim.t
 import type { DType } from "../../../ir/dtype.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { indexing } from "../../../ir/ops/indexing.ts";
-import { cast, type LowerContext, type Lowerings, positive } from "./lowering.ts";
+import { axisFromFirst } from "../../../ir/types.ts";
+import { cast, type LowerContext, type Lowerings } from "./lowering.ts";
 import { int, type Ref, text } from "./ref.ts";
 import { reshape, transpose } from "./shape.ts";
 
 function gather({ e, operands, attrs: { batch, axis: along }, type }: LowerContext<"gather">): Ref {
   const [x, indices] = operands as readonly [Ref, Ref];
   const rank = x.type.shape.length;
-  const axis = positive(along, rank);
+  const axis = axisFromFirst(along, rank);
   if (batch === 0) return e.op(type, "Gather", operands, { axis: int(axis) });
   const elementwise = batch === rank - 1 && indices.type.shape.length === rank;
   if (elementwise) return e.op(type, "GatherElements", operands, { axis: int(axis) });
@@ -88,7 +89,7 @@ function scatter(context: LowerContext<"scatter">): Ref {
   // The runtime refuses indices of an empty axis.
   if (product(updates.type.shape) === 0) return x;
   const { batch, reduction } = attrs;
-  const axis = positive(attrs.axis, shape.length);
+  const axis = axisFromFirst(attrs.axis, shape.length);
   const count = product(indices.type.shape.slice(batch));
   const places = shape.map((dim, i) => (i < batch ? dim : i === axis ? count : 1));
   const spread = shape.map((dim, i) => (i === axis ? count : dim));
@@ -121,12 +122,12 @@ const searched: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "i64", "i8", 
 
 function topK({ e, node, operands: [x], attrs }: LowerContext<"topK">): readonly (Ref | undefined)[] {
   const { shape, dtype } = x!.type;
-  const axis = int(positive(attrs.axis, shape.length));
+  const axis = int(axisFromFirst(attrs.axis, shape.length));
   const types = node.results.map(({ type }) => type);
   const [values, indices] = node.results;
   // The runtime divides by zero over an empty tensor, whose first elements are as good as its largest.
   if (product(shape) === 0) {
-    const ends = [e.vector([0]), e.vector([attrs.k]), e.indices([positive(attrs.axis, shape.length)])];
+    const ends = [e.vector([0]), e.vector([attrs.k]), e.indices([axisFromFirst(attrs.axis, shape.length)])];
     const first = e.op(values!.type, "Slice", [x, ...ends]);
     return [first, cast(e, first, indices!.type.dtype)];
   }

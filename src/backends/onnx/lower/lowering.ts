@@ -30,9 +30,6 @@ export const lowerContext = <K extends OpName>(e: Emitter, node: Node): LowerCon
   type: node.results[0]!.type,
 });
 
-/** The axis counted from 0. */
-export const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
-
 /** The codes `Cast` names element types by. */
 const castCodes: Record<DType, number> = {
   f32: 1,

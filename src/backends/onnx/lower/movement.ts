@@ -1,7 +1,7 @@
 import { add, type Dim, isStatic, symbolsOf } from "../../../ir/dim.ts";
 import type { movement } from "../../../ir/ops/movement.ts";
-import { sameShape } from "../../../ir/types.ts";
-import { type LowerContext, type Lowerings, positive } from "./lowering.ts";
+import { axisFromFirst, sameShape } from "../../../ir/types.ts";
+import type { LowerContext, Lowerings } from "./lowering.ts";
 import { int, type Ref } from "./ref.ts";
 import { reshape, slice, transpose } from "./shape.ts";
 
@@ -12,7 +12,7 @@ function broadcast({ e, operands: [x], type }: LowerContext<"broadcast">): Ref {
 
 function split({ e, node, operands: [x], attrs }: LowerContext<"split">): readonly (Ref | undefined)[] {
   const { sizes } = attrs;
-  const axis = positive(attrs.axis, x!.type.shape.length);
+  const axis = axisFromFirst(attrs.axis, x!.type.shape.length);
   if (sizes.length === 1) return [x!];
   const used = node.results.filter((value) => e.isUsed(value));
   if (used.length === 1) {
@@ -30,7 +30,7 @@ function split({ e, node, operands: [x], attrs }: LowerContext<"split">): readon
 function pad({ e, operands: [x], attrs, type }: LowerContext<"pad">): Ref {
   const { shape, dtype } = x!.type;
   if (attrs.low === 0 && attrs.high === 0) return x!;
-  const axis = positive(attrs.axis, shape.length);
+  const axis = axisFromFirst(attrs.axis, shape.length);
   const at = (dim: Dim) => shape.map((_, i) => (i === axis ? dim : 0));
   const amounts = e.vector([...at(attrs.low), ...at(attrs.high)]);
   return e.op(type, "Pad", [x!, amounts, e.scalar(dtype, attrs.value)]);
@@ -38,7 +38,7 @@ function pad({ e, operands: [x], attrs, type }: LowerContext<"pad">): Ref {
 
 function concat({ e, operands, attrs, type }: LowerContext<"concat">): Ref {
   if (operands.length === 1) return operands[0]!;
-  return e.op(type, "Concat", operands, { axis: int(positive(attrs.axis, type.shape.length)) });
+  return e.op(type, "Concat", operands, { axis: int(axisFromFirst(attrs.axis, type.shape.length)) });
 }
 
 /**
@@ -57,7 +57,7 @@ export const movementLowerings: Lowerings<keyof typeof movement> = {
   transpose: ({ e, operands: [x], attrs }) => transpose(e, x!, attrs.perm),
   broadcast,
   slice: ({ e, operands: [x], attrs, type }) =>
-    slice(e, x!, positive(attrs.axis, type.shape.length), attrs.start, attrs.end, type.shape),
+    slice(e, x!, axisFromFirst(attrs.axis, type.shape.length), attrs.start, attrs.end, type.shape),
   concat,
   split,
   pad,

@@ -1,8 +1,9 @@
 import type { DType } from "../../../ir/dtype.ts";
 import type { reduce } from "../../../ir/ops/reduce.ts";
 import type { TensorType } from "../../../ir/types.ts";
+import { axisFromFirst } from "../../../ir/types.ts";
 import type { Emitter } from "./emitter.ts";
-import { type LowerContext, type Lowering, type Lowerings, positive, widened } from "./lowering.ts";
+import { type LowerContext, type Lowering, type Lowerings, widened } from "./lowering.ts";
 import { int, ints, type Ref } from "./ref.ts";
 
 type Reduction = "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceMean";
@@ -28,7 +29,7 @@ export function reduceTo(
 function reduction<K extends Exclude<keyof typeof reduce, "cumsum">>(opType: Reduction): Lowering<K> {
   return ({ e, operands, attrs, type }: LowerContext<K>) => {
     const [x] = operands;
-    const axes = attrs.axes.map((axis) => positive(axis, x!.type.shape.length)).sort((a, b) => a - b);
+    const axes = attrs.axes.map((axis) => axisFromFirst(axis, x!.type.shape.length)).sort((a, b) => a - b);
     const narrow = type.dtype === "i8" || type.dtype === "u8";
     const compute = (from: Ref, to: TensorType) => reduceTo(e, opType, from, axes, attrs.keepDims, to);
     return narrow ? widened(e, operands, type, "i32", ([wide], to) => compute(wide!, to)) : compute(x!, type);
@@ -39,7 +40,7 @@ function reduction<K extends Exclude<keyof typeof reduce, "cumsum">>(opType: Red
 const wideSums: Readonly<Partial<Record<DType, DType>>> = { i8: "i32", u8: "i32", f16: "f32", bf16: "f32" };
 
 function cumsum({ e, operands, attrs, type }: LowerContext<"cumsum">): Ref {
-  const axis = e.scalar("i64", positive(attrs.axis, type.shape.length));
+  const axis = e.scalar("i64", axisFromFirst(attrs.axis, type.shape.length));
   const flags = { exclusive: attrs.exclusive ? int(1) : undefined, reverse: attrs.reverse ? int(1) : undefined };
   return widened(e, operands, type, wideSums[type.dtype] ?? type.dtype, ([x], to) =>
     e.op(to, "CumSum", [x!, axis], flags),
