@@ -1,5 +1,5 @@
 import type { Build } from "../../../ir/arena.ts";
-import { lowest } from "../../../ir/attend.ts";
+import { causalMask, lowest } from "../../../ir/attend.ts";
 import { type Dim, mul, sub } from "../../../ir/dim.ts";
 import type { Value } from "../../../ir/graph.ts";
 import type { attentionExtras } from "../../../ir/ops/attention.ts";
@@ -123,7 +123,7 @@ function causalConstant(e: Emitter, length: number): Ref {
  */
 export function additiveMask({ e, extras, queries, keys }: Problem, causal: boolean): Ref {
   const b = e.arena.build;
-  const below = causal ? causalMask(e, queries, keys) : undefined;
+  const below = causal ? causalMask(b, { Q: queries, K: keys }) : undefined;
   const mask = extras.mask && below ? b.and(extras.mask, below) : (extras.mask ?? below);
   const { bias } = extras;
   const added = mask ? hiddenBy(e, mask, bias) : (bias ?? b.scalar(0, "f32"));
@@ -155,13 +155,6 @@ function isAbsorbed(e: Emitter, mask: Value, bias: Value): boolean {
 
 /** Half of the spacing of float32 at its lowest number is 1.01e31. */
 const mostAbsorbed = 1e31;
-
-function causalMask(e: Emitter, queries: Dim, keys: Dim): Value {
-  const b = e.arena.build;
-  const rows = b.reshape(b.iota({ size: queries }), { shape: [1, 1, queries, 1] });
-  const columns = b.reshape(b.iota({ size: keys }), { shape: [1, 1, 1, keys] });
-  return b.lessEqual(columns, rows);
-}
 
 function lowered(e: Emitter, value: Value): Ref {
   e.lower([value]);
