@@ -135,7 +135,6 @@ export const diagnostics = {
   QKV434: code("weights overflow the declared element type"),
   QKV435: code("no such tensor among the weights"),
   QKV436: code("a safetensors file cannot be written"),
-  QKV437: code("weights hold NaN or infinity"),
   QKV438: code("configuration that the model has no part for"),
   QKV440: code("execution provider unavailable"),
   QKV441: code("the runtime refused the model"),

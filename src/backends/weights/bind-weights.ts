@@ -6,24 +6,11 @@ import { applyPrefix, findPrefixes, type PrefixRule, storedByName } from "./matc
 import { quoteName } from "./quote-name.ts";
 import { type ParamSpec, type TensorInfo, unknownTensor, type WeightStore } from "./store.ts";
 
-export interface BindOptions {
-  /** Leave parameters without a stored tensor out instead of failing. Default false. */
-  readonly allowMissing?: boolean;
-  /** Fail where the store holds tensors no parameter asks for, instead of warning. Default false. */
-  readonly strictExtra?: boolean;
-  /** Set values beyond the declared type's range to its largest instead of failing with QKV434. Default false. */
-  readonly saturate?: boolean;
-  /** Fail with QKV437 on NaN or infinity instead of warning. Default false. */
-  readonly strictValues?: boolean;
-  /** The prefix rule to use instead of searching for one. */
-  readonly prefix?: PrefixRule;
-}
-
 /** Something odd that is no error. `kind` "extra" names tensors nobody asked for; the others count values of one tensor. */
 export type WeightWarning =
   | { readonly kind: "extra"; readonly names: readonly string[]; readonly message: string }
   | {
-      readonly kind: "nan" | "infinity" | "subnormal" | "all-zero" | "saturated";
+      readonly kind: "nan" | "infinity" | "subnormal" | "all-zero";
       readonly name: string;
       readonly count: number;
       readonly message: string;
@@ -35,8 +22,6 @@ export interface BoundWeights extends WeightStore {
   readonly storedNames: ReadonlyMap<string, string>;
   /** The prefix that made names meet, where one was needed. */
   readonly prefix: PrefixRule | undefined;
-  /** Declared parameters without a tensor; empty unless `allowMissing`. */
-  readonly missing: readonly string[];
   /** Stored tensors nobody asked for. */
   readonly extra: readonly string[];
   /** Warnings so far. Those about values appear when the tensor is read. */
@@ -60,14 +45,14 @@ const show = ({ dtype, dims }: TensorInfo): string => `${dtype}[${dims.join(", "
  * the other names carry or lack alike and that brings in more of them than their own names do. Throws QKV430 with a line for every missing, mismatched and (where something is wrong) extra tensor.
  * Reading throws QKV434 where values overflow the declared type.
  */
-export function bindWeights(params: readonly ParamSpec[], store: WeightStore, options: BindOptions = {}): BoundWeights {
+export function bindWeights(params: readonly ParamSpec[], store: WeightStore): BoundWeights {
   const declared = new Map(params.map((param) => [param.name, param]));
-  const resolution = resolveNames(declared, store, options.prefix);
+  const resolution = resolveNames(declared, store);
   const { storedNames, prefix } = resolution;
   const taken = new Set(storedNames.values());
   const extra = store.names().filter((name) => !taken.has(name));
   const missing = [...declared.keys()].filter((name) => !storedNames.has(name));
-  report(declared, store, resolution, missing, extra, options);
+  report(declared, store, resolution, missing, extra);
 
   const warnings: WeightWarning[] = [];
   if (extra.length > 0)
@@ -81,7 +66,6 @@ export function bindWeights(params: readonly ParamSpec[], store: WeightStore, op
     source: store.source,
     storedNames,
     prefix,
-    missing,
     extra,
     warnings: () => warnings,
     names: () => [...storedNames.keys()],
@@ -91,25 +75,21 @@ export function bindWeights(params: readonly ParamSpec[], store: WeightStore, op
       const known = cache.get(name);
       if (known !== undefined) return known;
       const [param, stored] = find(name);
-      const tensor = readConverted(param, stored, store, options, warnings);
+      const tensor = readConverted(param, stored, store, warnings);
       cache.set(name, tensor);
       return tensor;
     },
   };
 }
 
-function resolveNames(
-  declared: ReadonlyMap<string, ParamSpec>,
-  store: WeightStore,
-  given: PrefixRule | undefined,
-): Resolution {
+function resolveNames(declared: ReadonlyMap<string, ParamSpec>, store: WeightStore): Resolution {
   const storedBy = storedByName(store.names());
   const exact = new Set([...declared.keys()].filter((name) => storedBy.has(name)));
   const unresolved = [...declared.keys()].filter((name) => !exact.has(name));
   const free = new Set([...storedBy.keys()].filter((name) => !exact.has(name)));
   const fits = (name: string, found: string) =>
     sameDims(declared.get(name)!.dims, store.describe(storedBy.get(found)!).dims);
-  const found = given ? [given] : unresolved.length > 0 ? findPrefixes(unresolved, free, fits) : [];
+  const found = unresolved.length > 0 ? findPrefixes(unresolved, free, fits) : [];
   const rule = found.length === 1 ? found[0] : undefined;
   const renamed = new Map<string, string>();
   for (const name of unresolved) {
@@ -117,7 +97,7 @@ function resolveNames(
     if (full !== undefined && free.has(full)) renamed.set(name, full);
   }
   // Where most names agree as they are, a prefix that fits the rest is chance, not a convention.
-  const prefix = given !== undefined || renamed.size > exact.size ? rule : undefined;
+  const prefix = renamed.size > exact.size ? rule : undefined;
   const storedNames = new Map<string, string>();
   for (const name of declared.keys()) {
     const full = exact.has(name) ? name : prefix && renamed.get(name);
@@ -132,14 +112,11 @@ function report(
   resolution: Resolution,
   missing: readonly string[],
   extra: readonly string[],
-  options: BindOptions,
 ): void {
   const mismatches = [...resolution.storedNames].flatMap(([name, stored]) =>
     describeMismatch(declared.get(name)!, stored, store.describe(stored)),
   );
-  const missingFails = missing.length > 0 && !options.allowMissing;
-  const extraFails = extra.length > 0 && options.strictExtra === true;
-  if (mismatches.length === 0 && !missingFails && !extraFails) return;
+  if (mismatches.length === 0 && missing.length === 0) return;
 
   const nearest = nearestNames(missing, extra);
   const notes = [
@@ -154,14 +131,14 @@ function report(
   ].flatMap(([count, word]) => (count ? [`${count} ${word}`] : []));
   fail("QKV430", `${store.source} does not fit the model: ${counts.join(", ")}`, {
     notes,
-    help: adviceFor(resolution.ambiguous, missingFails),
+    help: adviceFor(resolution.ambiguous, missing.length > 0),
   });
 }
 
-function adviceFor(ambiguous: readonly PrefixRule[], missingFails: boolean): string {
+function adviceFor(ambiguous: readonly PrefixRule[], isMissing: boolean): string {
   if (ambiguous.length > 0)
-    return `name one prefix: ${ambiguous.map(({ action, prefix }) => `${action} ${quoteName(prefix)}`).join(" or ")} fits equally well`;
-  if (missingFails) return "name the parameters as the weights do, or use the weights this model was made for";
+    return `name the parameters as the weights do: to ${ambiguous.map(({ action, prefix }) => `${action} ${quoteName(prefix)}`).join(" or ")} fits equally well`;
+  if (isMissing) return "name the parameters as the weights do, or use the weights this model was made for";
   return "declare the shapes and types the weights have, or use the weights this model was made for";
 }
 
@@ -183,27 +160,16 @@ const transposedHint = (param: TensorInfo, info: TensorInfo): string =>
     ? " (transposed: declare the parameter with the dims reversed)"
     : "";
 
-function readConverted(
-  param: ParamSpec,
-  stored: string,
-  store: WeightStore,
-  options: BindOptions,
-  warnings: WeightWarning[],
-): HostTensor {
-  const { tensor, clipped } = convertTensor(store.read(stored), param.dtype);
+function readConverted(param: ParamSpec, stored: string, store: WeightStore, warnings: WeightWarning[]): HostTensor {
+  const { tensor, beyond } = convertTensor(store.read(stored), param.dtype);
   const where = `${store.source}: tensor ${quoteName(stored)}`;
   const warn = (kind: Exclude<WeightWarning["kind"], "extra">, count: number, what: string) =>
     count > 0 && warnings.push({ kind, name: stored, count, message: `${where}: ${count} values ${what}` });
-  if (clipped > 0 && !options.saturate)
-    fail("QKV434", `${where} has ${clipped} values beyond the range of ${param.dtype}`, {
-      help: "keep the parameter in a wider type, or saturate",
+  if (beyond > 0)
+    fail("QKV434", `${where} has ${beyond} values beyond the range of ${param.dtype}`, {
+      help: "keep the parameter in a wider type",
     });
   const census = takeCensus(tensor);
-  if (options.strictValues && census.nan + census.infinite > 0)
-    fail("QKV437", `${where} has ${census.nan} NaN and ${census.infinite} infinite values`, {
-      help: "use weights from a run that converged",
-    });
-  warn("saturated", clipped, `were set to the largest ${param.dtype}`);
   warn("nan", census.nan, "are NaN");
   warn("infinity", census.infinite, "are infinite");
   warn("subnormal", census.subnormal, "are subnormal, which is slow on some processors");

@@ -2,20 +2,11 @@ import { allocate, type DType, isFloat, type TypedArray } from "../../ir/dtype.t
 import { numberToBfloat16, numberToFloat16 } from "../../ir/float16.ts";
 import { castTensor, type HostTensor, hostTensor, toFloat64 } from "../../ir/tensor.ts";
 
-/** A converted tensor and how many finite values the new type could not hold. */
+/** A converted tensor, and how many finite values the new type has no number for: these are wrong in it. */
 export interface Conversion {
   readonly tensor: HostTensor;
-  readonly clipped: number;
+  readonly beyond: number;
 }
-
-type FloatDType = "f64" | "f32" | "f16" | "bf16";
-
-const largest: Record<FloatDType, number> = {
-  f64: Number.MAX_VALUE,
-  f32: 2 ** 128 - 2 ** 104,
-  f16: 65504,
-  bf16: 2 ** 128 - 2 ** 120,
-};
 
 const integerRanges: Partial<Record<DType, readonly [low: bigint, high: bigint]>> = {
   i64: [-(2n ** 63n), 2n ** 63n - 1n],
@@ -33,48 +24,41 @@ export function isConvertible(from: DType, to: DType): boolean {
 
 /**
  * Converts between types for which `isConvertible` holds. Floats round to nearest even; finite values beyond the new
- * type's range are counted and set to the nearest value it has; infinities and NaN stay what they are.
+ * type's range are counted; infinities and NaN stay what they are.
  */
 export function convertTensor(tensor: HostTensor, dtype: DType): Conversion {
-  if (tensor.dtype === dtype) return { tensor, clipped: 0 };
-  if (dtype === "bool" || tensor.dtype === "bool") return { tensor: castTensor(tensor, dtype), clipped: 0 };
+  if (tensor.dtype === dtype) return { tensor, beyond: 0 };
+  if (dtype === "bool" || tensor.dtype === "bool") return { tensor: castTensor(tensor, dtype), beyond: 0 };
   if (!isFloat(dtype)) return convertIntegers(tensor, dtype);
   if (dtype === "f64" || (dtype === "f32" && tensor.dtype !== "f64"))
-    return { tensor: castTensor(tensor, dtype), clipped: 0 };
-  return narrowFloats(tensor, dtype as FloatDType);
+    return { tensor: castTensor(tensor, dtype), beyond: 0 };
+  return narrowFloats(tensor, dtype);
 }
 
-function narrowFloats(tensor: HostTensor, dtype: FloatDType): Conversion {
+function narrowFloats(tensor: HostTensor, dtype: DType): Conversion {
   const values = tensor.data instanceof Float32Array ? tensor.data : toFloat64(tensor);
   const data = allocate(dtype, values.length);
-  const bound = largest[dtype];
   const encode = dtype === "f16" ? numberToFloat16 : dtype === "bf16" ? numberToBfloat16 : Math.fround;
-  const isBits = dtype !== "f32";
   const infinities = [encode(Number.POSITIVE_INFINITY), encode(Number.NEGATIVE_INFINITY)];
-  let clipped = 0;
+  let beyond = 0;
   for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    const encoded = encode(value);
+    const encoded = encode(values[i]!);
     data[i] = encoded;
-    const overflowed = isBits ? infinities.includes(encoded) : !Number.isFinite(encoded);
-    if (!overflowed || !Number.isFinite(value)) continue;
-    clipped++;
-    data[i] = encode(value < 0 ? -bound : bound);
+    if (infinities.includes(encoded) && Number.isFinite(values[i])) beyond++;
   }
-  return { tensor: hostTensor(dtype, tensor.dims, data), clipped };
+  return { tensor: hostTensor(dtype, tensor.dims, data), beyond };
 }
 
 function convertIntegers(tensor: HostTensor, dtype: DType): Conversion {
   const [low, high] = integerRanges[dtype]!;
   const data = allocate(dtype, tensor.data.length);
-  let clipped = 0;
+  let beyond = 0;
   for (let i = 0; i < data.length; i++) {
     const value = BigInt(tensor.data[i]!);
-    const kept = value < low ? low : value > high ? high : value;
-    if (kept !== value) clipped++;
-    data[i] = data instanceof BigInt64Array ? kept : Number(kept);
+    if (value < low || value > high) beyond++;
+    data[i] = data instanceof BigInt64Array ? value : Number(value);
   }
-  return { tensor: hostTensor(dtype, tensor.dims, data), clipped };
+  return { tensor: hostTensor(dtype, tensor.dims, data), beyond };
 }
 
 /** What is odd about a tensor's values. Subnormals are counted in f32 and f64 only, where they slow processors down. */
