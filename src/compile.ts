@@ -119,7 +119,7 @@ export async function compile(model: Buildable | Declared, options: CompileOptio
   };
   const cx = { arena, target, dims: sizes, weights, runtime: constantRuntime(arena), options: passOptions };
   const instruments = [verifyEach((graph) => verifyGraph(graph, { arena, verified })), ...(options.instruments ?? [])];
-  const { graph, steps } = await runPipeline(declared, pipelineOf(options, target), cx, instruments);
+  const { graph, steps } = await runPipeline(declared, pipelineOf(options), cx, instruments);
   const metadata = new Map([
     ["qkv.source", options.source ?? declared.name],
     ["qkv.target", target.name],
@@ -164,10 +164,10 @@ function maskNamed(graph: Graph, name: string): PaddingMask {
   });
 }
 
-function pipelineOf(options: CompileOptions, target: Target) {
+function pipelineOf(options: CompileOptions) {
   if (options.passes)
     return [...options.passes, "legalise"].flatMap((pass) => (typeof pass === "string" ? passesNamed([pass]) : [pass]));
-  return options.naive ? naive : optimise(target);
+  return options.naive ? naive : optimise;
 }
 
 /**

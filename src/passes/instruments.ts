@@ -32,13 +32,3 @@ export const printAfter = (names: readonly string[], print: (step: PassStep) => 
     if (names.includes("all") || names.includes(step.pass.name)) print(step);
   },
 });
-
-/** Collects milliseconds per pass, summed over its runs. */
-export function timings(): { readonly instrument: Instrument; readonly milliseconds: ReadonlyMap<string, number> } {
-  const milliseconds = new Map<string, number>();
-  const instrument: Instrument = {
-    after: ({ pass, milliseconds: spent }) =>
-      void milliseconds.set(pass.name, (milliseconds.get(pass.name) ?? 0) + spent),
-  };
-  return { instrument, milliseconds };
-}

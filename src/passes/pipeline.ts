@@ -16,7 +16,6 @@ import { project } from "./project.ts";
 import { reassociate } from "./reassociate.ts";
 import { schedule } from "./schedule.ts";
 import { share } from "./share.ts";
-import type { Target } from "./target.ts";
 import { unpad } from "./unpad.ts";
 import { widen } from "./widen.ts";
 
@@ -51,7 +50,7 @@ export const passes: readonly Pass[] = [
 export const naive: readonly Pass[] = [legalise];
 
 /** Everything. What a target has and prefers, passes read from the context. */
-export const optimise = (_target: Target): readonly Pass[] => [
+export const optimise: readonly Pass[] = [
   widen,
   canonicalise,
   foldConstants,
