@@ -231,7 +231,7 @@ async function runCandidates(
  * What outputs should be: by the float64 evaluator where that is quick, else by the runtime computing in float64. With
  * operators only the runtime has, what the file gives as it is; without a file, the naive graph.
  */
-export async function referenceOutputs(
+async function referenceOutputs(
   naive: Compiled,
   feeds: ReadonlyMap<string, HostTensor>,
   dims: ReadonlyMap<string, number>,

@@ -155,7 +155,7 @@ function renderRun(run: RunReport): string {
 }
 
 /** What each pass did, one line per rule. */
-export function renderPasses({ passes }: Pick<CompareReport, "passes">): string {
+function renderPasses({ passes }: Pick<CompareReport, "passes">): string {
   const lines = passes.flatMap(({ name, rules, flops, nodes, notes }) => {
     const fired = Object.entries(rules.fired).map(([rule, count]) => `${rule} ×${count}`);
     if (fired.length === 0 && nodes.before === nodes.after) return [];

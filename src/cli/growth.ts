@@ -9,7 +9,7 @@ export const growthCells = (symbol: string, { flops, bytes, peakBytes, latencyMs
   [flops, bytes, peakBytes, latencyMs].map((growth) => showOrder(symbol, growth));
 
 /** `seq^2` where a formula says so, `~ seq^1.03` where it is a fit, `-` where nothing can be said. */
-export function showOrder(symbol: string, { order, by }: GrowthOrder): string {
+function showOrder(symbol: string, { order, by }: GrowthOrder): string {
   if (order === null) return "-";
   if (by === "fit") return `~ ${symbol}^${order.toFixed(2)}`;
   if (order === 0) return "constant";

@@ -106,11 +106,3 @@ export function parseNatural(option: string, text: string): number {
     fail("QKV501", `${option} takes a natural number, not "${text}"`);
   return value;
 }
-
-/** One of a fixed set of words. */
-export function parseChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {
-  return (
-    choices.find((choice) => choice === text) ??
-    fail("QKV501", `${option} "${text}" is unknown`, { help: `choose ${choices.join(", ")}` })
-  );
-}

@@ -5,7 +5,7 @@ import { type ExitCode, QkvError, type SourceLocation } from "../ir/diagnostics.
 import { printable } from "../ir/printable.ts";
 
 /** The source lines around a place, with carets under it; empty where the file cannot be read. */
-export function codeFrame({ file, line, column, endColumn }: SourceLocation): readonly string[] {
+function codeFrame({ file, line, column, endColumn }: SourceLocation): readonly string[] {
   if (!existsSync(file)) return [];
   const source = readFileSync(file, "utf8").split(/\r?\n/)[line - 1];
   if (source === undefined) return [];

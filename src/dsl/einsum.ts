@@ -130,7 +130,7 @@ export function matmul<A extends Tensor, B extends Tensor>(
   return run(matmul, [x, y], (b) => product(b, asTensor(b, x, "x"), asTensor(b, y, "y"))) as never;
 }
 
-export function product(b: Builder, x: Tensor, y: Tensor): Tensor {
+function product(b: Builder, x: Tensor, y: Tensor): Tensor {
   const notes = [`x: ${showType(x.value.type)}    y: ${showType(y.value.type)}`];
   for (const [name, { rank }] of Object.entries({ x, y }))
     if (rank < 2) fail("QKV110", `matmul: ${name} has ${rank} axes; a matrix has 2`, { notes });

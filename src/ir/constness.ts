@@ -1,7 +1,7 @@
 import { opDef } from "./arena.ts";
 import type { AttrKind, AttrValue } from "./attrs.ts";
 import { type Dim, isStatic } from "./dim.ts";
-import { type Graph, type Node, nodesOf, topological, type Value } from "./graph.ts";
+import { type Graph, type Node, nodesOf, type Value } from "./graph.ts";
 
 /**
  * Nodes whose results are known before any input is: below them are only parameters, constants, and counts without
@@ -9,11 +9,6 @@ import { type Graph, type Node, nodesOf, topological, type Value } from "./graph
  */
 export function foldableNodes(graph: Graph): ReadonlySet<Node> {
   return collect(nodesOf(graph), new Set());
-}
-
-/** Whether one value is foldable, by looking at everything below it. For many values, use `foldableNodes`. */
-export function isFoldable(value: Value): boolean {
-  return collect(topological([value]), new Set()).has(value.node);
 }
 
 const reaching = new WeakMap<Node, boolean>();

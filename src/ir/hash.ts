@@ -5,7 +5,7 @@ import { tensorBytes } from "./tensor.ts";
  * A 64-bit hash of bytes as 16 hexadecimal digits: two lanes of FNV-1a with different offsets, each mixed at the end
  * as MurmurHash3 does. For telling contents apart, not against an adversary.
  */
-export function hashBytes(bytes: Uint8Array): string {
+function hashBytes(bytes: Uint8Array): string {
   let low = 0x811c9dc5;
   let high = 0x9747b28c;
   for (let i = 0; i < bytes.length; i++) {

@@ -1,7 +1,7 @@
 import { type Dim, evaluate, isStatic, symbolsOf } from "../ir/dim.ts";
 
 /** What an unknown length is taken to be; an unknown batch is 1. */
-export const assumedLength = 512;
+const assumedLength = 512;
 
 /** Whether a name is that of a batch. */
 export const isBatch = (name: string): boolean => /^(b|bs|batch\w*|n_batch)$/i.test(name);

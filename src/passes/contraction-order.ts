@@ -30,15 +30,3 @@ export const orderCost = (problem: OrderProblem, steps: readonly Step[]): OrderC
 /** Operands one after the other, as written. */
 export const leftToRight = (count: number): readonly Step[] =>
   Array.from({ length: Math.max(0, count - 1) }, (_, i): Step => (i === 0 ? [0, 1] : [count + i - 1, i + 1]));
-
-/**
- * Operations of the contraction as one loop nest over all labels, in no order at all: the product of all sizes, times
- * the number of factors where something is summed and times one less where not.
- */
-export function naiveOperations({ spec, sizes }: OrderProblem): number {
-  const labels = new Set(spec.operands.flat());
-  let space = 1;
-  for (const label of labels) space *= sizes.get(label) ?? 1;
-  const factors = Math.max(1, spec.operands.length - 1);
-  return space * (factors + (labels.size > spec.result.length ? 1 : 0));
-}

@@ -28,7 +28,7 @@ export interface Crossover {
 }
 
 /** Lengths beyond this are not considered. */
-export const longest = 2 ** 20;
+const longest = 2 ** 20;
 
 /**
  * Where `second` becomes cheaper than `first` as `symbol` grows from 1. A difference that is linear in the symbol, up to

@@ -30,7 +30,7 @@ function hasFewPairs(q: Value, v: Value, dims: ReadonlyMap<string, number>): boo
 }
 
 /** Attention without a softmax over all keys is a product of three: `reassociate` orders it. */
-export const linearAttention: Matcher = {
+const linearAttention: Matcher = {
   name: "linear-attention",
   formula: 'attention(q, k, v, normaliser = "none") = scale · contract(contract(q, k), v)',
   roots: ["attention"],
@@ -62,7 +62,7 @@ const weighing = ({ normaliser, scale }: { readonly normaliser: string; readonly
 const replaced = (root: Node, value: Value): Fusion => ({ values: [value], covered: [root] });
 
 /** Causal attention without a softmax: within chunks as it is, from chunk to chunk as a state. */
-export const chunkAttention: Matcher = {
+const chunkAttention: Matcher = {
   name: "chunk-attention",
   formula: 'attention(q, k, v, causal, normaliser = "none") = within chunks + what earlier chunks left in a state',
   roots: ["attention"],
@@ -87,7 +87,7 @@ function forWidths(choice: ChunkChoice, { q, v }: Pick<Recurrence, "q" | "v">): 
 }
 
 /** A recurrence over single positions becomes one over chunks. */
-export const chunkRecurrence: Matcher = {
+const chunkRecurrence: Matcher = {
   name: "chunk-recurrence",
   formula: "linearAttention(q, k, v, gates) = within chunks + what earlier chunks left in a state",
   roots: ["linearAttention"],

@@ -92,7 +92,7 @@ export function planPairOnce(request: PlanRequest, known: Map<string, PairPlan>)
 }
 
 /** The cheapest way to contract two operands whose labels are distinct and all needed by the result or the other side. */
-export function planPair(request: PlanRequest): PairPlan {
+function planPair(request: PlanRequest): PairPlan {
   const planner = new PairPlanner(request);
   const inner = request.left.labels.some(
     (label) => request.right.labels.includes(label) && !request.kept.includes(label),

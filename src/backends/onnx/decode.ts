@@ -15,7 +15,7 @@ export interface ReadLimits extends WireLimits {
   readonly externalBytes: number;
 }
 
-export const defaultLimits: ReadLimits = {
+const defaultLimits: ReadLimits = {
   depth: 100,
   fields: 2 ** 24,
   listElements: 2 ** 25,

@@ -81,7 +81,7 @@ async function tryProvider(name: ExecutionProvider): Promise<ProviderReport> {
 }
 
 /** Tries opsets upwards; a runtime refuses those newer than it knows. */
-export async function opsetCeiling(): Promise<number> {
+async function opsetCeiling(): Promise<number> {
   let ceiling = 0;
   for (let opset = 13; opset < 100; opset++) {
     try {

@@ -91,7 +91,7 @@ export const dim = (value: Dim): Code => (typeof value === "number" ? number(val
 export const dims = (shape: readonly Dim[]): Code => list(shape.map(dim));
 
 /** The parts an expression is made of directly. */
-export function partsOf(code: Code): readonly Code[] {
+function partsOf(code: Code): readonly Code[] {
   switch (code.kind) {
     case "call":
       return code.args;

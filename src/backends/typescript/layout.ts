@@ -44,7 +44,7 @@ function within(open: string, items: readonly Code[], close: string): string | u
 const entryText = (key: string, value: string | undefined) =>
   value === undefined ? undefined : key === value ? key : `${keyText(key)}: ${value}`;
 
-export const keyText = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : jsonText(key));
+const keyText = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : jsonText(key));
 
 /** Lists of lists and of objects are written a line each, however short. */
 const isMatrix = ({ items }: Extract<Code, { kind: "list" }>): boolean => {

@@ -104,7 +104,7 @@ function unsupported(t: typeof ts, node: ts.Expression): never {
 }
 
 /** A number; truth counts as 0 or 1. */
-export function liftedNumber(cx: Lifting, node: ts.Expression, scope: Scope): IndexExpr {
+function liftedNumber(cx: Lifting, node: ts.Expression, scope: Scope): IndexExpr {
   return asNumber(lifted(cx, node, scope), node);
 }
 

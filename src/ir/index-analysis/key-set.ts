@@ -131,7 +131,7 @@ function swept(x: KeySet, y: KeySet, join: Join, course: Course): KeySet {
 }
 
 /** Appends a stretch where it is not empty, joined to the last where they touch. */
-export function push(out: Stretch[], start: Moving, end: Moving, pattern: Pattern | undefined, course: Course): void {
+function push(out: Stretch[], start: Moving, end: Moving, pattern: Pattern | undefined, course: Course): void {
   if (course.atLeast(start, end)) return;
   const last = out.at(-1);
   if (last && isSame(last.end, start) && samePattern(last.pattern, pattern))
@@ -166,7 +166,7 @@ function joinedPattern(
 }
 
 /** Cuts of one period, moved by an offset in [0, of) and repeated over `period`. */
-export function repeated(cuts: readonly number[], of: number, offset: number, period: number): number[] {
+function repeated(cuts: readonly number[], of: number, offset: number, period: number): number[] {
   if (offset === 0 && of === period) return [...cuts];
   const out: number[] = [];
   for (let base = offset - of; base < period; base += of)

@@ -17,11 +17,11 @@ export interface Slots {
   readonly known: Int32Array;
 }
 
-export const real = -1;
+const real = -1;
 export const anything = -2;
 
 /** Integers beyond are not told apart by float64. */
-export const largestExact = 2 ** 53;
+const largestExact = 2 ** 53;
 
 /** Magnitudes within which integer combinations are exact in float64, whatever their order. */
 export const largestTerm = 2 ** 28;

@@ -1,5 +1,5 @@
 import { simplified } from "./simplify.ts";
-import { constant, type IndexExpr, partsInOrder, partsOf, score } from "./types.ts";
+import { constant, type IndexExpr, partsInOrder, partsOf } from "./types.ts";
 
 const zero = constant(0);
 
@@ -35,5 +35,3 @@ function addedBy(expr: IndexExpr, added: ReadonlyMap<IndexExpr, IndexExpr | unde
       return undefined;
   }
 }
-
-export const readsScore = (expr: IndexExpr): boolean => partsInOrder(expr).includes(score());

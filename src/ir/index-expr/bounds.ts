@@ -98,9 +98,6 @@ function elementBounds(data: Float64Array): Bounds {
 export const within = ({ low, high, whole, finite }: Bounds, size: number): boolean =>
   whole && finite && low >= 0 && high < size;
 
-/** No number is an index of an axis of `size` elements. */
-export const outside = ({ low, high }: Bounds, size: number): boolean => high < 0 || low >= size;
-
 type Binary = (x: number, y: number) => number;
 
 /** The corners of a function that is monotonic in each operand. */

@@ -8,8 +8,7 @@ import { isIdentity } from "../rules/movement.ts";
 export type Groups = readonly (readonly string[])[];
 export type Sizes = ReadonlyMap<string, Dim>;
 
-export const sizeOf = (labels: readonly string[], sizes: Sizes): Dim =>
-  product(labels.map((label) => sizes.get(label)!));
+const sizeOf = (labels: readonly string[], sizes: Sizes): Dim => product(labels.map((label) => sizes.get(label)!));
 
 /** The groups after a reshape; undefined where it cuts a label in pieces. */
 export function regroup(groups: Groups, shape: readonly Dim[], sizes: Sizes): Groups | undefined {

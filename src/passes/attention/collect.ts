@@ -14,7 +14,7 @@ import type { Step } from "./scores.ts";
 import type { Counted } from "./unseen.ts";
 
 export const otherMask = "what is made 0 is not what the mask of the scores hides";
-export const addedAfter =
+const addedAfter =
   "a bias is added after scores are replaced, and counts in a row that sees nothing, which is not known not to be there";
 export const deepSink = "the sink may be as low as what is put in the place of hidden scores";
 export const hidesBeside =

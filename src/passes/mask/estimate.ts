@@ -42,7 +42,7 @@ const beyond = 8;
 const dear: ReadonlySet<string> = new Set(["tanh", "exp", "log", "log2", "sin", "cos", "pow", "mod", "sqrt"]);
 
 /** Nanoseconds for one pair of query and key of one head: both products, normaliser, score functions. */
-export function pairCost({ sizes, program }: MaskProblem, inCache: boolean): number {
+function pairCost({ sizes, program }: MaskProblem, inCache: boolean): number {
   const width = Number(sizes.width) + Number(sizes.valueWidth);
   const base = inCache ? nanoseconds.pairInCache : nanoseconds.pairInMemory;
   const { score, prob } = program.formulas;
@@ -76,7 +76,7 @@ export function formulaNodes({ program, added, facts }: MaskProblem): number {
  * How many times the elements of a mask are handled: a table read at q and k is read for each pair, by index where its
  * axes cannot be cut as the places are.
  */
-export function elementWeight({ program, mask }: MaskProblem, heads: number, cut: boolean): number {
+function elementWeight({ program, mask }: MaskProblem, heads: number, cut: boolean): number {
   let weight = 1;
   const parts = new Set([mask.expr, program.formulas.score].flatMap(partsInOrder));
   for (const part of parts) {

@@ -1,7 +1,7 @@
 import { add, atLeast, ceilDiv, type Dim, floorDiv, isStatic, mul, sub } from "../../../ir/dim.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import { isDType } from "../../../ir/dtype.ts";
-import { sameShape, type TensorType } from "../../../ir/types.ts";
+import type { TensorType } from "../../../ir/types.ts";
 import { isTensorInfo, type OnnxGraph } from "../schema.ts";
 import { dtypeOf } from "../tensor-data.ts";
 import type { NodeContext } from "./node.ts";
@@ -410,11 +410,3 @@ export function opaqueTypes(cx: NodeContext): Types {
   const rule = domains.has(cx.node.domain) ? rules.get(cx.node.opType) : undefined;
   return rule ? rule(cx) : unmodelled(`the type of ${cx.node.opType} is not known`);
 }
-
-/** Whether what a file says of a type contradicts what is known of it. */
-export const contradicts = (declared: readonly (number | undefined)[], shape: readonly Dim[]): boolean =>
-  declared.length !== shape.length ||
-  !sameShape(
-    declared.map((size, i) => (size !== undefined && isStatic(shape[i]!) ? size : shape[i]!)),
-    shape,
-  );

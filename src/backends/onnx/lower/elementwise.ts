@@ -25,7 +25,7 @@ const detours: Readonly<Record<string, Partial<Record<DType, DType>>>> = {
 };
 
 /** Writes one operator on all operands, in a wider element type where the runtime needs one. */
-export function direct<K extends OpName>(opType: string): Lowering<K> {
+function direct<K extends OpName>(opType: string): Lowering<K> {
   return ({ e, operands, type }) => {
     const dtype = operands.at(-1)!.type.dtype;
     const detour = detours[opType]?.[dtype];

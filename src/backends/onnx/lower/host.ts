@@ -99,7 +99,7 @@ const isMove = (node: Node): boolean =>
   (node.op === "reshape" && node.results[0]!.type.shape.every((dim) => typeof dim === "number"));
 
 /** The tensor with axis i of the result being axis `perm[i]` of the argument. */
-export function transposeTensor(tensor: HostTensor, perm: readonly number[]): HostTensor {
+function transposeTensor(tensor: HostTensor, perm: readonly number[]): HostTensor {
   const { dims, data, dtype } = tensor;
   const outDims = perm.map((axis) => dims[axis]!);
   const moving = perm.filter((axis) => dims[axis] !== 1);

@@ -85,7 +85,7 @@ export function attendAtOnce(cx: NodeContext, parts: Parts): Value | undefined {
 }
 
 /** The attention in its steps: scores as they are scaled, capped, masked and normalised, and the result. */
-export function attendStepwise(cx: NodeContext, parts: Parts, precision: DType = parts.q.type.dtype) {
+function attendStepwise(cx: NodeContext, parts: Parts, precision: DType = parts.q.type.dtype) {
   const { b } = cx;
   const { q, k, v, scale, softcap } = parts;
   const { dtype } = q.type;
