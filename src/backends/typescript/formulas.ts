@@ -150,13 +150,19 @@ const answersTruth = (expr: IndexExpr, inner: readonly Words[], tables: FormulaN
     : expr.kind === "apply" &&
       (indexFunctions[expr.fn].truth === true || (expr.fn === "select" && inner.slice(1).every(({ truth }) => truth)));
 
-/** Parts that read a table, where that is done under a condition: outside of it the index may leave the table. */
+/** What is asked wherever a part is: of what it chooses from, only the condition. */
+const askedBy = (part: IndexExpr): readonly IndexExpr[] =>
+  part.kind === "apply" && ["select", "and", "or"].includes(part.fn) ? part.args.slice(0, 1) : partsOf(part);
+
+/** Parts that read a table under a condition only: outside of it the index may leave the table. */
 function guardedParts(order: readonly IndexExpr[]): ReadonlySet<IndexExpr> {
-  const reading = new Set<IndexExpr>();
+  const always = new Set(order.slice(-1));
+  for (const part of always) for (const inner of askedBy(part)) always.add(inner);
+  const guarded = new Set<IndexExpr>();
   for (const part of order)
-    if (part.kind === "lookup" || partsOf(part).some((inner) => reading.has(inner))) reading.add(part);
-  const conditional = [...reading].some((part) => part.kind === "apply" && ["select", "and", "or"].includes(part.fn));
-  return conditional ? reading : new Set();
+    if (!always.has(part) && (part.kind === "lookup" || partsOf(part).some((inner) => guarded.has(inner))))
+      guarded.add(part);
+  return guarded;
 }
 
 const numberWords = (value: number): Words => {
