@@ -57,20 +57,37 @@ interface Live {
   readonly size: number;
 }
 
-function greedyOrder(network: Network, score: Score, random: () => number): readonly Step[] {
-  const { count, words, products, result } = network;
-  const uses = new Int32Array(words * 32);
-  const live = new Map<number, Live>();
-  const eachBit = (mask: Uint32Array, visit: (bit: number) => void) => {
-    for (let word = 0; word < words; word++)
-      for (let bits = mask[word]!; bits !== 0; bits &= bits - 1) visit(word * 32 + 31 - Math.clz32(bits & -bits));
-  };
-  for (let id = 0; id < count; id++) {
-    const mask = network.masks.slice(id * words, (id + 1) * words);
-    live.set(id, { id, mask, size: productOf(products, mask, 0, words) });
-    eachBit(mask, (bit) => uses[bit]!++);
+/** The tensors that are left of a network, and how many of them have each label. */
+class Remaining {
+  readonly live = new Map<number, Live>();
+  readonly #network: Network;
+  readonly #uses: Int32Array;
+
+  constructor(network: Network) {
+    const { count, words, products, masks } = network;
+    this.#network = network;
+    this.#uses = new Int32Array(words * 32);
+    for (let id = 0; id < count; id++) {
+      const mask = masks.slice(id * words, (id + 1) * words);
+      this.put({ id, mask, size: productOf(products, mask, 0, words) });
+    }
   }
-  const merged = (a: Live, b: Live) => {
+
+  put(tensor: Live): void {
+    this.live.set(tensor.id, tensor);
+    this.#count(tensor.mask, 1);
+  }
+
+  take(id: number): Live {
+    const tensor = this.live.get(id)!;
+    this.live.delete(id);
+    this.#count(tensor.mask, -1);
+    return tensor;
+  }
+
+  /** What two of them make: labels that neither the result nor a third one has are summed over. */
+  merged(a: Live, b: Live): { readonly mask: Uint32Array; readonly space: number; readonly size: number } {
+    const { words, products, result } = this.#network;
     const mask = new Uint32Array(words);
     let space = 1;
     for (let word = 0; word < words; word++) {
@@ -80,37 +97,43 @@ function greedyOrder(network: Network, score: Score, random: () => number): read
       for (let bits = (both & ~result[word]!) >>> 0; bits !== 0; bits = (bits & (bits - 1)) >>> 0) {
         const flag = (bits & -bits) >>> 0;
         const owners = ((a.mask[word]! & flag) !== 0 ? 1 : 0) + ((b.mask[word]! & flag) !== 0 ? 1 : 0);
-        if (uses[word * 32 + 31 - Math.clz32(flag)] === owners) gone |= flag;
+        if (this.#uses[word * 32 + 31 - Math.clz32(flag)] === owners) gone |= flag;
       }
       mask[word] = both & ~gone;
     }
     return { mask, space, size: productOf(products, mask, 0, words) };
-  };
+  }
+
+  #count(mask: Uint32Array, by: 1 | -1): void {
+    for (const [word, flags] of mask.entries())
+      for (let bits = flags; bits !== 0; bits &= bits - 1) this.#uses[word * 32 + 31 - Math.clz32(bits & -bits)]! += by;
+  }
+}
+
+const shareLabels = (a: Live, b: Live): boolean => a.mask.some((bits, word) => (bits & b.mask[word]!) !== 0);
+
+function greedyOrder(network: Network, score: Score, random: () => number): readonly Step[] {
+  const remaining = new Remaining(network);
+  const { live } = remaining;
   const queue = new Heap();
   const consider = (a: Live, b: Live) => {
-    const { size, space } = merged(a, b);
+    if (!shareLabels(a, b)) return;
+    const { size, space } = remaining.merged(a, b);
     const noise = random();
     const value = score(size, a.size, b.size, space);
     queue.push(noise === 0 ? value : value + Math.abs(value) * 0.5 * noise * noise, a.id, b.id);
   };
-  const shares = (a: Live, b: Live) => a.mask.some((bits, word) => (bits & b.mask[word]!) !== 0);
   const all = [...live.values()];
-  for (let i = 0; i < all.length; i++)
-    for (let j = i + 1; j < all.length; j++) if (shares(all[i]!, all[j]!)) consider(all[i]!, all[j]!);
+  for (const [i, a] of all.entries()) for (const b of all.slice(i + 1)) consider(a, b);
   const steps: Step[] = [];
   while (live.size > 1) {
     const [left, right] = queue.pop((a, b) => live.has(a) && live.has(b)) ?? smallestTwo(live);
-    const a = live.get(left)!;
-    const b = live.get(right)!;
-    const { mask, size } = merged(a, b);
-    const next: Live = { id: count + steps.length, mask, size };
-    eachBit(a.mask, (bit) => uses[bit]!--);
-    eachBit(b.mask, (bit) => uses[bit]!--);
-    eachBit(mask, (bit) => uses[bit]!++);
-    live.delete(left);
-    live.delete(right);
-    for (const other of live.values()) if (shares(next, other)) consider(other, next);
-    live.set(next.id, next);
+    const { mask, size } = remaining.merged(live.get(left)!, live.get(right)!);
+    remaining.take(left);
+    remaining.take(right);
+    const next: Live = { id: network.count + steps.length, mask, size };
+    remaining.put(next);
+    for (const other of live.values()) if (other !== next) consider(other, next);
     steps.push([left, right]);
   }
   return steps;
