@@ -88,23 +88,14 @@ type Step = () => void;
 
 /** Compiles a formula. Throws QKV248 for lengths that are no natural numbers. */
 export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgram {
-  const lengths = { B: given.B ?? 1, H: given.H ?? 1, Q: given.Q, K: given.K };
-  for (const [name, length] of Object.entries(lengths))
-    if (!Number.isInteger(length) || length < 1 || length > largestTerm)
-      fail("QKV248", `the length ${name} of a mask is ${length}; it is an integer from 1 to 2^28`);
+  const lengths = checkedLengths(given);
   const parts = partsInOrder(formula.expr);
   const slotOf = new Map(parts.map((part, slot) => [part, slot]));
   const args = parts.map((part) => partsOf(part).map((arg) => slotOf.get(arg)!));
   const integers = integralParts(formula.expr, formula.tables);
   const integral = Uint8Array.from(parts, (part) => Number(integers.has(part)));
   const selections = bitSelections(parts, args, lengths);
-  const divisions: (Division | undefined)[] = [];
-  for (const slot of parts.keys()) {
-    const division = divisionOf(slot, parts, args, integral);
-    // Of selections of bits only divisions of divisions are solved.
-    const isInner = division && selections[slot] && selections[division.of] && !divisions[division.of];
-    divisions.push(isInner ? undefined : division);
-  }
+  const divisions = solvedDivisions(parts, args, integral, selections);
   const forms = linearForms(formula.expr, integers, (name) => lengths[name]);
   const sums = parts.map((part) => sumOf(part, forms, slotOf));
   const reads = spread(parts, args, (part) => (part.kind === "index" ? { q: 1, k: 2, b: 4, h: 8 }[part.name] : 0));
@@ -179,6 +170,30 @@ export function boxProgram(formula: IndexFormula, given: MaskLengths): BoxProgra
     },
   };
   return { ...program, isMixed: mixedTest(program) };
+}
+
+function checkedLengths(given: MaskLengths): Required<MaskLengths> {
+  const lengths = { B: given.B ?? 1, H: given.H ?? 1, Q: given.Q, K: given.K };
+  for (const [name, length] of Object.entries(lengths))
+    if (!Number.isInteger(length) || length < 1 || length > largestTerm)
+      fail("QKV248", `the length ${name} of a mask is ${length}; it is an integer from 1 to 2^28`);
+  return lengths;
+}
+
+/** Of selections of bits only divisions of divisions are solved. */
+function solvedDivisions(
+  parts: BoxProgram["parts"],
+  args: BoxProgram["args"],
+  integral: Uint8Array,
+  selections: BoxProgram["selections"],
+): BoxProgram["divisions"] {
+  const divisions: (Division | undefined)[] = [];
+  for (const slot of parts.keys()) {
+    const division = divisionOf(slot, parts, args, integral);
+    const isInner = division && selections[slot] && selections[division.of] && !divisions[division.of];
+    divisions.push(isInner ? undefined : division);
+  }
+  return divisions;
 }
 
 function take(steps: readonly Step[]): void {
