@@ -317,7 +317,56 @@ def guarded(q, k, v, extra, mask):
     return weights / (weights.sum(-1, keepdim=True) + 1e-9) @ v
 
 
+def no_lower(q, k, v, extra, mask):
+    """The same, the greatest score held at 0 or above."""
+    scores = product(q, k)
+    most = scores.amax(-1, keepdim=True).clamp(min=0)
+    weights = (scores - most).exp()
+    return weights / (weights.sum(-1, keepdim=True) + (-most).exp()) @ v
+
+
+def by_column(q, k, v, extra, mask):
+    """The divisor as what a column of ones beside the values becomes."""
+    y = product(q, k).exp() @ torch.cat([v, torch.ones_like(v[..., :1])], -1)
+    return y[..., :-1] / y[..., -1:]
+
+
+def powers(q, k, v, extra, mask):
+    """Powers of two, as kernels on GPUs have them."""
+    scores = product(q, k) * 1.44269504
+    weights = torch.exp2(scores - scores.amax(-1, keepdim=True))
+    return weights / weights.sum(-1, keepdim=True) @ v
+
+
+def distances(q, k, v, extra, mask):
+    """Squared distances of queries and keys as scores (Kim et al., arXiv:2006.04710)."""
+    squares = q.square().sum(-1, keepdim=True) + k.square().sum(-1)[..., None, :]
+    return (-0.4 * (squares - 2 * q @ k.transpose(-2, -1))).softmax(-1) @ v
+
+
+def residual(q, k, v, extra, mask):
+    """Scores of one layer added to those of the next (RealFormer, arXiv:2012.11747)."""
+    scores = product(q, k)
+    return (product(scores.softmax(-1) @ v, k) + scores).softmax(-1) @ v
+
+
+def retrieved(q, k, v, extra, mask):
+    """Two steps of a Hopfield network (Ramsauer et al., arXiv:2008.02217)."""
+    for _ in range(2):
+        q = product(q, k).softmax(-1) @ k
+    return q
+
+
 WRITTEN = {
+    "identity": lambda q, k, v, t, m: (0.5 * product(q, k).softmax(-1) + 0.5 * torch.eye(q.shape[-2])) @ v,
+    "plus-one-no-lower": no_lower,
+    "plus-one-padded": lambda q, k, v, t, m: F.pad(product(q, k), (0, 1)).softmax(-1)[..., :-1] @ v,
+    "exp-column": by_column,
+    "exp2": powers,
+    "distances": distances,
+    "residual-scores": residual,
+    "hopfield": retrieved,
+    "broadcast-sum": lambda q, k, v, t, m: ((q[:, :, :, None] * k[:, :, None]).sum(-1) * 0.4).softmax(-1) @ v,
     "differential": differential,
     "differential-turns": of_one_softmax(lambda x: x.unflatten(1, (-1, 2)).unbind(2)),
     "differential-steps": of_one_softmax(lambda x: (x[:, ::2], x[:, 1::2])),
@@ -341,7 +390,14 @@ WRITTEN = {
     "exp-sum": summed,
     "chunks": lambda q, k, v, t, m: torch.cat([product(q[:, i : i + 1], k[:, i : i + 1]).softmax(-1) @ v[:, i : i + 1] for i in range(5)], 1),
 }
+def divided(q, k, v, extra, mask):
+    weights = product(q, k).softmax(-1) * (1 - 0.9 * mask.float())
+    return weights / (weights.sum(-1, keepdim=True) + 1e-6) @ v
+
+
 PADDED = {
+    "faded": lambda q, k, v, t, m: product(q, k).softmax(-1) * (1 - 0.9 * m.float()) @ v,
+    "faded-divided": divided,
     "seen-twice": seen_twice,
     "nan-to-num": lambda q, k, v, t, m: torch.nan_to_num(product(q, k).masked_fill(m, float("-inf")).softmax(-1)) @ v,
     "log-mask": lambda q, k, v, t, m: (product(q, k) + ((~m).float() + 1e-9).log()).softmax(-1) @ v,
@@ -365,6 +421,9 @@ def with_mask(dtype, d=30):
 multi_head = lambda model, feeds: model(feeds["x"], feeds["x"], feeds["x"], key_padding_mask=feeds.get("mask"), need_weights=False)[0]
 padding = lambda batch, seq: dict(x=torch.randn(batch, seq, 30), mask=torch.arange(seq).expand(batch, seq) >= seq * 2 // 3)
 stack = lambda **more: nn.TransformerEncoder(nn.TransformerEncoderLayer(30, 5, 40, batch_first=True, **more), 2, enable_nested_tensor=False)
+
+# The first map of residual scores is needed again.
+SEVERAL = {"chunks": 5, "hopfield": 2}
 
 # name: (model by kind of attention, call, inputs, attentions)
 CASES = {
@@ -468,7 +527,7 @@ CASES = {
     "by-hand": (eager(ByHand), one, floats(30), 1),
     "older": (eager(Older), one, older, 1),
     "relative": (eager(Relative), one, floats(20), 1),
-    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), 5 if name == "chunks" else 2 if "differential" in name else 1) for name, attend in WRITTEN.items()},
+    **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, floats(30), SEVERAL.get(name, 2 if "differential" in name else 1)) for name, attend in WRITTEN.items()},
     **{name: (eager(lambda attend=attend: Written(attend, 5, 1, 1)), one, padding, 1) for name, attend in PADDED.items()},
 }
 KINDS = ("eager", "sdpa")

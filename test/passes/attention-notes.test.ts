@@ -53,3 +53,30 @@ test("a softmax that is not between two products is none of its concern", async 
   const { steps } = await runPipeline(graph, passesNamed(["fuse-attention"]), contextOf({ arena }));
   expect(steps[0]!.tally.notes).toEqual([]);
 });
+
+test.each([
+  ["exp(%s)", "min(%e, 100)", 1, "a softmax is written out with min in it; blocked by min %f"],
+  ["exp(%s)", "reshape(%e) {shape = [S, S]}", 0, "a softmax is written out whose sum is another; blocked by div %p"],
+  ["exp(%c)", "max(%e, 0)", 1, "scores come from ceil, not from a product; blocked by ceil %c"],
+])(
+  "so is that in a softmax that is written out: %s, %s, over the sum along %s",
+  async (exponentials, weights, axis, why) => {
+    const arena = new Arena();
+    const graph = parseGraph(
+      `graph @g(%q: f32[S, 8], %k: f32[S, 8], %v: f32[S, 8]) {
+      %s: f32[S, S] = contract(%q, %k) {spec = "q d, k d -> q k"}
+      %c: f32[S, S] = ceil(%s)
+      %e: f32[S, S] = ${exponentials}
+      %f: f32[S, S] = ${weights}
+      %z: f32[S] = reduceSum(%f) {axes = [${axis}]}
+      %n: f32[S, 1] = reshape(%z) {shape = [S, 1]}
+      %p: f32[S, S] = div(%f, %n)
+      %y: f32[S, 8] = contract(%p, %v) {spec = "q k, k d -> q d"}
+      return %y
+    }`,
+      arena,
+    );
+    const { steps } = await runPipeline(graph, passesNamed(["canonicalise", "fuse-attention"]), contextOf({ arena }));
+    expect(steps.at(-1)!.tally.notes).toEqual([`no attention at %e: ${why}`]);
+  },
+);

@@ -1,4 +1,4 @@
-import { attrsOf, type Build } from "../../ir/arena.ts";
+import { type Arena, attrsOf, type Build } from "../../ir/arena.ts";
 import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts";
 import { add, type Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
@@ -6,7 +6,7 @@ import { applied, index } from "../../ir/index-expr/types.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { FuseContext, Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { scalarOf } from "../rewrite/scalar.ts";
+import { scalarOf, truthOf } from "../rewrite/scalar.ts";
 import { reshaped, transposed } from "./axes.ts";
 import { buildAttention } from "./build.ts";
 import { liftedMask } from "./lift.ts";
@@ -31,15 +31,21 @@ interface Sum {
   readonly nodes: readonly Node[];
 }
 
+type IsWeights = (value: Value) => boolean;
+
+/** How far below a product its weights are looked for: what is shared would be looked at again and again. */
+const maxDepth = 12;
+
 /** A value as a sum of weights times factors; undefined where it is something else. */
-function sumOf(value: Value, place: InPlace | undefined, b: Build): Sum | undefined {
-  if (probabilities(value, b)) return { terms: [{ weights: value, factors: [], negative: false }], nodes: [] };
+function sumOf(value: Value, place: InPlace | undefined, isWeights: IsWeights, depth = maxDepth): Sum | undefined {
+  if (depth === 0) return undefined;
+  if (isWeights(value)) return { terms: [{ weights: value, factors: [], negative: false }], nodes: [] };
   if (place && isIdentity(value, place))
     return { terms: [{ weights: undefined, factors: [], negative: false }], nodes: [] };
   const { node } = value;
   const [x, y] = node.operands;
   const partOf = (side: Value): Sum | undefined => {
-    const part = sumOf(side, place, b);
+    const part = sumOf(side, place, isWeights, depth - 1);
     const isWhole = sameShape(side.type.shape, value.type.shape);
     return isWhole || part?.terms.every(({ weights }) => !weights) ? part : undefined;
   };
@@ -99,10 +105,10 @@ function queriesOf({ labels, values, key }: InPlace): number | undefined {
 const itself = new Set([applied("equal", index("q"), index("k")), applied("equal", index("k"), index("q"))]);
 
 /** Whether a value is 1 where query and key are the same place, and else 0. */
-function isIdentity({ node }: Value, place: InPlace): boolean {
+function isIdentity(value: Value, place: InPlace): boolean {
   const query = queriesOf(place);
-  const [mask] = node.op === "cast" ? node.operands : [];
-  if (mask?.type.dtype !== "bool" || query === undefined || place.shape[query] !== place.shape[place.key]) return false;
+  const mask = truthOf(value);
+  if (!mask || query === undefined || !isSquare(place)) return false;
   const last = place.labels.length - 1;
   const formula = liftedMask(mask, { query: last - query, key: last - place.key });
   return formula !== undefined && itself.has(formula);
@@ -118,10 +124,15 @@ function isOfRows(factor: Factor, rank: number, place: InPlace | undefined): boo
   return axes.length === 0 ? factor.value.type.shape.length <= rank : place !== undefined && !axes.includes(place.key);
 }
 
-/** Whether it can multiply the values instead, and there are no fewer queries than keys, so that this is no more to do. */
+/** Whether there are as many queries as keys: then what is done to the values is no more than what is done to the weights. */
+function isSquare(place: InPlace): boolean {
+  const query = queriesOf(place);
+  return query !== undefined && place.shape[query] === place.shape[place.key];
+}
+
+/** Whether it can multiply the values instead. */
 function isOfKeys(factor: Factor, place: InPlace | undefined): boolean {
-  const query = place && queriesOf(place);
-  if (!place || query === undefined || place.shape[query] !== place.shape[place.key]) return false;
+  if (!place || !isSquare(place)) return false;
   return axesOf(factor, place.labels.length).every((axis) => place.values.includes(place.labels[axis]!));
 }
 
@@ -158,15 +169,31 @@ function inRows(b: Build, values: Value, place: InPlace): Value {
   return transposed(b, values, order);
 }
 
+/** What keeps a product from being an attention. */
+function problemOf(product: Node, at: number, arena: Arena): Miss | undefined {
+  const candidate = analyse(product, at, arena.build);
+  const attended = isMiss(candidate) ? candidate : buildAttention(candidate, arena, false);
+  return isMiss(attended) ? attended : undefined;
+}
+
+/** Whether a value is the weights of an attention; what is made 0 in them by another mask than theirs is a factor. */
+function isWeights(value: Value, root: Node, at: number, arena: Arena): boolean {
+  const found = probabilities(value, arena.build);
+  if (!found?.clearing || value.node.op !== "mul") return found !== undefined;
+  const operands = root.operands.map((operand, i) => (i === at ? value : operand));
+  const product = arena.build.contract(...operands, { spec: root.attrs.get("spec") as string });
+  return problemOf(product.node, at, arena) === undefined;
+}
+
 /** What a product of weights that are put together is, in the place of `above`. */
 function combined(root: Node, above: readonly Node[], cx: FuseContext): Fusion | Miss | undefined {
   const b = cx.arena.build;
   if (root.operands.length !== 2) return undefined;
   const [at, place, sum] = root.operands.flatMap((operand, i) => {
     const placed = inPlaceOf(root, i);
-    const found = sumOf(operand, placed, b);
-    const attends = found && found.nodes.length > 0 && found.terms.some(({ weights }) => weights);
-    return attends ? [[i, placed, found] as const] : [];
+    const found = sumOf(operand, placed, (value) => isWeights(value, root, i, cx.arena));
+    const isTogether = found && (found.nodes.length > 0 || above.length > 1);
+    return isTogether && found.terms.some(({ weights }) => weights) ? [[i, placed, found] as const] : [];
   })[0] ?? [0];
   if (!sum) return undefined;
   const { length } = root.operands[at]!.type.shape;
@@ -181,10 +208,8 @@ function combined(root: Node, above: readonly Node[], cx: FuseContext): Fusion |
   });
   // Where one stays as it is written, there would only be more products.
   for (const [i, { weights }] of sum.terms.entries()) {
-    if (!weights) continue;
-    const candidate = analyse(products[i]!.node, at, b);
-    const attended = isMiss(candidate) ? candidate : buildAttention(candidate, cx.arena, false);
-    if (isMiss(attended)) return attended;
+    const problem = weights && problemOf(products[i]!.node, at, cx.arena);
+    if (problem) return problem;
   }
   const covered = [...above, ...sum.nodes];
   const shared = cx.exclusive([...covered, ...sum.terms.flatMap(({ weights }) => weights?.node ?? [])]);
@@ -239,7 +264,7 @@ export const dividedWeights: Matcher = {
     const [place, { node }] = [at < 0 ? undefined : inPlaceOf(root, at), root.operands[at] ?? root.results[0]!];
     const [weights, below] = node.operands as [Value, Value];
     const divisor = place && divisorOf(weights, below, place.key);
-    if (!divisor || root.operands.length !== 2) return undefined;
+    if (!divisor || !isSquare(place) || root.operands.length !== 2) return undefined;
     const values = root.operands[1 - at]!;
     const axis = place.values.findIndex((label) => !place.labels.includes(label));
     const one = b.scalar(1, values.type.dtype);

@@ -3,7 +3,7 @@ import type { Node, Value } from "../../ir/graph.ts";
 import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import type { Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
-import { scalarOf } from "../rewrite/scalar.ts";
+import { scalarOf, truthOf } from "../rewrite/scalar.ts";
 import type { Groups } from "./axes.ts";
 import { asWritten, buildAttention, changedWeights, ownMasks } from "./build.ts";
 import { deepSink, hidesBeside, maskedAhead, otherMask } from "./collect.ts";
@@ -74,8 +74,8 @@ function clearingOf({ node, type }: Value, b: Build): Clearing | undefined {
   if (node.op === "select" && scalarOf(second!) === 0) return whole(third!, b.not(first!));
   if (node.op !== "mul") return undefined;
   const [kept, factor] = first!.node.op === "softmax" ? [first!, second!] : [second!, first!];
-  const inner = factor.node.op === "cast" ? factor.node.operands[0]! : undefined;
-  return inner?.type.dtype === "bool" ? whole(kept, inner) : undefined;
+  const keeps = truthOf(factor);
+  return keeps && whole(kept, keeps);
 }
 
 /** The nodes of `p = p ? p : 0`, which is 0 where p is NaN. */

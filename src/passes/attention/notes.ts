@@ -64,18 +64,16 @@ function upToProducts(start: Node, next: (node: Node) => readonly Node[]): reado
 const attentions: ReadonlySet<string> = new Set(["attention", "attentionWithWeights"]);
 const movements: ReadonlySet<string> = new Set(["reshape", "transpose", "contract"]);
 
+interface Blocker {
+  readonly node: Node;
+  readonly why: string;
+}
+
 /** What keeps a softmax between two products from being an attention; undefined where it is not between two. */
-function blockerOf(
-  softmax: Node,
-  uses: Uses,
-  cx: PassContext,
-): { readonly node: Node; readonly why: string } | undefined {
-  const usersOf = ({ results }: Node) =>
-    results.flatMap((value) => (uses.users.get(value) ?? []).map((use) => use.node));
-  const below = upToProducts(softmax, ({ operands }) => operands.map(({ node }) => node));
-  const above = upToProducts(softmax, usersOf);
-  const root = above.find(({ op }) => op === "contract");
-  if (!root || !below.some(({ op }) => op === "contract")) return undefined;
+function blockerOf(softmax: Node, uses: Uses, cx: PassContext): Blocker | undefined {
+  const above = betweenProducts(softmax, uses);
+  const root = above?.find(({ op }) => op === "contract");
+  if (!above || !root) return undefined;
   const within = { uses, exclusive: exclusiveIn(uses), holder: undefined, within: "" };
   const outcome = attentionMatcher.match(root, { ...cx, ...within });
   if (outcome && "reason" in outcome) return { node: outcome.at.node, why: outcome.reason };
@@ -85,9 +83,33 @@ function blockerOf(
   return { node, why: `between the probabilities and the values is ${node.op}` };
 }
 
+/** The nodes above one that is between two products, up to the second; undefined where it is not. */
+function betweenProducts(node: Node, uses: Uses): readonly Node[] | undefined {
+  const usersOf = ({ results }: Node) =>
+    results.flatMap((value) => (uses.users.get(value) ?? []).map((use) => use.node));
+  const below = upToProducts(node, ({ operands }) => operands.map((operand) => operand.node));
+  const above = upToProducts(node, usersOf);
+  return [below, above].every((nodes) => nodes.some(({ op }) => op === "contract")) ? above : undefined;
+}
+
+const softmaxParts: ReadonlySet<string> = new Set(["reduceSum", "div", ...movements]);
+
+/** What keeps exponentials that are divided by a sum, between two products, from being a softmax. */
+function spelledBlockerOf(exp: Node, uses: Uses): Blocker | undefined {
+  const above = betweenProducts(exp, uses);
+  const divided = above?.find(({ op }) => op === "div");
+  if (!above || !divided || !above.some(({ op }) => op === "reduceSum")) return undefined;
+  const path = scorePath(exp.operands[0]!);
+  if ("reason" in path) return { node: path.at.node, why: path.reason };
+  const node = above.find(({ op }) => !softmaxParts.has(op));
+  return node
+    ? { node, why: `a softmax is written out with ${node.op} in it` }
+    : { node: divided, why: "a softmax is written out whose sum is another" };
+}
+
 /**
  * What an attention pass tells a reader: each attention there is, and of each softmax between two products that became
- * none, the operation that stands in the way.
+ * none, written out or not, the operation that stands in the way.
  */
 export function noteAttentions(graph: Graph, cx: PassContext): void {
   const open = [graph];
@@ -96,7 +118,9 @@ export function noteAttentions(graph: Graph, cx: PassContext): void {
     for (const node of nodesOf(next)) {
       open.push(...subgraphsOf(node));
       if (attentions.has(node.op)) cx.report.note(describe(node, cx));
-      const blocker = node.op === "softmax" && next.name !== asWritten ? blockerOf(node, uses, cx) : undefined;
+      if (next.name === asWritten) continue;
+      const [isSoftmax, isExp] = [node.op === "softmax", node.op === "exp"];
+      const blocker = isSoftmax ? blockerOf(node, uses, cx) : isExp ? spelledBlockerOf(node, uses) : undefined;
       if (blocker)
         cx.report.note(
           `no attention at ${placed(node, cx)}: ${blocker.why}; blocked by ${blocker.node.op} ${placed(blocker.node, cx)}`,

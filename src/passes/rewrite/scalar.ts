@@ -1,6 +1,7 @@
 import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { fromNumbers, type HostTensor, toFloat64 } from "../../ir/tensor.ts";
+import { sameShape } from "../../ir/types.ts";
 
 const uniform = new WeakMap<HostTensor, number | null>();
 const scanLimit = 1 << 20;
@@ -25,6 +26,14 @@ export function scalarOf(value: Value): number | undefined {
 
 export const tensorOf = (value: Value): HostTensor | undefined =>
   value.node.op === "constant" ? (value.node.attrs.get("value") as HostTensor) : undefined;
+
+/** What holds where a value is 1, being 0 elsewhere; undefined where it is not known to be written so. */
+export function truthOf({ node, type }: Value): Value | undefined {
+  const [first, second, third] = node.operands;
+  if (node.op === "cast") return first!.type.dtype === "bool" ? first : undefined;
+  const isTruth = node.op === "select" && scalarOf(second!) === 1 && scalarOf(third!) === 0;
+  return isTruth && sameShape(first!.type.shape, type.shape) ? first : undefined;
+}
 
 const precision: Readonly<Partial<Record<DType, number>>> = { f32: 1e-6, f16: 2e-3, bf16: 1.6e-2 };
 

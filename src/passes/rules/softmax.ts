@@ -7,7 +7,7 @@ import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import { maskedBelow } from "../attention/causal.ts";
 import { scorePath } from "../attention/scores.ts";
 import { fusion, type Rule, rule } from "../rewrite/rule.ts";
-import { scalarOf, tensorOf } from "../rewrite/scalar.ts";
+import { scalarOf, tensorOf, truthOf } from "../rewrite/scalar.ts";
 import { a, any, loose, type Term, t, x, y, z } from "../rewrite/term.ts";
 
 const along = { axes: a("axes"), keepDims: true };
@@ -30,7 +30,8 @@ function boolsOf(b: Build, value: Value): Value | undefined {
     if (!elements.every((x) => x === 0 || x === 1)) return undefined;
     return b.constant({ value: fromNumbers("bool", tensor.dims, elements) });
   }
-  if (node.op === "cast") return inner!.type.dtype === "bool" ? inner : undefined;
+  const truth = truthOf(value);
+  if (truth) return truth;
   if (node.op !== "slice" && node.op !== "reshape" && node.op !== "broadcast") return undefined;
   const below = boolsOf(b, inner!);
   if (!below) return undefined;
