@@ -104,11 +104,13 @@ describe("verify", () => {
       await qkvRight(["verify", `models/${name}.ts`, "--set", "d=32", "--json"]),
     ) as VerifyReport;
     expect(report.guilty).toBeUndefined();
-    for (const { dims, stages } of report.runs) {
-      const isEmpty = Object.values(dims).includes(0);
-      expect(stages.some(({ stage }) => stage === "ONNX Runtime, disabled")).toBe(!isEmpty);
-      expect(stages.every(({ equal }) => equal)).toBe(true);
-    }
+    const inRuntime = report.runs.filter(({ stages }) =>
+      stages.some(({ stage }) => stage === "ONNX Runtime, disabled"),
+    );
+    expect(inRuntime.length).toBeGreaterThan(0);
+    // Where there is nothing along an axis passes alone are tried.
+    expect(inRuntime.filter(({ dims }) => Object.values(dims).includes(0))).toEqual([]);
+    for (const { stages } of report.runs) expect(stages.every(({ equal }) => equal)).toBe(true);
   });
 
   test("as a table", async () => {

@@ -62,13 +62,18 @@ it("where what was read does not run either, the runtime's own words on the file
   });
 });
 
-/** A file that runs only where what is open is as long as the sizes of its parts together. */
+/** A file that runs only where what is open is as long as the sizes of its parts together, which only a run knows. */
 function parted(name: string, ...sizes: readonly number[]) {
   const outputs = sizes.map((_, i) => `y${i}`);
-  const split = node("Split", ["x", "sizes"], outputs, { axis: int(0) });
+  const nodes = [
+    node("NonZero", ["marks"], ["places"]),
+    node("Reshape", ["places", "flat"], ["sizes"]),
+    node("Split", ["x", "sizes"], outputs, { axis: int(0) }),
+  ];
   const parts = outputs.map((y) => info(y, "f32", [null, 2]));
-  const initializers = [tensor("sizes", "i64", [sizes.length], sizes)];
-  const model = modelOf(graph([split], [info("x", "f32", ["n", 2])], parts, initializers));
+  const marks = Array.from({ length: Math.max(...sizes) + 1 }, (_, at) => Number(sizes.includes(at)));
+  const initializers = [tensor("marks", "f32", [marks.length], marks), tensor("flat", "i64", [1], [-1])];
+  const model = modelOf(graph(nodes, [info("x", "f32", ["n", 2])], parts, initializers));
   const file = join(folder, `${name}.onnx`);
   writeFileSync(file, modelBytes(model));
   return { ...importModel(model), file };

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { expect, test } from "vitest";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { randomInputs } from "../../../src/backends/ort/inputs.ts";
 import { peakMemory } from "../../../src/backends/ort/memory.ts";
 import { fromNumbers } from "../../../src/ir/tensor.ts";
@@ -17,6 +18,12 @@ const outer = tinyModel({
   ],
 });
 const column = (n: number) => randomInputs([{ name: "x", dtype: "f32", dims: [n, 1] }], 0);
+// A folder of its own: others measure at the same time.
+beforeAll(() => void vi.stubEnv("TMPDIR", mkdtempSync(join(tmpdir(), "qkv-memories-"))));
+afterAll(() => {
+  rmSync(tmpdir(), { recursive: true });
+  vi.unstubAllEnvs();
+});
 const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("qkv-memory-")).length;
 /** Command lines of this process's children that are measuring processes; Linux only. */
 function workers(): string[] {
