@@ -51,12 +51,13 @@ function findNeeded(node: Node): ReadonlySet<string> {
 
 const around = new WeakMap<Graph, ReadonlySet<string>>();
 
-/** Symbols a graph uses that nothing within it binds. */
-function symbolsFromAround(graph: Graph): ReadonlySet<string> {
+/** Symbols a graph uses that none of its nodes bind before it needs them: its inputs do, or what is around it. */
+export function symbolsFromAround(graph: Graph): ReadonlySet<string> {
   let names = around.get(graph);
   if (names) return names;
   const order = nodesOf(graph);
-  const own = new Set(order.filter(bindsDims).flatMap(symbolsBound));
+  const ownOf = (node: Node) => symbolsBound(node).filter((name) => !symbolsNeeded(node).has(name));
+  const own = new Set(order.filter(bindsDims).flatMap(ownOf));
   names = new Set(order.flatMap((node) => [...symbolsNeeded(node)]).filter((name) => !own.has(name)));
   around.set(graph, names);
   return names;

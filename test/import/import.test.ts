@@ -299,6 +299,91 @@ describe("slices that step over an axis of open size", () => {
   });
 });
 
+describe("a size that only a run tells, of a tensor nothing but the shape of is used,", () => {
+  const file = (nodes: readonly OnnxNode[], start: number, y: OnnxTensorInfo) =>
+    modelOf(
+      graph(
+        [node("Slice", ["x", "start", "end", "axis", "step"], ["stepped"]), ...nodes],
+        [info("x", "f32", [2, "seq"])],
+        [y],
+        Object.entries({ start, end: 2 ** 40, axis: 1, step: 2, zero: 0 })
+          .map(([name, value]) => tensor(name, "i64", [1], [value]))
+          .concat(tensor("w", "f32", [1], [3]), tensor("first", "i64", [], [0]), tensor("next", "i64", [], [1])),
+      ),
+    );
+  const branch: OnnxAttribute = {
+    kind: "graph",
+    value: graph(
+      [node("Shape", ["stepped"], ["inner"]), node("Expand", ["w", "inner"], ["wide"])],
+      [],
+      [info("wide", "f32", [null, null])],
+    ),
+  };
+  const kinds: [string, readonly OnnxNode[], OnnxTensorInfo][] = [
+    [
+      "of its shape",
+      [node("Shape", ["stepped"], ["sizes"]), node("Expand", ["w", "sizes"], ["y"])],
+      info("y", "f32", [null, null]),
+    ],
+    [
+      "of what it is made into",
+      [
+        node("Exp", ["stepped"], ["more"]),
+        node("Transpose", ["more"], ["turned"]),
+        node("Shape", ["turned"], ["sizes"]),
+        node("ConstantOfShape", ["sizes"], ["y"]),
+      ],
+      info("y", "f32", [null, null]),
+    ],
+    [
+      "of a shape of such a size",
+      [
+        node("Shape", ["stepped"], ["sizes"]),
+        node("ConstantOfShape", ["sizes"], ["zeros"]),
+        node("Slice", ["zeros", "start", "end", "axis", "step"], ["again"]),
+        node("Shape", ["again"], ["fewer"], { start: int(1) }),
+        node("Expand", ["w", "fewer"], ["y"]),
+      ],
+      info("y", "f32", [null]),
+    ],
+    [
+      "of a range",
+      [
+        node("Shape", ["stepped"], ["sizes"]),
+        node("Gather", ["sizes", "next"], ["many"]),
+        node("Range", ["first", "many", "next"], ["y"]),
+      ],
+      info("y", "i64", [null]),
+    ],
+    [
+      "of elements counted",
+      [node("Size", ["stepped"], ["count"]), node("Add", ["count", "next"], ["y"])],
+      info("y", "i64", []),
+    ],
+    ["of a diagonal", [node("EyeLike", ["stepped"], ["y"])], info("y", "f32", [null, null])],
+    [
+      "in a branch",
+      [
+        node("ReduceSum", ["x"], ["sum"], { keepdims: int(0) }),
+        node("Cast", ["sum"], ["taken"], { to: int(9) }),
+        node("If", ["taken"], ["y"], { then_branch: branch, else_branch: branch }),
+      ],
+      info("y", "f32", [null, null]),
+    ],
+  ];
+  const runs = [5, 4, 3].map((seq) => ({ x: numbers("f32", [2, seq]) }));
+
+  test.each(kinds)("is asked of it: %s", async (_, nodes, y) => {
+    const { opaque } = await roundTrip(file(nodes, 1, y), ...runs);
+    expect(opaque.map(({ operator }) => operator)).toContain("Slice");
+  });
+
+  test("is none where it follows from an input's", async () => {
+    const { opaque } = await roundTrip(file(kinds[0]![1], 0, kinds[0]![2]), ...runs);
+    expect(opaque.map(({ operator }) => operator)).toEqual(["Slice"]);
+  });
+});
+
 test("what only a run counts is as much as it is split into", async () => {
   const file = modelOf(
     graph(

@@ -1,4 +1,5 @@
 import { Arena, graphOf } from "../../../ir/arena.ts";
+import { symbolsFromAround } from "../../../ir/binding.ts";
 import { fail } from "../../../ir/diagnostics.ts";
 import { type Dim, show, substitute } from "../../../ir/dim.ts";
 import type { Graph } from "../../../ir/graph.ts";
@@ -11,7 +12,7 @@ import { type Imported, ofValue } from "./imported.ts";
 import { isUntyped } from "./opaque.ts";
 import { convertNodes, type Importer, Scope } from "./scope.ts";
 import { withoutSparse } from "./sparse.ts";
-import { Equated, Symbols } from "./symbols.ts";
+import { Equated, type Found, Symbols, Unbound } from "./symbols.ts";
 
 /** A model that was a file: a graph in its arena, the file's tensors as weights, and what is worth knowing about it. */
 export interface ImportedModel {
@@ -26,7 +27,7 @@ export interface ImportedModel {
   readonly warnings: readonly string[];
 }
 
-/** Equations found one after the other; each is worth a new start. */
+/** Equations, and sizes to ask for, are found one after the other; each is worth a new start. */
 const startLimit = 200;
 
 /**
@@ -41,15 +42,18 @@ export function importModel(model: OnnxModel): ImportedModel {
   const { graph, versions } = inlineFunctions(withoutSparse(model));
   const own = new Map(model.opsetImports.map(({ domain, version }) => [domain, version]));
   const equal = new Map<string, Dim>();
+  const asked = new Set<string>();
   for (let start = 0; start < startLimit; start++)
     try {
-      const read = once(graph, { versionsOf: (node) => versions.get(node) ?? own }, equal);
+      const read = once(graph, { versionsOf: (node) => versions.get(node) ?? own }, { equal, asked });
       return { ...read, warnings: [...ageOf(own.get("")), ...read.warnings] };
     } catch (error) {
-      if (!(error instanceof Equated)) throw error;
-      const found = new Map([[error.symbol, error.dim]]);
-      for (const [name, dim] of equal) equal.set(name, substitute(dim, found));
-      equal.set(error.symbol, error.dim);
+      if (error instanceof Unbound) for (const name of error.names) asked.add(name);
+      else if (error instanceof Equated) {
+        const found = new Map([[error.symbol, error.dim]]);
+        for (const [name, dim] of equal) equal.set(name, substitute(dim, found));
+        equal.set(error.symbol, error.dim);
+      } else throw error;
     }
   return fail("QKV409", `${startLimit} dimensions have to be equal for this model to run`);
 }
@@ -59,13 +63,9 @@ const ageOf = (opset = newestOpset): readonly string[] =>
     ? []
     : [`the file is of opset ${opset}: operators may have meant another thing before opset ${oldestOpset}`];
 
-function once(
-  graph: OnnxGraph,
-  { versionsOf }: Pick<Importer, "versionsOf">,
-  equal: ReadonlyMap<string, Dim>,
-): ImportedModel {
+function once(graph: OnnxGraph, { versionsOf }: Pick<Importer, "versionsOf">, found: Found): ImportedModel {
   const arena = new Arena();
-  const symbols = new Symbols(equal);
+  const symbols = new Symbols(found);
   const weights = new FileTensors();
   const warnings: string[] = [];
   const reasons = new Map<string, number>();
@@ -90,15 +90,17 @@ function once(
     return [name, entry.value()] as const;
   });
   for (const info of graph.outputs) compareDeclared(info, scope.resolve(info.name, info.name) as Imported, importer);
+  const read = graphOf(
+    graph.name || "graph",
+    inputs.map(({ value }) => value),
+    outputs,
+  );
+  symbols.verifyBound(symbolsFromAround(read));
   return {
-    graph: graphOf(
-      graph.name || "graph",
-      inputs.map(({ value }) => value),
-      outputs,
-    ),
+    graph: read,
     arena,
     tensors: weights,
-    equal: [...equal].map(([name, dim]) => ({ name, dim })),
+    equal: [...found.equal].map(([name, dim]) => ({ name, dim })),
     opaque: [...reasons].map(([text, count]) => {
       const [operator, reason] = JSON.parse(text) as [string, string];
       return { operator, reason, count };

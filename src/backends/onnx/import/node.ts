@@ -170,6 +170,13 @@ export class NodeContext {
     return axisIn(axis, rank) ?? unmodelled(`axis ${axis} does not fit rank ${rank}`);
   }
 
+  /** Sizes of an operand that is not read itself. */
+  sizes(dims: readonly Dim[]): readonly Dim[] {
+    return this.symbols.areAsked(dims)
+      ? unmodelled("nothing that is read has its sizes, which only a run tells")
+      : dims;
+  }
+
   /** What an attribute said before it became an operand. */
   intsOrOperand(name: string, i: number, operandSince: number): readonly number[] | undefined {
     if (this.opset < operandSince) return this.ints(name);

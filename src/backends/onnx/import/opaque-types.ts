@@ -297,6 +297,7 @@ const table: Readonly<Record<string, TypeRule>> = {
   RandomNormalLike: sameButDType("dtype"),
   RandomUniformLike: sameButDType("dtype"),
   Bernoulli: sameButDType("dtype"),
+  EyeLike: sameButDType("dtype"),
   BitCast: sameButDType("to"),
   ArgMax: arg,
   ArgMin: arg,
@@ -348,6 +349,11 @@ const table: Readonly<Record<string, TypeRule>> = {
   Tile: openAxes,
   Pad: openAxes,
   Slice: sliced,
+  Shape: (cx) => {
+    const { shape } = typeOf(cx, 0);
+    return [{ dtype: "i64", shape: [shape.slice(cx.int("start", 0), cx.int("end", shape.length)).length] }];
+  },
+  Size: () => [{ dtype: "i64", shape: [] }],
   Resize: resized,
   Upsample: resized,
   Range: (cx) => [{ dtype: typeOf(cx, 0).dtype, shape: [unknown(cx, 0)] }],

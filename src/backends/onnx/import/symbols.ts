@@ -34,16 +34,36 @@ export class Equated extends Error {
   }
 }
 
+/** Thrown where nothing that is left of a graph has these sizes, which only a run tells; the import starts again with tensors of them kept. */
+export class Unbound extends Error {
+  readonly names: readonly string[];
+
+  constructor(names: readonly string[]) {
+    super(`nothing binds ${names.join(", ")}`);
+    this.names = names;
+  }
+}
+
+/** What was found so far, start by start. */
+export interface Found {
+  /** Names, `min(x, y)` and `max(x, y)` by what they are equal to. */
+  readonly equal: ReadonlyMap<string, Dim>;
+  /** Sizes only a run tells, of tensors nothing but the shape of is used: they are asked of the tensors. */
+  readonly asked: ReadonlySet<string>;
+}
+
 /** The dimensions of a model: those its file names, those no one knows before a run, and what was found to be equal. */
 export class Symbols {
   readonly #equal: ReadonlyMap<string, Dim>;
+  readonly #asked: ReadonlySet<string>;
   readonly #unknown = new Set<string>();
   /** What is known while a branch is read that is taken for one size only. */
   #given: ReadonlyMap<string, number> = new Map();
   readonly #named = new Set<string>();
 
-  constructor(equal: ReadonlyMap<string, Dim>) {
+  constructor({ equal, asked }: Found) {
     this.#equal = equal;
+    this.#asked = asked;
   }
 
   /** A dimension the file declares: a number, a name, or a formula over names; `unnamed` where it says nothing. */
@@ -62,6 +82,17 @@ export class Symbols {
   /** Whether a dimension is one that only a run tells, and nothing else. */
   isUnknown(dim: Dim): boolean {
     return this.#unknown.has(show(dim));
+  }
+
+  /** Whether some of these sizes have to be asked of a tensor when the model runs. */
+  areAsked(dims: readonly Dim[]): boolean {
+    return this.#asked.size > 0 && dims.some((dim) => symbolsOf(dim).some((name) => this.#asked.has(name)));
+  }
+
+  /** Throws `Unbound` for those of the names that only a run tells and that were not found to be so yet. */
+  verifyBound(names: Iterable<string>): void {
+    const found = [...names].filter((name) => this.#unknown.has(name) && !this.#asked.has(name));
+    if (found.length > 0) throw new Unbound(found);
   }
 
   #known(dim: Dim): Dim {

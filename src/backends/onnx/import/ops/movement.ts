@@ -291,7 +291,7 @@ const trilu: Conversion = (cx) => {
 
 const eyeLike: Conversion = (cx) => {
   const { shape, dtype } = cx.operand(0).type;
-  const [rows, columns] = shape as [Dim, Dim];
+  const [rows, columns] = cx.sizes(shape) as [Dim, Dim];
   const row = cx.b.reshape(cx.b.iota({ size: rows }), { shape: [rows, 1] });
   const on = cx.b.equal(cx.b.add(row, cx.b.scalar(cx.int("k", 0), "i64")), cx.b.iota({ size: columns }));
   return cx.b.cast(on, { to: cx.dtype("dtype", dtype) });

@@ -246,9 +246,9 @@ export const shapeConversions: Readonly<Record<string, Conversion>> = {
     const { shape } = cx.operand(0).type;
     const start = cx.int("start", 0);
     const end = cx.int("end", shape.length);
-    return { ...list(cx, shape.slice(start, end)), areSizes: true };
+    return { ...list(cx, cx.sizes(shape.slice(start, end))), areSizes: true };
   },
-  Size: (cx) => ofContents(cx.arena, "i64", [volume(cx.operand(0).type)], 0),
+  Size: (cx) => ofContents(cx.arena, "i64", cx.sizes([volume(cx.operand(0).type)]), 0),
   ConstantOfShape: (cx) => {
     const given = cx.tensor("value");
     const tensor = given ? cx.host(given) : undefined;
