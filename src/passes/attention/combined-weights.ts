@@ -27,7 +27,7 @@ interface Term {
 
 interface Sum {
   readonly terms: readonly Term[];
-  /** What is between the terms and the sum. */
+  /** What is between the weights and the sum; what is made of identity matrices alone may be used elsewhere too. */
   readonly nodes: readonly Node[];
 }
 
@@ -65,7 +65,7 @@ function sumOf(value: Value, place: InPlace | undefined, isWeights: IsWeights, d
     if (inner)
       return {
         terms: inner.terms.map((term) => ({ ...term, factors: [...term.factors, factor] })),
-        nodes: [node, ...inner.nodes],
+        nodes: inner.terms.some(({ weights }) => weights) ? [node, ...inner.nodes] : [],
       };
   }
   return undefined;
