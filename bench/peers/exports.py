@@ -484,6 +484,7 @@ CASES = {
     "mbart": (transformer(hf.MBartModel, hf.MBartConfig, **seq2seq()), hidden, both, 6),
     "mbart-shifted": (transformer(hf.MBartModel, hf.MBartConfig, **seq2seq()), hidden, right, 6),
     "pegasus": (transformer(hf.PegasusModel, hf.PegasusConfig, **seq2seq()), hidden, both, 6),
+    "pegasus-x": (transformer(hf.PegasusXModel, hf.PegasusXConfig, **seq2seq(block_size=4, num_global_tokens=3)), hidden, both, 7),
     "m2m": (transformer(hf.M2M100Model, hf.M2M100Config, **seq2seq()), hidden, both, 6),
     "mt5": (transformer(hf.MT5ForConditionalGeneration, hf.MT5Config, vocab_size=VOCAB, d_model=20, d_kv=6, d_ff=32, num_layers=2, num_heads=3), hidden, both, 6),
     "blenderbot": (transformer(hf.BlenderbotModel, hf.BlenderbotConfig, **seq2seq()), hidden, both, 6),

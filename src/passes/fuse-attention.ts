@@ -1,5 +1,6 @@
 import { combinedWeights, dividedWeights } from "./attention/combined-weights.ts";
 import { groupedHeads } from "./attention/heads.ts";
+import { joinedKeys, joinedValues } from "./attention/joined-keys.ts";
 import { biasAboveLowest } from "./attention/lowest.ts";
 import { attentionMatcher } from "./attention/match.ts";
 import { noteAttentions } from "./attention/notes.ts";
@@ -12,6 +13,8 @@ import { softmaxRules } from "./rules/softmax.ts";
 
 export const attentionStages: Stages = [
   softmaxRules,
+  [joinedValues],
+  [joinedKeys],
   [slicedWeights],
   [combinedWeights, dividedWeights],
   [severalValues],

@@ -170,7 +170,7 @@ function inRows(b: Build, values: Value, place: InPlace): Value {
 }
 
 /** What keeps a product from being an attention. */
-function problemOf(product: Node, at: number, arena: Arena): Miss | undefined {
+export function problemOf(product: Node, at: number, arena: Arena): Miss | undefined {
   const candidate = analyse(product, at, arena.build);
   const attended = isMiss(candidate) ? candidate : buildAttention(candidate, arena, false);
   return isMiss(attended) ? attended : undefined;
