@@ -357,6 +357,14 @@ def retrieved(q, k, v, extra, mask):
     return q
 
 
+def remembered(q, k, v, extra, mask):
+    """Memory that all queries see beside the tokens: keys and values of its own, each product alone, scaled alone."""
+    keys, values = extra.expand(5, 3, 6) + torch.arange(3)[:, None] * 0.3, extra.sin().expand(5, 3, 6)
+    scores = torch.cat((torch.einsum("bhqd,hkd->bhqk", q, keys) * 0.4, product(q, k)), -1)
+    memory, tokens = scores.softmax(-1).split((3, q.shape[-2]), -1)
+    return torch.einsum("bhqk,hkd->bhqd", memory, values) + tokens @ v
+
+
 WRITTEN = {
     "identity": lambda q, k, v, t, m: (0.5 * product(q, k).softmax(-1) + 0.5 * torch.eye(q.shape[-2])) @ v,
     "plus-one-no-lower": no_lower,
@@ -364,6 +372,7 @@ WRITTEN = {
     "exp-column": by_column,
     "exp2": powers,
     "distances": distances,
+    "remembered": remembered,
     "residual-scores": residual,
     "hopfield": retrieved,
     "broadcast-sum": lambda q, k, v, t, m: ((q[:, :, :, None] * k[:, :, None]).sum(-1) * 0.4).softmax(-1) @ v,

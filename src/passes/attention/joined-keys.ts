@@ -1,4 +1,4 @@
-import { type Arena, attrsOf, type Build } from "../../ir/arena.ts";
+import { type Arena, attrsOf, type Build, opDef } from "../../ir/arena.ts";
 import { followAxis } from "../../ir/axis-flow.ts";
 import { specOf } from "../../ir/contraction.ts";
 import { add, type Dim } from "../../ir/dim.ts";
@@ -6,6 +6,7 @@ import type { Node, Value } from "../../ir/graph.ts";
 import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import type { Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
+import { scalarOf } from "../rewrite/scalar.ts";
 import { arrange } from "./axes.ts";
 import { problemOf } from "./combined-weights.ts";
 import { probabilities } from "./match.ts";
@@ -65,28 +66,48 @@ interface Made {
   readonly nodes: readonly Node[];
 }
 
-/** Products of the same queries, one after the other along the axis of their keys, as one. */
-function joinedProducts(b: Build, { node }: Value, axis: number): Made | undefined {
-  const [first] = node.operands;
-  if (axisFromFirst(attrsOf(node, "concat").axis, first!.type.shape.length) !== axis) return undefined;
-  for (const shared of first!.node.op === "contract" ? first!.node.operands : []) {
-    const parts = node.operands.map((each) => partOf(each.node, each.node.operands.indexOf(shared)));
-    const made = parts.every((part) => part !== undefined) ? joined(b, parts, inResult(axis)) : undefined;
+/** How far below a softmax products are looked for: what is shared would be looked at again and again. */
+const maxDepth = 12;
+
+/** Products of the same queries, to be put together along the axis of their keys, as one; each perhaps with the same done to it. */
+function joinedProducts(arena: Arena, products: readonly Value[], axis: number, depth = maxDepth): Made | undefined {
+  const nodes = products.map(({ node }) => node);
+  const [first] = nodes;
+  if (first!.op !== "contract") {
+    if (depth === 0 || !nodes.every((node) => isLike(node, first!))) return undefined;
+    const below = nodes.map(({ operands }) => operands[0]!);
+    const inner = joinedProducts(arena, below, axis, depth - 1);
+    if (!inner) return undefined;
+    const value = arena.rebuild(first!, first!.operands.with(0, inner.value)).results[0]!;
+    return { value, nodes: [...nodes, ...inner.nodes] };
+  }
+  for (const shared of first!.operands) {
+    const parts = nodes.map((node) => partOf(node, node.operands.indexOf(shared)));
+    const made = parts.every((part) => part !== undefined) ? joined(arena.build, parts, inResult(axis)) : undefined;
     if (!made) continue;
     const [own, like] = made;
-    const value = productOf(b, like, like.operands.indexOf(shared), shared, own);
-    return { value, nodes: [node, ...node.operands.map((each) => each.node)] };
+    return { value: productOf(arena.build, like, like.operands.indexOf(shared), shared, own), nodes };
   }
   return undefined;
 }
 
-/** How far below a softmax products are looked for: what is shared would be looked at again and again. */
-const maxDepth = 12;
+/** Whether a node does to the elements of its first operand what another does, as where scores are scaled. */
+function isLike(node: Node, other: Node): boolean {
+  const [first, ...more] = node.operands;
+  const isSame = node.op === other.op && node.attrs.size === 0 && node.operands.length === other.operands.length;
+  const isOfAll = more.every((operand, i) => operand === other.operands[i + 1] && scalarOf(operand) !== undefined);
+  const isElementwise = opDef(node.op).traits.includes("elementwise");
+  return isSame && isOfAll && isElementwise && sameShape(first!.type.shape, node.results[0]!.type.shape);
+}
 
 /** Scores with the products for some of the keys, wherever below they are put together along `axis`, as one. */
 function joinedScores(arena: Arena, scores: Value, axis: number, depth = maxDepth): Made | undefined {
   const { node, type } = scores;
-  if (node.op === "concat") return joinedProducts(arena.build, scores, axis);
+  if (node.op === "concat") {
+    const along = axisFromFirst(attrsOf(node, "concat").axis, type.shape.length);
+    const made = along === axis ? joinedProducts(arena, node.operands, axis) : undefined;
+    return made && { value: made.value, nodes: [node, ...made.nodes] };
+  }
   if (depth === 0) return undefined;
   for (const [i, operand] of node.operands.entries()) {
     const own = operand.type.shape.findIndex((dim, at) => dim === type.shape[axis] && followAxis(node, i, at) === axis);
