@@ -108,7 +108,7 @@ function joinedScores(arena: Arena, scores: Value, axis: number, depth = maxDept
     const made = along === axis ? joinedProducts(arena, node.operands, axis) : undefined;
     return made && { value: made.value, nodes: [node, ...made.nodes] };
   }
-  if (depth === 0) return undefined;
+  if (depth === 0 || node.op === "contract") return undefined;
   for (const [i, operand] of node.operands.entries()) {
     const own = operand.type.shape.findIndex((dim, at) => dim === type.shape[axis] && followAxis(node, i, at) === axis);
     const inner = own < 0 ? undefined : joinedScores(arena, operand, own, depth - 1);
