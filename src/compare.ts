@@ -2,6 +2,7 @@ import { cpus, totalmem } from "node:os";
 import { type Agreement, agreement, type Contender } from "./agreement.ts";
 import { readModel } from "./backends/onnx/decode.ts";
 import { exportGraph } from "./backends/onnx/export.ts";
+import type { OnnxModel } from "./backends/onnx/schema.ts";
 import { type MeasureOptions, measure } from "./backends/ort/measure.ts";
 import { peakMemory } from "./backends/ort/memory.ts";
 import { nodePlacement } from "./backends/ort/placement.ts";
@@ -16,7 +17,7 @@ import { costOf, everyNode, type GraphCost } from "./ir/cost.ts";
 import { QkvError } from "./ir/diagnostics.ts";
 import { evaluate, show } from "./ir/dim.ts";
 import { substituteDType } from "./ir/substitute.ts";
-import { castTensor, type HostTensor } from "./ir/tensor.ts";
+import { castTensor, elementCount, type HostTensor } from "./ir/tensor.ts";
 import type { PassStep } from "./passes/instruments.ts";
 import { naiveTarget } from "./passes/target.ts";
 import { realPositions } from "./real-positions.ts";
@@ -133,19 +134,23 @@ async function compareOnce(
 
 function candidate(name: string, compiled: Compiled, level: OptimizationLevel, bytes?: Uint8Array | string): Candidate {
   const onnx = compiled.onnx();
-  const params = onnx.graph.initializers.reduce(
-    (total, { dims }) => total + dims.reduce((n, d) => n * Number(d), 1),
-    0,
-  );
   return {
     name,
     model: bytes ?? modelBytes(onnx),
     onnx: typeof bytes === "string" ? () => readModel(bytes) : () => onnx,
     level,
     cost: costOf(compiled.graph),
-    params,
+    params: paramsOf(onnx),
     compiled,
   };
+}
+
+const paramsOf = ({ graph }: OnnxModel): number =>
+  graph.initializers.reduce((total, { dims }) => total + elementCount(dims), 0);
+
+function candidateOfFile(file: string): Candidate {
+  const onnx = readModel(file);
+  return { name: file, model: file, onnx: () => onnx, level: "all", params: paramsOf(onnx) };
 }
 
 async function candidatesOf(
@@ -165,7 +170,7 @@ async function candidatesOf(
     candidate("optimised", optimised, "all"),
   ];
   const { against } = options;
-  if (against) list.push({ name: against, model: against, onnx: () => readModel(against), level: "all", params: 0 });
+  if (against) list.push(candidateOfFile(against));
   if (options.ablate) {
     const { runs: _runs, measure: _measure, ...rest } = options;
     const fired = new Set(optimised.steps.flatMap(({ tally }) => [...tally.fired.keys()]));

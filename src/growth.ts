@@ -117,7 +117,10 @@ function fitted({ runs }: Series, points: readonly Point[]): GrowthOrder {
   const used = positive.slice(-Math.max(leastPoints, Math.ceil(positive.length / 2)));
   const range = { from: (used[0] ?? runs[0]!).length, to: (used.at(-1) ?? runs.at(-1)!).length, points: used.length };
   if (used.length < leastPoints) {
-    const note = points.length === 0 ? "not known" : `${used.length} lengths; a fit takes ${leastPoints}`;
+    const note =
+      points.length === 0
+        ? "not known"
+        : `${used.length} ${used.length === 1 ? "length" : "lengths"}; a fit takes ${leastPoints}`;
     return { order: null, by: null, formula: null, ...range, spread: null, note };
   }
   const slope = (a: Point, b: Point) => Math.log(b.value / a.value) / Math.log(b.length / a.length);

@@ -95,6 +95,8 @@ test("says nothing about powers from fewer than three lengths, but formulas have
   const { variants } = only(growthOf(planted([64, 512], [naive])));
   expect(variants[0]!.latencyMs).toMatchObject({ order: null, note: "2 lengths; a fit takes 3", points: 2 });
   expect(variants[0]!.flops).toMatchObject({ order: 2, by: "formula" });
+  const ofOne = only(growthOf([...planted([64], [naive, optimised]), ...planted([512], [naive])]));
+  expect(ofOne.variants[1]!.latencyMs.note).toBe("1 length; a fit takes 3");
 });
 
 test("has no growth without a sweep", () => {

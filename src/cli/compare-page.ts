@@ -82,8 +82,8 @@ function chartsOf({ runs }: CompareReport, sweep: GrowthReport, crossovers: read
     .filter(({ series }) => series.length > 0)
     .map((chart) => {
       const described = chart.series.map(({ name, points }) => {
-        const [first, last] = [points[0]!, points.at(-1)!];
-        return `${name}: ${chart.show(first.y)} at ${first.x}, ${chart.show(last.y)} at ${last.x}`;
+        const ends = points.length > 1 ? [points[0]!, points.at(-1)!] : points;
+        return `${name}: ${ends.map(({ x, y }) => `${chart.show(y)} at ${x}`).join(", ")}`;
       });
       return `<figure>${lineChart({ ...chart, x: sweep.symbol, description: described.join("; ") })}</figure>`;
     });

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { comparePage } from "../../src/cli/compare-page.ts";
 import type { CompareReport } from "../../src/compare-report.ts";
 import { buildTimeout, built, qkv, qkvRight, temporaryFolder } from "./support/command.ts";
 
@@ -189,6 +190,16 @@ describe("--html", () => {
     expect(page.match(/<circle[^>]*><title>[^<]+, seq \d+: [\d.]+ m?s<\/title>/g)).toHaveLength(12);
     for (const text of ["~ seq^", "Crossovers", "optimised has fewer than naive where seq &gt; 49", "reassociate ×1"])
       expect(page).toContain(text);
+  });
+
+  test("says once what is known at one length only", async () => {
+    const args = ["compare", linear, "--sweep", "seq=3,9", ...brief, "--json", "-"];
+    const report = JSON.parse(await qkvRight(args)) as CompareReport;
+    const [first, last] = report.runs;
+    const less = { ...last!, variants: last!.variants.filter(({ name }) => name !== "ort") };
+    const page = comparePage({ ...report, runs: [first!, less] });
+    const flops = /aria-label="FLOPs\. ([^"]+)"/.exec(page)![1]!.split("; ");
+    expect(flops.map((text) => text.match(/ at \d+/g))).toEqual([[" at 3", " at 9"], [" at 3"], [" at 3", " at 9"]]);
   });
 
   test("of a single run has its table and no charts", async () => {
