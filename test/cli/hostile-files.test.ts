@@ -48,8 +48,10 @@ test.each([
   [["compile", "empty.onnx", "-o", "out/m.onnx"], "QKV402"],
   [["explain", "cycle.onnx"], "QKV402"],
   [["compile", "arity.onnx", "-o", "out/m.onnx"], "QKV441"],
-])("%j is refused and leaves nothing", async (args, code) => {
-  expectMistake(await qkv(args, { cwd: folder }), code);
+])("%j is refused with the file's name and leaves nothing", async (args, code) => {
+  const outcome = await qkv(args, { cwd: folder });
+  expectMistake(outcome, code);
+  expect(outcome.stderr).toContain(args[1]);
   expect(readdirSync(at("out"))).toEqual([]);
 });
 

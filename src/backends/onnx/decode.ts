@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
-import { fail } from "../../ir/diagnostics.ts";
+import { fail, QkvError } from "../../ir/diagnostics.ts";
 import { ExternalDataReader, openRegular, readExactly } from "./external-data.ts";
 import { modelFromProto, type ResolveExternal, tensorFromProto } from "./from-proto.ts";
 import { ModelProtoSchema, TensorProtoSchema } from "./proto/generated/onnx_pb.ts";
@@ -53,9 +53,19 @@ export function readModel(path: string, options: DecodeOptions = {}): OnnxModel 
   const bytes = readWhole(path, limits.fileBytes);
   const reader = new ExternalDataReader(path, limits.externalBytes);
   try {
-    return decode(bytes, limits, (reference, where) => reader.read(reference, where));
+    return inFile(path, () => decode(bytes, limits, (reference, where) => reader.read(reference, where)));
   } finally {
     reader.close();
+  }
+}
+
+/** Does `work` on a file, which mistakes found in it then name. */
+export function inFile<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof QkvError) || error.message.includes(path)) throw error;
+    throw new QkvError(error.code, `${path}: ${error.message}`, error.details);
   }
 }
 
