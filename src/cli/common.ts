@@ -1,7 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { type Command, Option } from "commander";
-import { inFile, readModel } from "../backends/onnx/decode.ts";
-import { importModel } from "../backends/onnx/import/import.ts";
+import { importFile } from "../backends/onnx/import/import.ts";
 import { openCheckpoint } from "../backends/weights/checkpoint.ts";
 import { buildFor, type CompileOptions, type Declared } from "../compile.ts";
 import { checkTypesBeside, typeError } from "../dsl/check-types.ts";
@@ -95,7 +94,7 @@ async function openDeclared(path: string, flags: ModelFlags, options: CompileOpt
   }
   if (flags.set !== undefined) fail("QKV501", `${path} has no settings`, { help: "leave --set out" });
   if (path.endsWith(".ir")) return loadGraph(path);
-  const { warnings, ...declared } = inFile(path, () => importModel(readModel(path)));
+  const { warnings, ...declared } = importFile(path);
   printWarnings(warnings);
   return { ...declared, file: path };
 }

@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import type { Command } from "commander";
-import { inFile, readModel } from "../backends/onnx/decode.ts";
-import { type ImportedModel, importModel } from "../backends/onnx/import/import.ts";
+import { type ImportedModel, importFile } from "../backends/onnx/import/import.ts";
 import { targetFolder, writeFiles } from "../backends/onnx/write-files.ts";
 import { safetensorsBytes } from "../backends/weights/safetensors-write.ts";
 import { memoryStore } from "../backends/weights/store.ts";
@@ -49,7 +48,7 @@ Examples:
 async function run(path: string, flags: Flags): Promise<void> {
   const files = outputFiles(flags);
   if (extname(path) !== ".onnx") fail("QKV501", `${path} is no ONNX file`, { help: "give a file ending in .onnx" });
-  const model = inFile(path, () => importModel(readModel(path)));
+  const model = importFile(path);
   const name = basename(path, extname(path));
   const recovered = await recover(model, name, `Imported from ${basename(path)}.`);
   const checked = flags.check && (await check(path, model, recovered));

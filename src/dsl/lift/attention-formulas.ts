@@ -1,5 +1,5 @@
 import { simplified } from "../../ir/index-expr/simplify.ts";
-import { constant, type IndexExpr, index, joinedBy, partsInOrder, score } from "../../ir/index-expr/types.ts";
+import { constant, type IndexExpr, index, joinedBy, readsScore } from "../../ir/index-expr/types.ts";
 
 const minusInfinity = constant(-Infinity);
 const isCausal = (expr: IndexExpr) =>
@@ -22,7 +22,7 @@ export function splitMasked(expr: IndexExpr): { readonly seen: IndexExpr; readon
   let [seen, rest] = [constant(1), expr];
   while (rest.kind === "apply" && rest.fn === "select") {
     const [condition, x, y] = rest.args as readonly [IndexExpr, IndexExpr, IndexExpr];
-    if (partsInOrder(condition).includes(score())) break;
+    if (readsScore(condition)) break;
     if (y === minusInfinity) {
       seen = both(seen, condition);
       rest = x;

@@ -14,7 +14,7 @@ import {
   type LengthName,
   lengthOf,
   partsInOrder,
-  score,
+  readsScore,
 } from "../../ir/index-expr/types.ts";
 import { always, type Lifting } from "./lifted.ts";
 
@@ -77,8 +77,6 @@ export function pointOutsideNow(cx: Lifting, at: IndexExpr, size: Dim): Found | 
   const { B, H, Q, K } = cx.lengths;
   return pointOutside(reached, closed ? size : undefined, { B: count(B), H: count(H), Q: count(Q), K: count(K) });
 }
-
-const readsScore = (expr: IndexExpr) => partsInOrder(expr).includes(score());
 
 /** The conditions without those that only a score decides; undefined where score and indices decide together. */
 function reachable(conditions: readonly IndexExpr[]): readonly IndexExpr[] | undefined {

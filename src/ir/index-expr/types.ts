@@ -102,6 +102,9 @@ export function partsInOrder(root: IndexExpr): readonly IndexExpr[] {
   return order;
 }
 
+/** Whether a score is read anywhere in an expression. */
+export const readsScore = (expr: IndexExpr): boolean => partsInOrder(expr).includes(score());
+
 /**
  * How many times as many parts an expression has where shared ones count at every use: what looks at them so takes as much
  * longer. In a loop that doubles them it grows without bounds.

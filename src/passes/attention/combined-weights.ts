@@ -3,7 +3,7 @@ import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts"
 import { add, type Dim } from "../../ir/dim.ts";
 import type { Node, Value } from "../../ir/graph.ts";
 import { applied, index } from "../../ir/index-expr/types.ts";
-import { sameShape } from "../../ir/types.ts";
+import { axisFromFirst, sameShape } from "../../ir/types.ts";
 import type { FuseContext, Fusion, Matcher } from "../rewrite/fuse.ts";
 import type { Miss } from "../rewrite/match.ts";
 import { scalarOf, truthOf } from "../rewrite/scalar.ts";
@@ -249,7 +249,7 @@ function divisorOf(weights: Value, { node }: Value, key: number): Divisor | unde
   if (!sum || (added && scalarOf(added) === undefined)) return undefined;
   const { axes, keepDims } = attrsOf(sum.node, "reduceSum");
   const rank = weights.type.shape.length;
-  return axes.length === 1 && (axes[0]! + rank) % rank === key && keepDims ? { node: sum.node, added } : undefined;
+  return axes.length === 1 && axisFromFirst(axes[0]!, rank) === key && keepDims ? { node: sum.node, added } : undefined;
 }
 
 /** Weights that are put together, over their sum: that is what they make of a value of 1 for each key, beside the others. */

@@ -3,7 +3,7 @@ import { type ContractionSpec, showSpec, specOf } from "../../ir/contraction.ts"
 import { atLeast } from "../../ir/dim.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
-import { volume } from "../../ir/types.ts";
+import { axisFromFirst, volume } from "../../ir/types.ts";
 import { type Match, type Rule, rule } from "../rewrite/rule.ts";
 import { a, loose, t, x, y } from "../rewrite/term.ts";
 import { invert } from "./movement.ts";
@@ -108,7 +108,7 @@ function scalarOperand(m: Match, b: Build): Value | undefined {
 function sumOfOuterProduct(m: Match, b: Build): Value | undefined {
   const factors = [m.value("x"), m.value("y")];
   const { shape, dtype } = m.root.node.operands[0]!.type;
-  const reduced = m.attr<readonly number[]>("axes").map((axis) => (axis + shape.length) % shape.length);
+  const reduced = m.attr<readonly number[]>("axes").map((axis) => axisFromFirst(axis, shape.length));
   const isKept = (axis: number): boolean => !reduced.includes(axis);
   const axes = factors.map(({ type }) =>
     type.shape.flatMap((dim, i) => (dim === 1 ? [] : [i + shape.length - type.shape.length])),

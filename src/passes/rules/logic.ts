@@ -1,8 +1,9 @@
+import type { Build } from "../../ir/arena.ts";
 import { lowest } from "../../ir/attend.ts";
 import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Value } from "../../ir/graph.ts";
 import { type HostTensor, toFloat64 } from "../../ir/tensor.ts";
-import { type Rule, rule } from "../rewrite/rule.ts";
+import { type Match, type Rule, rule } from "../rewrite/rule.ts";
 import { scalarOf } from "../rewrite/scalar.ts";
 import { spread } from "../rewrite/spread.ts";
 import { a, c, d, t, x, y, z } from "../rewrite/term.ts";
@@ -20,6 +21,10 @@ function isNeverInfinite({ node, type }: Value): boolean {
     return toFloat64(node.attrs.get("value") as HostTensor).every((x) => Math.abs(x) < Infinity);
   return bounded.has(node.op);
 }
+
+/** The truth x, or where `isIt` is not so, not x, as large as the root. */
+const truthOrNot = (m: Match, b: Build, isIt: boolean): Value =>
+  b.broadcast(isIt ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
 
 /** Identities of truths, choices and casts. */
 export const logic: readonly Rule[] = [
@@ -96,7 +101,7 @@ export const logic: readonly Rule[] = [
     left: t.select(x, c, d),
     right: (m, b) => {
       if (m.root.type.dtype !== "bool" || m.number("c") === m.number("d")) return undefined;
-      return b.broadcast(m.number("c") === 1 ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
+      return truthOrNot(m, b, m.number("c") === 1);
     },
   }),
   rule({
@@ -106,8 +111,7 @@ export const logic: readonly Rule[] = [
     right: (m, b) => {
       const [whereTrue, whereFalse, other] = [m.number("c"), m.number("d"), scalarOf(m.value("y"))];
       if (other === undefined || (whereTrue === other) === (whereFalse === other)) return undefined;
-      const truth = whereTrue === other ? m.value("x") : b.not(m.value("x"));
-      return b.broadcast(truth, { shape: m.root.type.shape });
+      return truthOrNot(m, b, whereTrue === other);
     },
   }),
   rule({
@@ -118,8 +122,7 @@ export const logic: readonly Rule[] = [
       const [whereTrue, whereFalse] = [m.number("c"), m.number("d")];
       if (m.attr("p") !== "bool" || Number.isNaN(whereTrue + whereFalse)) return undefined;
       if ((whereTrue === 0) === (whereFalse === 0)) return undefined;
-      const truth = whereFalse === 0 ? m.value("x") : b.not(m.value("x"));
-      return b.broadcast(truth, { shape: m.root.type.shape });
+      return truthOrNot(m, b, whereFalse === 0);
     },
   }),
   rule({
@@ -140,7 +143,7 @@ export const logic: readonly Rule[] = [
     right: (m, b) => {
       const other = scalarOf(m.value("y"));
       if (m.value("x").type.dtype !== "bool" || (other !== 0 && other !== 1)) return undefined;
-      return b.broadcast(other === 1 ? m.value("x") : b.not(m.value("x")), { shape: m.root.type.shape });
+      return truthOrNot(m, b, other === 1);
     },
   }),
   rule({

@@ -150,11 +150,11 @@ function dividedByColumn(b: Build, above: Value, below: Value): Value | undefine
     return undefined;
   const [values, ones] = joined.node.operands as [Value, Value];
   const rank = spec.result.length;
-  const [label, ...more] = new Set([upper, lower].map(({ axis }) => spec.result[(axis + rank) % rank]!));
+  const [label, ...more] = new Set([upper, lower].map(({ axis }) => spec.result[axisFromFirst(axis, rank)]!));
   const { axis: joint } = attrsOf(joined.node, "concat");
   const own = spec.operands[1 - at]!;
   const width = own.indexOf(label!);
-  const isWhole = width === (joint + own.length) % own.length && more.length === 0 && upper.start === 0;
+  const isWhole = width === axisFromFirst(joint, own.length) && more.length === 0 && upper.start === 0;
   const isSplit = upper.end === values.type.shape[width] && lower.start === upper.end && ones.type.shape[width] === 1;
   const [key, ...others] = spec.operands[at]!.filter((each) => !spec.result.includes(each));
   const one = ones.node.op === "broadcast" ? ones.node.operands[0]! : ones;
@@ -301,7 +301,7 @@ export const softmaxRules: readonly Rule[] = [
       const { shape, dtype } = scores.type;
       const softmaxed = m.root.node.operands[0]!;
       const { axis, low, high, value } = attrsOf(softmaxed.node, "pad");
-      const at = (axis + shape.length) % shape.length;
+      const at = axisFromFirst(axis, shape.length);
       const isOne = (low === 0 && high === 1) || (low === 1 && high === 0);
       if (!isOne || at !== shape.length - 1 || "reason" in scorePath(scores)) return undefined;
       const column = b.broadcast(b.scalar(value, dtype), { shape: [...shape.slice(0, -1), 1] });

@@ -3,6 +3,7 @@ import { symbolsFromAround } from "../../../ir/binding.ts";
 import { fail } from "../../../ir/diagnostics.ts";
 import { type Dim, show, substitute } from "../../../ir/dim.ts";
 import type { Graph } from "../../../ir/graph.ts";
+import { inFile, readModel } from "../decode.ts";
 import { newestOpset, oldestOpset } from "../opsets.ts";
 import { isTensorInfo, type OnnxGraph, type OnnxModel, type OnnxValueInfo } from "../schema.ts";
 import { dtypeName } from "../tensor-data.ts";
@@ -57,6 +58,9 @@ export function importModel(model: OnnxModel): ImportedModel {
     }
   return fail("QKV409", `${startLimit} dimensions have to be equal for this model to run`);
 }
+
+/** The same of the file at `path`, which mistakes found in it name. Throws as `readModel` does besides. */
+export const importFile = (path: string): ImportedModel => inFile(path, () => importModel(readModel(path)));
 
 const ageOf = (opset = newestOpset): readonly string[] =>
   opset >= oldestOpset
